@@ -1,0 +1,208 @@
+"""What the executor and the steps need of the world: a cloud, a clock, a place to tell. `migrator.api` hands them in.
+
+`migrator.cloud.Cloud` is the one implementation of `Cloud`; steps see this protocol only, so that the planner and the
+executor know nothing of the Azure SDK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from migrator.model import AppSecret, Json, Lock, Permission, RoleAssignment, VaultSecret
+from scanners.model import Fingerprinter, Secret
+
+OnOperation = Callable[[str], None]
+"""Told the operation's URL before it is polled, so that it can be made durable first."""
+
+
+class Cloud(Protocol):
+    """One verb a call. Every method raises `migrator.errors.CloudError` or a subclass, never an SDK's own error."""
+
+    name: str
+    """`public`, `china`, `usgov` or the profile's name."""
+
+    def get_app(self, app: str) -> Json:
+        """GET; raises NotFoundError."""
+        ...
+
+    def get_app_secrets(self, app: str) -> tuple[AppSecret, ...]:
+        """POST listSecrets: names, values (those of references resolved), references."""
+        ...
+
+    def patch_app(self, app: str, body: Json, on_operation: OnOperation) -> Json:
+        """PATCH (JSON merge), wait for the operation's end, GET: the resource as it then stands.
+
+        Retries 409 "in progress". Raises ReferenceRefusedError when a vault reference did not resolve, and
+        CloudError when the operation failed.
+        """
+        ...
+
+    def wait_operation(self, url: str) -> str:
+        """Poll an operation begun earlier (perhaps by a killed process); its end: Succeeded, Failed or Canceled."""
+        ...
+
+    def list_revisions(self, app: str) -> tuple[Json, ...]:
+        """All kept revisions, inactive ones included."""
+        ...
+
+    def get_revision(self, app: str, revision: str) -> Json:
+        """One revision; raises NotFoundError."""
+        ...
+
+    def list_replicas(self, app: str, revision: str) -> tuple[Json, ...]:
+        """Replicas of one revision."""
+        ...
+
+    def revision_action(self, app: str, revision: str, action: str) -> None:
+        """`restart`, `activate` or `deactivate`."""
+        ...
+
+    def get_auth(self, app: str) -> Json | None:
+        """authConfigs/current, or None."""
+        ...
+
+    def get_identity(self, identity: str) -> Json | None:
+        """A user-assigned identity, or None."""
+        ...
+
+    def put_identity(self, identity: str, location: str, tags: dict[str, str]) -> Json:
+        """Make a user-assigned identity; waits until the answer carries its principal id."""
+        ...
+
+    def delete_identity(self, identity: str) -> None:
+        """Delete it; one that is gone is a success."""
+        ...
+
+    def list_assignments(self, scope: str, principal_id: str | None = None) -> tuple[RoleAssignment, ...]:
+        """Role assignments at and above `scope` (for a principal, if given)."""
+        ...
+
+    def put_assignment(
+        self, scope: str, name: str, role: str, principal_id: str, description: str
+    ) -> tuple[RoleAssignment, bool]:
+        """Assign; True if this call made it, False if one for the triple was there (then that one is returned).
+
+        Sends principalType ServicePrincipal and retries while the principal is not yet replicated.
+        """
+        ...
+
+    def delete_assignment(self, assignment: str) -> None:
+        """Delete by id; one that is gone is a success."""
+        ...
+
+    def get_secret(self, vault_uri: str, name: str, version: str | None = None) -> tuple[Secret, VaultSecret] | None:
+        """A vault secret's value and properties, or None when there is none. Raises DeniedError when it is disabled."""
+        ...
+
+    def describe_secret(self, vault_uri: str, name: str) -> VaultSecret | None:
+        """Properties of the newest version without its value (it may be disabled), soft-deleted ones included."""
+        ...
+
+    def set_secret(self, vault_uri: str, name: str, value: Secret, tags: dict[str, str]) -> str:
+        """Write a new version; its id (the last segment)."""
+        ...
+
+    def update_secret(
+        self, vault_uri: str, name: str, version: str, *, enabled: bool, tags: dict[str, str] | None = None
+    ) -> None:
+        """Enable or disable one version, and replace its tags if given."""
+        ...
+
+    def get_vault(self, vault: str) -> Json:
+        """The vault's ARM document; raises NotFoundError."""
+        ...
+
+    def locks(self, scope: str) -> tuple[Lock, ...]:
+        """Locks at and above `scope`."""
+        ...
+
+    def permissions(self, scope: str) -> tuple[Permission, ...]:
+        """What the operator may do at `scope`."""
+        ...
+
+
+class Clock(Protocol):
+    """Time, so that a test can own it."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass; raises Interrupted's equivalent if the run is being stopped."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened in a run, for the screen, the log and the report. Never holds a value."""
+
+    kind: str
+    """`step-started`, `step-waiting`, `step-done`, `step-adopted`, `step-failed`, `step-undone`, `app-done`,
+    `app-failed`, `app-rolled-back`, `run-done`, `note`."""
+    app: str = ""
+    step: str = ""
+    text: str = ""
+    at: float = 0.0
+
+
+class Record(Protocol):
+    """A step's page in the journal: every write is durable when the call returns, and value-free."""
+
+    def operation(self, url: str) -> None:
+        """The operation that is about to be polled."""
+        ...
+
+    def note(self, **facts: object) -> None:
+        """Remember facts this step's undo or its resumption needs (ids, versions, names; never a value)."""
+        ...
+
+    @property
+    def facts(self) -> Json:
+        """What was noted for this step so far, `pre_image` included."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StepContext:
+    """What a step kind works with."""
+
+    cloud: Cloud
+    clock: Clock
+    fingerprinter: Fingerprinter
+    record: Record
+    tell: Callable[[str], None]
+    """Says in a few words what the step waits for."""
+    run: str
+    """The run's id: goes into tags and descriptions of what it makes."""
+    plan: str
+    """The plan's id."""
+    facts_of: Callable[[str], Json]
+    """Facts another step of this run noted, by step id (the principal id of the identity it made)."""
+    propagation: float = 1500.0
+    """Seconds within which a new role assignment may still not be honoured (14 min 44 s was measured)."""
+    proof: float = 900.0
+    """Seconds a new revision may take until it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a step ended."""
+
+    adopted: bool = False
+    """The world was already so; rollback leaves it."""
+    proven: bool = True
+    """False: done, but nothing runs that could prove it (scaled to zero)."""
+    text: str = ""
+
+
+class StepKind(Protocol):
+    """One kind of change: do, verify, undo, describe. One file in `migrator.steps`, found by its name."""
+
+    kind: str
+
+    def describe(self, step: object) -> Sequence[tuple[str, str]]:
+        """Lines of the diff: a sign (`+`, `~`, `-` or blank) and a text."""
+        ...

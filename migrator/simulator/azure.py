@@ -1,0 +1,273 @@
+"""The simulated cloud: finds the provider for a request, checks token, version, right and lock, and answers.
+
+`Azure.handle` is the whole of it: a plain function from request to response, deterministic for a seed and a clock.
+Providers register routes and events; a new provider is one file in `providers/` with a `register(azure)` function.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from migrator.simulator import providers, rbac
+from migrator.simulator.clock import Clock
+from migrator.simulator.faults import Faults
+from migrator.simulator.switches import Switches
+from migrator.simulator.wire import AzureError, Json, Request, Response
+from migrator.simulator.world import World
+
+Handler = Callable[["Call"], Response]
+Event = Callable[["Azure", float, dict[str, Any]], None]
+
+ARM = "arm"
+"""The plane of Resource Manager; the others are named by their provider (`entra`, `vault`, `registry`)."""
+
+_PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One operation of one plane."""
+
+    plane: str
+    method: str
+    pattern: re.Pattern[str]
+    handler: Handler
+    action: str | None
+    """The action checked at `scope`, e.g. `Microsoft.App/containerApps/read`; None: any signed-in caller may."""
+    scope: str | None
+    """Template of the scope the action is checked at; None: the request's own path."""
+    versions: frozenset[str]
+    """Accepted api-versions; empty: the operation takes none."""
+    write: bool
+    """Whether a ReadOnly lock stops it (any write, and POST actions as list* do)."""
+    public: bool
+    """Needs no token."""
+
+
+@dataclass(slots=True)
+class Call:
+    """One request on its way through a provider."""
+
+    azure: Azure
+    request: Request
+    route: Route
+    params: dict[str, str]
+    principal: str
+    """Object id of the caller; empty on public routes."""
+
+    @property
+    def world(self) -> World:
+        return self.azure.world
+
+    @property
+    def now(self) -> float:
+        return self.azure.clock.now()
+
+    @property
+    def version(self) -> str:
+        """The request's api-version."""
+        return self.request.query.get("api-version", "")
+
+    def authorize(self, action: str, scope: str, *, data: bool = False) -> None:
+        """Raise 403 `AuthorizationFailed` unless the caller has `action` at `scope`."""
+        rbac.require(self.azure, self.principal, action, scope, data=data)
+
+    def allowed(self, action: str, scope: str, *, data: bool = False) -> bool:
+        """Whether the caller has `action` (a data action if `data`) at `scope`, now."""
+        return rbac.allowed(self.azure, self.principal, action, scope, data=data)
+
+
+@dataclass(slots=True)
+class Azure:
+    """One simulated cloud."""
+
+    world: World
+    clock: Clock
+    switches: Switches = field(default_factory=Switches)
+    faults: Faults = field(default_factory=Faults)
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where planes listen: `arm` and `entra` -> origin, `vault:<lower-case id>` -> origin, `registry:<id>` -> origin."""
+    routes: list[Route] = field(default_factory=list)
+    events: dict[str, Event] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    def __post_init__(self) -> None:
+        for module in sorted(info.name for info in pkgutil.iter_modules(providers.__path__)):
+            importlib.import_module(f"{providers.__name__}.{module}").register(self)
+
+    def route(
+        self,
+        plane: str,
+        method: str,
+        template: str,
+        handler: Handler,
+        *,
+        versions: Sequence[str] = (),
+        action: str | None = None,
+        scope: str | None = None,
+        write: bool | None = None,
+        public: bool = False,
+    ) -> None:
+        """Add an operation. `{name}` matches one path segment, `{name:path}` any number; paths match without case."""
+        expression, last = "", 0
+        for match in _PARAMETER.finditer(template):
+            expression += re.escape(template[last : match.start()])
+            expression += f"(?P<{match[1]}>{'.*' if match[2] else '[^/]+'})"
+            last = match.end()
+        expression += re.escape(template[last:])
+        self.routes.append(
+            Route(
+                plane,
+                method,
+                re.compile(expression.rstrip("/") + "/?", re.IGNORECASE),
+                handler,
+                action,
+                scope,
+                frozenset(versions),
+                method in {"PUT", "PATCH", "POST"} if write is None else write,
+                public,
+            )
+        )
+
+    def on(self, event: str, handler: Event) -> None:
+        """Register what happens when a scheduled `event` falls due."""
+        self.events[event] = handler
+
+    def settle(self) -> None:
+        """Let everything happen that is due by now, in order."""
+        now = self.clock.now()
+        while (entry := self.world.due(now)) is not None:
+            due, event, arguments = entry
+            self.events[event](self, due, arguments)
+
+    def handle(self, plane: str, request: Request) -> Response:
+        """Answer one request of `plane`. Never raises for a bad request; faults may raise DroppedConnectionError."""
+        with self.lock:
+            self.settle()
+            try:
+                fault = self.faults.before(plane, request, self.clock.now())
+                response = fault or self._answer(plane, request)
+            except AzureError as error:
+                response = error.response()
+            return self.faults.after(plane, request, response, self.clock.now())
+
+    def _answer(self, plane: str, request: Request) -> Response:
+        found: list[tuple[Route, dict[str, str]]] = []
+        for route in self.routes:
+            if route.plane == plane and (match := route.pattern.fullmatch(request.path)):
+                found.append((route, match.groupdict()))
+        for route, params in found:
+            if route.method == request.method:
+                return self._dispatch(route, params, request)
+        if plane == ARM:
+            rbac.authenticate(self, plane, request)
+            self._refuse_unknown(request, known_path=bool(found))
+        if found:
+            raise AzureError(405, "MethodNotAllowed", f"The HTTP method '{request.method}' is not supported.")
+        raise AzureError(404, "NotFound", f"No operation answers to {request.method} {request.path}.")
+
+    def _dispatch(self, route: Route, params: dict[str, str], request: Request) -> Response:
+        principal = "" if route.public else rbac.authenticate(self, route.plane, request)
+        if route.versions:
+            check_version(request, route.versions)
+        call = Call(self, request, route, params, principal)
+        if route.action is not None:
+            scope = request.path if route.scope is None else route.scope.format(**params)
+            call.authorize(route.action, scope)
+        if route.plane == ARM and (route.write or request.method == "DELETE"):
+            rbac.check_locks(self, request.path, deleting=request.method == "DELETE")
+        return route.handler(call)
+
+    def _refuse_unknown(self, request: Request, *, known_path: bool) -> None:
+        """What ARM itself says of a path or type that no provider registered."""
+        check_version(request, None)
+        path = request.path.rstrip("/")
+        found = re.search(r"/providers/([^/]+)(?:/([^/]+))?", path, re.IGNORECASE)
+        if known_path:
+            raise AzureError(
+                405, "MethodNotAllowed", f"The requested resource does not support http method '{request.method}'."
+            )
+        if found is None:
+            raise AzureError(404, "NotFound", f"The resource at '{path}' was not found.", headers=GATEWAY)
+        namespace, kind = found[1], found[2] or ""
+        spaces = {
+            match[1].lower()
+            for route in self.routes
+            if (match := re.search(r"/providers/([^/]+)/", route.pattern.pattern.replace("\\", ""), re.IGNORECASE))
+        }
+        if namespace.lower() not in spaces:
+            raise AzureError(
+                404,
+                "InvalidResourceNamespace",
+                f"The resource namespace '{namespace}' is invalid.",
+                headers=GATEWAY,
+            )
+        raise AzureError(
+            404,
+            "InvalidResourceType",
+            f"The resource type '{kind}' could not be found in the namespace '{namespace}' for api version "
+            f"'{request.query.get('api-version', '')}'. The supported api-versions are ''.",
+            headers=GATEWAY,
+        )
+
+
+GATEWAY = {"x-ms-failure-cause": "gateway"}
+"""Header of errors that ARM gives itself, before any provider is asked (traffic, section 8)."""
+
+
+def check_version(request: Request, versions: frozenset[str] | None) -> None:
+    """Refuse a request without an api-version, with a malformed one, or with one outside `versions`."""
+    version = request.query.get("api-version")
+    if not version:
+        raise AzureError(
+            400,
+            "MissingApiVersionParameter",
+            "The api-version query parameter (?api-version=) is required for all requests.",
+            headers=GATEWAY,
+        )
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(-(preview|alpha|beta|rc|privatepreview))?", version, re.IGNORECASE):
+        raise AzureError(
+            400,
+            "InvalidApiVersionParameter",
+            f"The api-version '{version}' is invalid. The supported versions are "
+            f"'{','.join(sorted(versions or (), reverse=True))}'.",
+            headers=GATEWAY,
+        )
+    if versions is not None and version not in versions:
+        found = re.search(r"/providers/([^/]+)/([^/]+)", request.path, re.IGNORECASE)
+        kind, namespace = (found[2], found[1]) if found else ("", "")
+        raise AzureError(
+            400,
+            "NoRegisteredProviderFound",
+            f"No registered resource provider found for location '' and API version '{version}' for type '{kind}'. "
+            f"The supported api-versions are '{', '.join(sorted(versions))}'."
+            + (f" The provider is '{namespace}'." if namespace else ""),
+            headers=GATEWAY,
+        )
+
+
+def not_found(kind: str, name: str, group: str) -> AzureError:
+    """ARM's own 404 for a resource that is not there."""
+    return AzureError(
+        404,
+        "ResourceNotFound",
+        f"The Resource '{kind}/{name}' under resource group '{group}' was not found. For more details please go to "
+        "https://aka.ms/ARMResourceNotFoundFix",
+        headers=GATEWAY,
+    )
+
+
+def page(call: Call, items: Sequence[Json], *, size: int) -> Json:
+    """One page of a listing: `{"value": [...], "nextLink": ...}`; the position travels in `$skiptoken`."""
+    start = int(call.request.query.get("$skiptoken") or call.request.query.get("$skipToken") or 0)
+    answer: Json = {"value": list(items[start : start + size])}
+    if start + size < len(items):
+        kept = "&".join(f"{k}={v}" for k, v in call.request.query.items() if k.lower() != "$skiptoken")
+        answer["nextLink"] = f"{call.request.origin}{call.request.path}?{kept}&$skiptoken={start + size}"
+    return answer

@@ -1,0 +1,247 @@
+"""The nouns of scanning: a value that redacts itself, where it lies, and what was found there."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+from hashlib import sha256
+from typing import Any, ClassVar, NoReturn, Protocol
+
+REDACTED = "<secret>"
+
+
+class Secret:
+    """A value in memory that shows itself to nobody: text forms are redacted, serialisation is refused.
+
+    Two secrets compare equal by value, in constant time. `reveal` is the one way out.
+    """
+
+    __slots__ = ("__value",)
+
+    def __init__(self, value: str) -> None:
+        """Keep `value`."""
+        self.__value = value
+
+    def __repr__(self) -> str:
+        return REDACTED
+
+    __str__ = __repr__
+
+    def __format__(self, _spec: str) -> str:
+        return REDACTED
+
+    def __len__(self) -> int:
+        """Length in characters: what a preview's length class and the vault's limit are decided by."""
+        return len(self.__value)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self.__value.encode(), other.__value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self.__value))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a Secret is never pickled")
+
+    def __copy__(self) -> Secret:
+        return self
+
+    def __deepcopy__(self, _memo: dict[int, Any]) -> Secret:
+        return self
+
+
+def reveal(secret: Secret) -> str:
+    """The value itself. The only function that gives it; callers hand it to TLS or to a digest, nowhere else."""
+    value: str = secret._Secret__value  # type: ignore[attr-defined] # noqa: SLF001 - the one door
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprinter:
+    """Keyed digests of values and documents: equality without disclosure, meaningless without the key."""
+
+    key: bytes
+    """At least 32 random bytes, kept 0600 in the state folder."""
+
+    @property
+    def key_id(self) -> str:
+        """Names the key without telling it, so that a plan can say which state folder it belongs to."""
+        return hmac.new(self.key, b"keylift key id", sha256).hexdigest()[:12]
+
+    def of(self, value: str | bytes) -> str:
+        """The fingerprint of a value: `f1:` and 32 hex digits of HMAC-SHA256."""
+        data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        return "f1:" + hmac.new(self.key, data, sha256).hexdigest()[:32]
+
+    def of_secret(self, secret: Secret) -> str:
+        """The fingerprint of a secret's value."""
+        return self.of(reveal(secret))
+
+
+class Severity(StrEnum):
+    """How bad it is if the value is real."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class Confidence(StrEnum):
+    """How sure the rule is that the value is real."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+
+
+class Location(Protocol):
+    """Where bytes lie. `as_dict` gives the `location` object of the findings format, `kind` first."""
+
+    kind: ClassVar[str]
+
+    def as_dict(self) -> dict[str, Any]:
+        """The JSON form."""
+        ...
+
+    def sort_key(self) -> tuple[Any, ...]:
+        """Orders findings the same way every time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AzureLocation:
+    """A property of a live resource."""
+
+    resource: str
+    """ARM id as Azure gave it."""
+    path: str
+    """JSON path, e.g. `properties.template.containers[0].env[2].value`."""
+    name: str
+    """What people call the place: the env variable, the secret, the registry server."""
+    kind: ClassVar[str] = "azure"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "resource": self.resource, "path": self.path, "name": self.name}
+
+    def sort_key(self) -> tuple[Any, ...]:
+        return (self.kind, self.resource.lower(), self.path, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class FileLocation:
+    """A place in a file. Lines and columns count from one."""
+
+    path: str
+    line: int
+    column: int
+    kind: ClassVar[str] = "file"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"kind": self.kind, "path": self.path, "line": self.line, "column": self.column}
+
+    def sort_key(self) -> tuple[Any, ...]:
+        return (self.kind, self.path, self.line, self.column)
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """Bytes to scan and where they came from."""
+
+    data: bytes
+    location: Location
+    """Of the document as a whole; a source turns an offset in `data` into the location of a finding."""
+    name: str | None = None
+    """The name the bytes go by where they lie (an env variable, a secret, a file name); rules may judge by it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A rule's hit in one document: what and where in the bytes, the value kept in memory only."""
+
+    rule: str
+    title: str
+    severity: Severity
+    confidence: Confidence
+    secret: Secret
+    start: int
+    """Byte offset of the value in the document."""
+    end: int
+    verified: str | None = None
+    """`checksum` when the value's own checksum proves its kind."""
+    service: str | None = None
+    detail: str | None = None
+    """What the value says of itself (a Send key, a read-only key); never part of the value."""
+    weak: bool = False
+    """An emulator's, a unit test's or localhost's: real, but worth nothing to a thief."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule that matched at a location. Holds no value."""
+
+    rule: str
+    title: str
+    severity: Severity
+    confidence: Confidence
+    location: Location
+    fingerprint: str
+    preview: str
+    """At most four characters of a value of at least sixteen, and its length class."""
+    verified: str | None = None
+    service: str | None = None
+    detail: str | None = None
+    weak: bool = False
+    status: str = "new"
+    """`new`, `known` (in a baseline) or `allowed`."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The object of the findings format."""
+        return {
+            "rule": self.rule,
+            "title": self.title,
+            "severity": str(self.severity),
+            "confidence": str(self.confidence),
+            "verified": self.verified,
+            "service": self.service,
+            "detail": self.detail,
+            "location": self.location.as_dict(),
+            "fingerprint": self.fingerprint,
+            "preview": self.preview,
+            "weak": self.weak,
+            "status": self.status,
+        }
+
+
+def length_class(length: int) -> str:
+    """A value's length as a coarse class, which tells no more than a reader needs."""
+    for bound in (8, 16, 32, 64, 128, 256, 1024):
+        if length < bound:
+            return f"<{bound}"
+    return ">=1024"
+
+
+def preview(secret: Secret) -> str:
+    """How a value is shown: up to four leading characters if it has at least sixteen, and its length class."""
+    value = reveal(secret)
+    shown = value[:4] if len(value) >= 16 and value[:4].isprintable() else ""
+    return f"{shown}… ({length_class(len(value))} chars)"
+
+
+@dataclass(slots=True)
+class Report:
+    """What one scan found, could not read, and looked at."""
+
+    findings: list[Finding] = field(default_factory=list)
+    errors: list[dict[str, Any]] = field(default_factory=list)
+    """`{"where", "what", "hint"}` each."""
+    scanned: dict[str, int] = field(default_factory=dict)
+    """Counts by kind of thing looked at (apps, values, bytes)."""
+
+    def ordered(self) -> Iterator[Finding]:
+        """Findings in their one order: by place, then by rule."""
+        return iter(sorted(self.findings, key=lambda f: (*map(str, f.location.sort_key()), f.rule, f.fingerprint)))
