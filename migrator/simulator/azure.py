@@ -23,6 +23,7 @@ from migrator.simulator.world import World
 
 Handler = Callable[["Call"], Response]
 Event = Callable[["Azure", float, dict[str, Any]], None]
+Loader = Callable[["Azure", Json], None]
 
 ARM = "arm"
 """The plane of Resource Manager; the others are named by their provider (`entra`, `vault`, `registry`)."""
@@ -95,6 +96,7 @@ class Azure:
     """Where planes listen: `arm` and `entra` -> origin, `vault:<lower-case id>` -> origin, `registry:<id>` -> origin."""
     routes: list[Route] = field(default_factory=list)
     events: dict[str, Event] = field(default_factory=dict)
+    loaders: dict[str, Loader] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     def __post_init__(self) -> None:
@@ -138,6 +140,13 @@ class Azure:
     def on(self, event: str, handler: Event) -> None:
         """Register what happens when a scheduled `event` falls due."""
         self.events[event] = handler
+
+    def loader(self, kind: str, load: Loader) -> None:
+        """Register how a document of an ARM type (e.g. `Microsoft.App/containerApps`) of an estate file is taken in.
+
+        A document of a type without a loader is stored as it stands.
+        """
+        self.loaders[kind.lower()] = load
 
     def settle(self) -> None:
         """Let everything happen that is due by now, in order."""

@@ -160,3 +160,49 @@ def check_locks(azure: Azure, path: str, *, deleting: bool) -> None:
                 f"The scope '{path}' cannot perform {verb} operation because following scope(s) are locked: "
                 f"'{lock['scope']}'. Please remove the lock and try again.",
             )
+
+
+def assign(
+    azure: Azure,
+    *,
+    principal: str,
+    role: str,
+    scope: str,
+    name: str | None = None,
+    principal_type: str = "ServicePrincipal",
+    settled: bool = False,
+    **more: Any,
+) -> dict[str, Any]:
+    """Write a role assignment; it is honoured after the propagation delay, at once if `settled`.
+
+    Raises:
+        ValueError: the role is neither a built-in one nor one of the estate's own.
+    """
+    found = definition(azure, role)
+    if found is None:
+        raise ValueError(f"unknown role '{role}'")
+    now = azure.clock.now()
+    name = name or azure.world.guid("assignment", scope.lower(), principal, str(found["id"]))
+    identifier = f"{scope.rstrip('/')}/providers/Microsoft.Authorization/roleAssignments/{name}"
+    entry: dict[str, Any] = {
+        "id": identifier,
+        "name": name,
+        "scope": scope.rstrip("/") or "/",
+        "role": found["id"],
+        "principalId": principal,
+        "principalType": principal_type,
+        "created": now,
+        "effective": 0.0 if settled else now + azure.world.random.uniform(*azure.switches.role_propagation),
+        **more,
+    }
+    azure.world.table("assignments")[identifier.lower()] = entry
+    return entry
+
+
+def revoke(azure: Azure, identifier: str) -> dict[str, Any] | None:
+    """Remove a role assignment by id; it still works for a few seconds (measured: up to 21)."""
+    entry: dict[str, Any] | None = azure.world.table("assignments").pop(identifier.lower(), None)
+    if entry is not None and entry["effective"] <= azure.clock.now():
+        until = azure.clock.now() + azure.world.random.uniform(*azure.switches.role_revocation)
+        azure.world.table("revoked")[identifier.lower() + f"#{until}"] = {**entry, "until": until}
+    return entry
