@@ -1,0 +1,43 @@
+# Everything sets itself up: git, make and Python 3.11 or newer are enough.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+
+.PHONY: demo test lint bench format clean
+
+demo: .venv/.ready
+	$(BIN)/keylift demo
+
+test: .venv/.ready
+	$(BIN)/pytest -n auto $(ARGS)
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.ready
+	$(BIN)/python benchmarks/run.py $(ARGS)
+
+format: .venv/.ready
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf .venv .venv-az .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+.venv/.ready: pyproject.toml uv.lock
+	@test -n "$(PYTHON)" || { echo "keylift needs Python 3.11 or newer; install it or say: make PYTHON=/path/to/python3" >&2; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV_PROJECT_ENVIRONMENT=.venv $(BIN)/uv sync --quiet --frozen --inexact
+	@touch $@
+
+# The independent client of the conformance tests, in an environment of its own: its pins are not ours.
+.venv-az/.ready: .venv/.ready
+	$(PYTHON) -m venv --clear .venv-az
+	$(BIN)/uv pip install --quiet --python .venv-az/bin/python azure-cli==2.91.0
+	@touch $@
+
+.PHONY: azure-cli
+azure-cli: .venv-az/.ready
