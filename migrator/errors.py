@@ -31,7 +31,7 @@ class SignInError(KeyliftError):
 class CloudError(KeyliftError):
     """Azure refused or failed."""
 
-    def __init__(  # noqa: D107 - documented on the class
+    def __init__(
         self, what: str, *, why: str = "", hint: str, code: str = "", status: int = 0, transient: bool = False
     ) -> None:
         super().__init__(what, why=why, hint=hint)

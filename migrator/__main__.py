@@ -1,0 +1,5 @@
+"""`python -m migrator` is `keylift`."""
+
+from migrator.cli import main
+
+main()

@@ -1,0 +1,142 @@
+"""The command line: parses, calls one function of `migrator.api`, renders, and maps errors to exit codes.
+
+Standard output is data, standard error is narration. Commands live in `migrator.commands`, one file a group, and are
+imported when they are called for; they import `migrator.api` only when they run, so that `--help` costs little.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from enum import IntEnum
+
+import click
+
+from migrator.errors import KeyliftError, StaleError
+
+
+class Exit(IntEnum):
+    """Exit codes, as `docs/commands.md` promises them."""
+
+    OK = 0
+    ERROR = 1
+    CHANGES = 2
+    BASELINE = 3
+    FINDINGS = 10
+    STALE = 11
+    ROLLED_BACK = 12
+    NEEDS_PERSON = 13
+    INTERRUPTED = 130
+
+
+COMMANDS = {
+    "scan": "scan",
+    "plan": "plan",
+    "show": "plan",
+    "apply": "run",
+    "runs": "run",
+    "status": "run",
+    "resume": "run",
+    "rollback": "run",
+    "verify": "run",
+    "access": "access",
+    "demo": "demo",
+    "simulator": "simulator",
+}
+"""Command -> module in `migrator.commands`; the function there has the command's name."""
+
+
+class LazyGroup(click.Group):
+    """A group that imports a command's module when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        module = COMMANDS.get(cmd_name)
+        if module is None:
+            return None
+        command = getattr(importlib.import_module(f"migrator.commands.{module}"), cmd_name)
+        if not isinstance(command, click.Command):
+            raise TypeError(f"migrator.commands.{module}.{cmd_name} is no command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        import difflib
+
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            near = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            raise click.UsageError(
+                f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""), ctx
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
+@click.version_option(package_name="keylift", prog_name="keylift")
+def keylift() -> None:
+    r"""Take the plaintext secrets out of Azure Container Apps.
+
+    \b
+    Find them:        keylift scan azure
+    Plan the move:    keylift plan --vault NAME -o plan.json
+    Read the plan:    keylift show plan.json
+    Make it so:       keylift apply plan.json
+    Prove it:         keylift verify RUN
+    Take it back:     keylift rollback RUN
+
+    Try it all without Azure: keylift demo
+    """
+
+
+def report(error: KeyliftError, *, verbose: bool) -> None:
+    """Say what happened, why, and the way out, on standard error."""
+    click.echo(f"error: {error.what}", err=True)
+    if error.why:
+        click.echo(f"  why: {error.why}", err=True)
+    click.echo(f"  next: {error.hint}", err=True)
+    if verbose:
+        traceback.print_exception(error, file=sys.stderr)
+
+
+def exit_code(error: KeyliftError) -> Exit:
+    """The exit code of an error; the one place where it is decided."""
+    return Exit.STALE if isinstance(error, StaleError) else Exit.ERROR
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of the `keylift` command."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    verbose = any(a == "--verbose" or (a.startswith("-v") and set(a[1:]) == {"v"}) for a in arguments)
+    try:
+        code = keylift.main(args=arguments, prog_name="keylift", standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.Abort:
+        click.echo("interrupted", err=True)
+        code = Exit.INTERRUPTED
+    except click.ClickException as error:
+        # a typo must not look like "changes are planned", which is what 2 means here
+        error.show()
+        code = Exit.ERROR
+    except KeyliftError as error:
+        report(error, verbose=verbose)
+        code = exit_code(error)
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        code = Exit.INTERRUPTED
+    except BrokenPipeError:
+        # the reader of standard output went away (`keylift ... | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = Exit.ERROR
+    except Exception as error:  # noqa: BLE001 - the last line before the user: no traceback without -v
+        click.echo(f"error: keylift failed in a way it does not know ({type(error).__name__})", err=True)
+        click.echo("  next: run the same command with -v and report what it prints", err=True)
+        if verbose:
+            traceback.print_exception(error, file=sys.stderr)
+        code = Exit.ERROR
+    sys.exit(int(code) if isinstance(code, int) else 0)

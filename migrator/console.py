@@ -1,0 +1,161 @@
+"""What a command says while it works: narration on standard error, data on standard output or in a file."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from migrator.errors import KeyliftError, UsageError
+
+if TYPE_CHECKING:
+    from migrator.ports import Event
+
+
+@dataclass(slots=True)
+class Console:
+    """Where a command's words go."""
+
+    quiet: bool = False
+    color: bool | None = None
+    """None: as the terminal and NO_COLOR, FORCE_COLOR, TERM say."""
+    output: Path | None = None
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a person watches standard error."""
+        return sys.stderr.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("CI")
+
+    def colored(self, *, stream_is_tty: bool) -> bool:
+        """Whether to use colour on a stream."""
+        if self.color is not None:
+            return self.color
+        if os.environ.get("NO_COLOR"):
+            return False
+        if os.environ.get("FORCE_COLOR"):
+            return True
+        return stream_is_tty and os.environ.get("TERM") != "dumb"
+
+    def say(self, text: str) -> None:
+        """One line of narration."""
+        if not self.quiet:
+            click.echo(text, err=True)
+
+    def emit(self, text: str) -> None:
+        """The command's data: to the file named by --output, else to standard output.
+
+        Raises:
+            KeyliftError: the file cannot be written.
+        """
+        if self.output is None:
+            click.echo(text, nl=not text.endswith("\n"), color=True)
+            return
+        write_file(self.output, text)
+        self.say(f"wrote {self.output}")
+
+    def confirm(self, question: str, *, flag: str) -> None:
+        """Ask for `yes`; without a terminal on standard input, end with an error that names the flag.
+
+        Raises:
+            UsageError: nobody can answer.
+            click.Abort: the answer was not yes.
+        """
+        if not sys.stdin.isatty():
+            raise UsageError(
+                "this needs a yes, and standard input is no terminal", hint=f"add {flag} to say yes beforehand"
+            )
+        if click.prompt(f"{question} Only 'yes' is accepted", err=True, default="no", show_default=False) != "yes":
+            raise click.Abort
+
+    def width(self) -> int:
+        """Columns to lay text out in."""
+        import shutil
+
+        return shutil.get_terminal_size((100, 24)).columns
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a file whole or not at all.
+
+    Raises:
+        KeyliftError: it cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise KeyliftError(
+            f"{path} cannot be written", why=error.strerror or type(error).__name__, hint="name another file: --output"
+        ) from error
+
+
+class Narrator:
+    """Tells a run as it goes: one line a step, on a terminal with a spinner on the steps at work."""
+
+    def __init__(self, console: Console, total: int) -> None:
+        """Prepare to tell of `total` steps."""
+        self.console = console
+        self.total = total
+        self.done = 0
+        self.started = time.monotonic()
+        self._status = None
+        self._busy: dict[str, str] = {}
+        if console.interactive and not console.quiet:
+            from rich.console import Console as RichConsole
+            from rich.status import Status
+
+            self._status = Status("starting", console=RichConsole(stderr=True, highlight=False))
+            self._status.start()
+
+    def __call__(self, event: Event) -> None:
+        """Take one event."""
+        if event.kind == "step-started":
+            self._busy[event.step] = ""
+        elif event.kind == "step-waiting":
+            self._busy[event.step] = event.text
+        else:
+            self._busy.pop(event.step, None)
+            self._line(event)
+        if self._status is not None:
+            busy = ", ".join(f"{step} ({text})" if text else step for step, text in list(self._busy.items())[:3])
+            self._status.update(f"[{self.done}/{self.total}] {busy}")
+
+    def _line(self, event: Event) -> None:
+        marks = {
+            "step-done": "done",
+            "step-adopted": "was so",
+            "step-failed": "FAILED",
+            "step-undone": "undone",
+            "app-done": "APP OK",
+            "app-failed": "APP FAILED",
+            "app-rolled-back": "ROLLED BACK",
+            "run-done": "RUN",
+            "note": "note",
+        }
+        if event.kind in {"step-done", "step-adopted"}:
+            self.done += 1
+        elapsed = time.monotonic() - self.started
+        subject = event.step or event.app.rsplit("/", 1)[-1]
+        self._print(
+            f"{elapsed:6.1f}s  {marks.get(event.kind, event.kind):<11} {subject}"
+            + (f": {event.text}" if event.text else "")
+        )
+
+    def _print(self, text: str) -> None:
+        if self._status is not None:
+            # printing through the status keeps its line at the bottom
+            self._status.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        else:
+            self.console.say(text)
+
+    def close(self) -> None:
+        """Take the spinner away."""
+        if self._status is not None:
+            self._status.stop()
