@@ -26,7 +26,7 @@ Event = Callable[["Azure", float, dict[str, Any]], None]
 Loader = Callable[["Azure", Json], None]
 
 ARM = "arm"
-"""The plane of Resource Manager; the others are named by their provider (`entra`, `vault`, `registry`)."""
+"""The plane of Resource Manager; the others are named by their provider (`entra`, `vault:<id>`, `registry:<id>`)."""
 
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
@@ -61,6 +61,8 @@ class Call:
     params: dict[str, str]
     principal: str
     """Object id of the caller; empty on public routes."""
+    plane: str = ARM
+    """The plane as asked, with what stands behind its colon: `vault:<lower-case id>`."""
 
     @property
     def world(self) -> World:
@@ -94,6 +96,8 @@ class Azure:
     faults: Faults = field(default_factory=Faults)
     origins: dict[str, str] = field(default_factory=dict)
     """Where planes listen: `arm` and `entra` -> origin, `vault:<lower-case id>` -> origin, `registry:<id>` -> origin."""
+    listen: Callable[[str], str] | None = None
+    """Opens a listener for a plane that is new (a vault just made) and gives its origin; None: nothing listens."""
     routes: list[Route] = field(default_factory=list)
     events: dict[str, Event] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
@@ -167,13 +171,15 @@ class Azure:
             return self.faults.after(plane, request, response, self.clock.now())
 
     def _answer(self, plane: str, request: Request) -> Response:
+        # `vault:<id>` is one of many planes of a kind: its routes are registered once, under the kind
+        kind = plane.partition(":")[0]
         found: list[tuple[Route, dict[str, str]]] = []
         for route in self.routes:
-            if route.plane == plane and (match := route.pattern.fullmatch(request.path)):
+            if route.plane == kind and (match := route.pattern.fullmatch(request.path)):
                 found.append((route, match.groupdict()))
         for route, params in found:
             if route.method == request.method:
-                return self._dispatch(route, params, request)
+                return self._dispatch(route, params, request, plane)
         if plane == ARM:
             rbac.authenticate(self, plane, request)
             self._refuse_unknown(request, known_path=bool(found))
@@ -181,11 +187,11 @@ class Azure:
             raise AzureError(405, "MethodNotAllowed", f"The HTTP method '{request.method}' is not supported.")
         raise AzureError(404, "NotFound", f"No operation answers to {request.method} {request.path}.")
 
-    def _dispatch(self, route: Route, params: dict[str, str], request: Request) -> Response:
+    def _dispatch(self, route: Route, params: dict[str, str], request: Request, plane: str) -> Response:
         principal = "" if route.public else rbac.authenticate(self, route.plane, request)
         if route.versions:
             check_version(request, route.versions)
-        call = Call(self, request, route, params, principal)
+        call = Call(self, request, route, params, principal, plane)
         if route.action is not None:
             scope = request.path if route.scope is None else route.scope.format(**params)
             call.authorize(route.action, scope)

@@ -19,7 +19,7 @@ class Switches:
     """Whether `containerApps/*/write` covers `containerApps/write` (users disagree)."""
     put_without_identity: str = "removes"
     """A PUT whose body has no `identity` key: `removes` or `keeps`."""
-    secret_ref_display: str = "plain"
+    secret_ref_display: str = "plain"  # noqa: S105 - a word for a way to show names
     """Names of secretRefs shown in revisions: `plain` or `prefixed` (`capp-<app>`, ACA#1705)."""
     graph_env_values: bool = True
     """Whether Resource Graph rows hold env values."""
@@ -45,6 +45,10 @@ class Switches:
     """How long a removed assignment still works (measured: 21 at most)."""
     secret_refresh: float = 1800.0
     """The common cycle in which apps fetch vault references again."""
+    vault_registration: float = 5.0
+    """How long a new vault stays in `RegisteringDns`."""
+    secret_deletion: float = 10.0
+    """How long deleting, recovering or purging a vault secret takes (recorded 25 to delete, 10 to recover, 2019)."""
     token_lifetime: float = 86400.0
     """How long a token is good for."""
     page_size: int = 50
