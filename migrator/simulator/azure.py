@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import random
 import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit
 
-from migrator.simulator import providers, rbac
+from migrator.simulator import headers, providers, rbac
 from migrator.simulator.clock import Clock
 from migrator.simulator.faults import Faults
 from migrator.simulator.switches import Switches
@@ -27,6 +29,13 @@ Loader = Callable[["Azure", Json], None]
 
 ARM = "arm"
 """The plane of Resource Manager; the others are named by their provider (`entra`, `vault:<id>`, `registry:<id>`)."""
+
+PUBLIC_SUFFIX = {"vault": "vault.azure.net", "registry": "azurecr.io"}
+SUFFIXES = {
+    "vault": {"vault.azure.net", "vault.azure.cn", "vault.usgovcloudapi.net"},
+    "registry": {"azurecr.io", "azurecr.cn", "azurecr.us"},
+}
+"""Host suffixes of vaults and registries in the public, China and US Government clouds."""
 
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
@@ -102,8 +111,11 @@ class Azure:
     events: dict[str, Event] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    trace: random.Random = field(default_factory=random.Random)
+    """Numbers for request ids; apart from the world's own, so that reading the cloud changes no later choice."""
 
     def __post_init__(self) -> None:
+        self.trace.seed(self.world.seed)
         for module in sorted(info.name for info in pkgutil.iter_modules(providers.__path__)):
             importlib.import_module(f"{providers.__name__}.{module}").register(self)
 
@@ -152,6 +164,36 @@ class Azure:
         """
         self.loaders[kind.lower()] = load
 
+    def origin(self, plane: str) -> str:
+        """The origin of a plane (`vault:<id>`), which is opened on first use; an Azure-like one if nothing listens."""
+        plane = plane.lower()
+        if plane not in self.origins:
+            name = plane.rpartition("/")[2]
+            kind = plane.partition(":")[0]
+            self.origins[plane] = (
+                self.listen(plane) if self.listen else f"https://{name}.{PUBLIC_SUFFIX.get(kind, 'azure.example')}"
+            )
+        return self.origins[plane]
+
+    def plane_at(self, host: str) -> str | None:
+        """The vault or registry that a host name (or a URL) stands for, without case.
+
+        Known are where it listens now, where it listened before a restart, and `<name>.vault.azure.net`,
+        `<name>.azurecr.io` and their sovereign forms, so that references of captured estates still resolve.
+        """
+        host = (urlsplit(host).netloc if "://" in host else host.partition("/")[0]).lower()
+        for plane, origin in self.origins.items():
+            if ":" in plane and urlsplit(origin).netloc == host:
+                return plane
+        for plane, entry in self.world.table("listeners").items():
+            if host in entry["aliases"] and ":" in plane:
+                return plane
+        name, _, suffix = host.partition(".")
+        kind = next((kind for kind, known in SUFFIXES.items() if suffix in known), None)
+        if kind is None:
+            return None
+        return next((p for p in self.origins if p.startswith(f"{kind}:") and p.endswith(f"/{name}")), None)
+
     def settle(self) -> None:
         """Let everything happen that is due by now, in order."""
         now = self.clock.now()
@@ -168,15 +210,18 @@ class Azure:
                 response = fault or self._answer(plane, request)
             except AzureError as error:
                 response = error.response()
+            if plane == ARM:
+                headers.dress(self, request, response)
             return self.faults.after(plane, request, response, self.clock.now())
 
     def _answer(self, plane: str, request: Request) -> Response:
         # `vault:<id>` is one of many planes of a kind: its routes are registered once, under the kind
         kind = plane.partition(":")[0]
-        found: list[tuple[Route, dict[str, str]]] = []
-        for route in self.routes:
-            if route.plane == kind and (match := route.pattern.fullmatch(request.path)):
-                found.append((route, match.groupdict()))
+        found = [
+            (route, match.groupdict())
+            for route in self.routes
+            if route.plane == kind and (match := route.pattern.fullmatch(request.path))
+        ]
         for route, params in found:
             if route.method == request.method:
                 return self._dispatch(route, params, request, plane)
@@ -195,6 +240,8 @@ class Azure:
         if route.action is not None:
             scope = request.path if route.scope is None else route.scope.format(**params)
             call.authorize(route.action, scope)
+        if route.plane == ARM:
+            check_group(self, request.path)
         if route.plane == ARM and (route.write or request.method == "DELETE"):
             rbac.check_locks(self, request.path, deleting=request.method == "DELETE")
         return route.handler(call)
@@ -265,6 +312,22 @@ def check_version(request: Request, versions: frozenset[str] | None) -> None:
             + (f" The provider is '{namespace}'." if namespace else ""),
             headers=GATEWAY,
         )
+
+
+def check_group(azure: Azure, path: str) -> None:
+    """Refuse what is asked below a subscription or resource group that is not there, as ARM does by itself.
+
+    Raises:
+        AzureError: 404 `SubscriptionNotFound` or `ResourceGroupNotFound` (traffic, section 8).
+    """
+    found = re.match(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/", path, re.IGNORECASE)
+    if found is None or found[0].lower().removesuffix("/providers/") in azure.world.table("groups"):
+        return
+    if found[1].lower() not in azure.world.table("subscriptions"):
+        raise AzureError(
+            404, "SubscriptionNotFound", f"The subscription '{found[1]}' could not be found.", headers=GATEWAY
+        )
+    raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{found[2]}' could not be found.", headers=GATEWAY)
 
 
 def not_found(kind: str, name: str, group: str) -> AzureError:

@@ -94,7 +94,7 @@ class World:
         temporary = path.with_name(path.name + ".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump(document, stream)
+            stream.write(json.dumps(document))  # not json.dump, which writes bit by bit and takes ten times as long
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
