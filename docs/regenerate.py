@@ -1,0 +1,53 @@
+"""Write the `--help` text of every command into its page: `python -m docs.regenerate`."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import click
+from click.testing import CliRunner
+
+from migrator.cli import COMMANDS, keylift
+
+FOLDER = Path(__file__).parent / "commands"
+
+
+def commands() -> list[tuple[str, ...]]:
+    """Every command that can be run, as its words."""
+    found: list[tuple[str, ...]] = []
+    context = click.Context(keylift)
+    for name in COMMANDS:
+        command = keylift.get_command(context, name)
+        if isinstance(command, click.Group):
+            found += [(name, inner) for inner in command.list_commands(context)]
+        else:
+            found.append((name,))
+    return found
+
+
+def page(command: tuple[str, ...]) -> Path:
+    """The page of a command."""
+    return FOLDER / f"{'-'.join(command)}.md"
+
+
+def help_text(command: tuple[str, ...]) -> str:
+    """What `--help` prints, at a fixed width."""
+    return CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(
+        keylift, [*command, "--help"], prog_name="keylift", terminal_width=100
+    ).output
+
+
+def main() -> None:
+    """Rewrite the block in each page; a page that is missing is begun."""
+    for command in commands():
+        path = page(command)
+        words = " ".join(command)
+        block = f"```\n$ keylift {words} --help\n{help_text(command)}```"
+        text = path.read_text(encoding="utf-8") if path.exists() else f"# keylift {words}\n\n```\n$ keylift {words} --help\n```\n"
+        text = re.sub(rf"```\n\$ keylift {re.escape(words)} --help\n.*?```", lambda _: block, text, count=1, flags=re.DOTALL)
+        path.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""`keylift plan` and `keylift show`: propose, and read what is proposed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from migrator.commands.common import Settings, common, configured, scope_options
+
+
+@click.command()
+@click.option("--vault", metavar="NAME|ID", help="The Key Vault that takes the values; it must exist.")
+@scope_options
+@click.option(
+    "--identity",
+    metavar="user|system|ID",
+    help="Identity of each app: one of its own, the system one, or this one [user].",
+)
+@click.option(
+    "--vault-secret-name", metavar="TEMPLATE", help="Name of vault secrets; {app}, {name}, {group} [{app}-{name}]."
+)
+@click.option(
+    "--on-conflict",
+    type=click.Choice(["new-version", "rename"]),
+    help="What to do when the vault holds another value under a name [skip and say so].",
+)
+@click.option(
+    "--passwordless",
+    type=click.Choice(["never", "suggest"]),
+    help="Whether to say where a managed identity could replace a key altogether [suggest].",
+)
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plan has steps.")
+@common(formats=("human", "markdown", "json"))
+def plan(
+    settings: Settings,
+    vault: str | None,
+    subscriptions: tuple[str, ...],
+    groups: tuple[str, ...],
+    apps: tuple[str, ...],
+    identity: str | None,
+    vault_secret_name: str | None,
+    on_conflict: str | None,
+    passwordless: str | None,
+    detailed_exitcode: bool,
+) -> None:
+    """Propose Key Vault references, identities and role assignments for what a scan finds.
+
+    Nothing is changed. `-o PLAN.json` writes the plan, which `keylift apply` takes; the diff goes to standard output.
+    The plan holds no value. The same estate and options give the same bytes.
+    """
+    from migrator import api
+    from migrator.cli import Exit
+    from migrator.console import write_file
+    from migrator.errors import UsageError
+
+    vault = configured(settings, "vault", vault)
+    if not vault:
+        raise UsageError("a plan needs a vault", hint="name one that exists: keylift plan --vault NAME -o plan.json")
+    made = api.make_plan(
+        settings,
+        api.scope(settings, subscriptions=subscriptions, groups=groups, apps=apps),
+        vault=vault,
+        identity=configured(settings, "identity", identity) or "user",
+        vault_secret_name=configured(settings, "vault_secret_name", vault_secret_name),
+        on_conflict=configured(settings, "on_conflict", on_conflict),
+        passwordless=configured(settings, "passwordless", passwordless) or "suggest",
+        tell=settings.console.say,
+    )
+    target, settings.console.output = settings.console.output, None
+    if target is not None:
+        write_file(target, made.to_json())
+    settings.console.emit(api.render_plan(settings, made))
+    if target is not None:
+        settings.console.say(f"wrote {target}; next: keylift apply {target}")
+    elif made.steps:
+        settings.console.say("the plan was not kept; add -o plan.json to apply it")
+    raise click.exceptions.Exit(int(Exit.CHANGES if detailed_exitcode and made.steps else Exit.OK))
+
+
+@click.command()
+@click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path, dir_okay=False))
+@common(formats=("human", "markdown", "json"), cloud=False)
+def show(settings: Settings, plan_file: Path) -> None:
+    """Show a plan as a diff: what each app gets, why, and how it is undone."""
+    from migrator import api
+
+    settings.console.emit(api.render_plan(settings, api.load_plan(plan_file)))

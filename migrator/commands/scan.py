@@ -1,0 +1,72 @@
+"""`keylift scan`: find plaintext secrets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from migrator.commands.common import Settings, common, scope_options
+
+
+@click.group()
+def scan() -> None:
+    """Find plaintext secrets in a live estate or in files."""
+
+
+@scan.command()
+@scope_options
+@click.option("--revisions", is_flag=True, help="Look at kept old revisions too (one more request for each app).")
+@click.option(
+    "--save-estate",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write the estate as read, every value replaced by a token.",
+)
+@common()
+def azure(
+    settings: Settings,
+    subscriptions: tuple[str, ...],
+    groups: tuple[str, ...],
+    apps: tuple[str, ...],
+    revisions: bool,
+    save_estate: Path | None,
+) -> None:
+    """Scan the container apps of a subscription, a group, or all you can read.
+
+    Looks at env values of containers and init containers, inline secrets, registry passwords and registries with the
+    admin user on. Listing inline secrets needs Microsoft.App/containerApps/listSecrets/action and is written to the
+    activity log.
+
+    Exits with 10 when something was found (with 0 for --format sarif).
+    """
+    from migrator import api
+    from migrator.cli import Exit
+    from migrator.console import write_file
+
+    scope = api.scope(settings, subscriptions=subscriptions, groups=groups, apps=apps)
+    result = api.scan_azure(settings, scope, revisions=revisions, tell=settings.console.say)
+    if save_estate is not None:
+        write_file(save_estate, result.estate_file())
+        settings.console.say(f"wrote {save_estate}")
+    settings.console.emit(api.render_findings(settings, result.report))
+    found = any(finding.status == "new" for finding in result.report.findings)
+    raise click.exceptions.Exit(int(Exit.FINDINGS if found and settings.format != "sarif" else Exit.OK))
+
+
+@scan.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--no-ignore", is_flag=True, help="Look at what .gitignore leaves out, too.")
+@common(cloud=False)
+def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool) -> None:
+    """Scan files and folders.
+
+    Exits with 10 when something was found (with 0 for --format sarif).
+    """
+    from migrator import api
+    from migrator.cli import Exit
+
+    report = api.scan_files(settings, paths, ignore=not no_ignore)
+    settings.console.emit(api.render_findings(settings, report))
+    found = any(finding.status == "new" for finding in report.findings)
+    raise click.exceptions.Exit(int(Exit.FINDINGS if found and settings.format != "sarif" else Exit.OK))
