@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.simulator import headers, providers, rbac
+from migrator.simulator import headers, providers, rbac, refusals
 from migrator.simulator.clock import Clock
 from migrator.simulator.faults import Faults
 from migrator.simulator.switches import Switches
@@ -58,6 +58,10 @@ class Route:
     """Whether a ReadOnly lock stops it (any write, and POST actions as list* do)."""
     public: bool
     """Needs no token."""
+    template: str = ""
+    """The path as it was registered."""
+    fallback: bool = False
+    """Answers only where no other route's path matches."""
 
 
 @dataclass(slots=True)
@@ -131,6 +135,7 @@ class Azure:
         scope: str | None = None,
         write: bool | None = None,
         public: bool = False,
+        fallback: bool = False,
     ) -> None:
         """Add an operation. `{name}` matches one path segment, `{name:path}` any number; paths match without case."""
         expression, last = "", 0
@@ -150,6 +155,8 @@ class Azure:
                 frozenset(versions),
                 method in {"PUT", "PATCH", "POST"} if write is None else write,
                 public,
+                template,
+                fallback,
             )
         )
 
@@ -217,117 +224,43 @@ class Azure:
     def _answer(self, plane: str, request: Request) -> Response:
         # `vault:<id>` is one of many planes of a kind: its routes are registered once, under the kind
         kind = plane.partition(":")[0]
-        found = [
-            (route, match.groupdict())
-            for route in self.routes
-            if route.plane == kind and (match := route.pattern.fullmatch(request.path))
-        ]
-        for route, params in found:
+        found = self._matching(kind, request.path, fallback=False)
+        for route, params in found or self._matching(kind, request.path, fallback=True):
             if route.method == request.method:
                 return self._dispatch(route, params, request, plane)
         if plane == ARM:
             rbac.authenticate(self, plane, request)
-            self._refuse_unknown(request, known_path=bool(found))
+            refusals.refuse(self, request, known_path=bool(found))
         if found:
             raise AzureError(405, "MethodNotAllowed", f"The HTTP method '{request.method}' is not supported.")
         raise AzureError(404, "NotFound", f"No operation answers to {request.method} {request.path}.")
 
+    def _matching(self, kind: str, path: str, *, fallback: bool) -> list[tuple[Route, dict[str, str]]]:
+        return [
+            (route, match.groupdict())
+            for route in self.routes
+            if route.plane == kind and route.fallback is fallback and (match := route.pattern.fullmatch(path))
+        ]
+
     def _dispatch(self, route: Route, params: dict[str, str], request: Request, plane: str) -> Response:
         principal = "" if route.public else rbac.authenticate(self, route.plane, request)
         if route.versions:
-            check_version(request, route.versions)
+            refusals.check_version(self, request, route)
+        if route.plane == ARM:
+            refusals.check_subscription(self, request)
         call = Call(self, request, route, params, principal, plane)
         if route.action is not None:
             scope = request.path if route.scope is None else route.scope.format(**params)
             call.authorize(route.action, scope)
         if route.plane == ARM:
-            check_group(self, request.path)
+            refusals.check_group(self, request)
         if route.plane == ARM and (route.write or request.method == "DELETE"):
             rbac.check_locks(self, request.path, deleting=request.method == "DELETE")
         return route.handler(call)
 
-    def _refuse_unknown(self, request: Request, *, known_path: bool) -> None:
-        """What ARM itself says of a path or type that no provider registered."""
-        check_version(request, None)
-        path = request.path.rstrip("/")
-        found = re.search(r"/providers/([^/]+)(?:/([^/]+))?", path, re.IGNORECASE)
-        if known_path:
-            raise AzureError(
-                405, "MethodNotAllowed", f"The requested resource does not support http method '{request.method}'."
-            )
-        if found is None:
-            raise AzureError(404, "NotFound", f"The resource at '{path}' was not found.", headers=GATEWAY)
-        namespace, kind = found[1], found[2] or ""
-        spaces = {
-            match[1].lower()
-            for route in self.routes
-            if (match := re.search(r"/providers/([^/]+)/", route.pattern.pattern.replace("\\", ""), re.IGNORECASE))
-        }
-        if namespace.lower() not in spaces:
-            raise AzureError(
-                404,
-                "InvalidResourceNamespace",
-                f"The resource namespace '{namespace}' is invalid.",
-                headers=GATEWAY,
-            )
-        raise AzureError(
-            404,
-            "InvalidResourceType",
-            f"The resource type '{kind}' could not be found in the namespace '{namespace}' for api version "
-            f"'{request.query.get('api-version', '')}'. The supported api-versions are ''.",
-            headers=GATEWAY,
-        )
 
-
-GATEWAY = {"x-ms-failure-cause": "gateway"}
+GATEWAY = refusals.GATEWAY
 """Header of errors that ARM gives itself, before any provider is asked (traffic, section 8)."""
-
-
-def check_version(request: Request, versions: frozenset[str] | None) -> None:
-    """Refuse a request without an api-version, with a malformed one, or with one outside `versions`."""
-    version = request.query.get("api-version")
-    if not version:
-        raise AzureError(
-            400,
-            "MissingApiVersionParameter",
-            "The api-version query parameter (?api-version=) is required for all requests.",
-            headers=GATEWAY,
-        )
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}(-(preview|alpha|beta|rc|privatepreview))?", version, re.IGNORECASE):
-        raise AzureError(
-            400,
-            "InvalidApiVersionParameter",
-            f"The api-version '{version}' is invalid. The supported versions are "
-            f"'{','.join(sorted(versions or (), reverse=True))}'.",
-            headers=GATEWAY,
-        )
-    if versions is not None and version not in versions:
-        found = re.search(r"/providers/([^/]+)/([^/]+)", request.path, re.IGNORECASE)
-        kind, namespace = (found[2], found[1]) if found else ("", "")
-        raise AzureError(
-            400,
-            "NoRegisteredProviderFound",
-            f"No registered resource provider found for location '' and API version '{version}' for type '{kind}'. "
-            f"The supported api-versions are '{', '.join(sorted(versions))}'."
-            + (f" The provider is '{namespace}'." if namespace else ""),
-            headers=GATEWAY,
-        )
-
-
-def check_group(azure: Azure, path: str) -> None:
-    """Refuse what is asked below a subscription or resource group that is not there, as ARM does by itself.
-
-    Raises:
-        AzureError: 404 `SubscriptionNotFound` or `ResourceGroupNotFound` (traffic, section 8).
-    """
-    found = re.match(r"/subscriptions/([^/]+)/resourceGroups/([^/]+)/providers/", path, re.IGNORECASE)
-    if found is None or found[0].lower().removesuffix("/providers/") in azure.world.table("groups"):
-        return
-    if found[1].lower() not in azure.world.table("subscriptions"):
-        raise AzureError(
-            404, "SubscriptionNotFound", f"The subscription '{found[1]}' could not be found.", headers=GATEWAY
-        )
-    raise AzureError(404, "ResourceGroupNotFound", f"Resource group '{found[2]}' could not be found.", headers=GATEWAY)
 
 
 def not_found(kind: str, name: str, group: str) -> AzureError:
