@@ -62,6 +62,8 @@ class Route:
     """The path as it was registered."""
     fallback: bool = False
     """Answers only where no other route's path matches."""
+    facts: Callable[[Request], dict[str, str]] | None = None
+    """What conditions of role assignments may ask about the request, by attribute name in lower case."""
 
 
 @dataclass(slots=True)
@@ -136,6 +138,7 @@ class Azure:
         write: bool | None = None,
         public: bool = False,
         fallback: bool = False,
+        facts: Callable[[Request], dict[str, str]] | None = None,
     ) -> None:
         """Add an operation. `{name}` matches one path segment, `{name:path}` any number; paths match without case."""
         expression, last = "", 0
@@ -157,6 +160,7 @@ class Azure:
                 public,
                 template,
                 fallback,
+                facts,
             )
         )
 
@@ -251,7 +255,8 @@ class Azure:
         call = Call(self, request, route, params, principal, plane)
         if route.action is not None:
             scope = request.path if route.scope is None else route.scope.format(**params)
-            call.authorize(route.action, scope)
+            facts = route.facts(request) if route.facts else None
+            rbac.require(self, principal, route.action, scope, facts=facts)
         if route.plane == ARM:
             refusals.check_group(self, request)
         if route.plane == ARM and (route.write or request.method == "DELETE"):

@@ -49,6 +49,10 @@ class Switches:
     """How long a new vault stays in `RegisteringDns`."""
     secret_deletion: float = 10.0
     """How long deleting, recovering or purging a vault secret takes (recorded 25 to delete, 10 to recover, 2019)."""
+    role_assignment_exists_id: bool = False
+    """Whether `RoleAssignmentExists` names the id of the other assignment (captured 2026-06; not in traffic 0039)."""
+    role_assignment_limit: int = 4000
+    """Role assignments that a subscription may have (role-based-access-control limits)."""
     token_lifetime: float = 86400.0
     """How long a token is good for."""
     page_size: int = 50
@@ -65,7 +69,8 @@ class Switches:
         for name in values:
             if name not in known:
                 raise ValueError(f"unknown switch '{name}'; known: {', '.join(sorted(known))}")
-        return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+        given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**given)
 
     def as_dict(self) -> dict[str, Any]:
         """All switches, for saving."""
