@@ -72,3 +72,7 @@ class PlanFileError(KeyliftError):
 
 class RunError(KeyliftError):
     """A run is unknown, in the wrong state, or held by another process."""
+
+
+class StoppedError(KeyliftError):
+    """The run is being stopped: what was begun is in the journal, and `resume` goes on from there."""

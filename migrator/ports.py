@@ -6,11 +6,12 @@ executor know nothing of the Azure SDK.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from migrator.model import AppSecret, Json, Lock, Permission, RoleAssignment, VaultSecret
+from migrator.model import AppSecret, Json, Lock, Permission, RoleAssignment, Step, VaultSecret
 from scanners.model import Fingerprinter, Secret
 
 OnOperation = Callable[[str], None]
@@ -185,6 +186,17 @@ class StepContext:
     """Seconds within which a new role assignment may still not be honoured (14 min 44 s was measured)."""
     proof: float = 900.0
     """Seconds a new revision may take until it runs."""
+    steps: Mapping[str, Step] = field(default_factory=dict)
+    """Every step of the plan by id."""
+    check: Callable[[Json], None] = lambda _document: None
+    """Given the app (settled, values replaced by fingerprints) immediately before it is written: raises StaleError
+    unless it stands as this run expects it."""
+    lane: Callable[[str], AbstractContextManager[object]] = lambda _name: nullcontext()
+    """Keeps writes of one environment (by its id) apart."""
+    see: Callable[[Secret], None] = lambda _secret: None
+    """Told every value that passes, so that `redact` knows it."""
+    redact: Callable[[str], str] = lambda text: text
+    """Takes known values out of a text that Azure wrote."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +211,46 @@ class Outcome:
 
 
 class StepKind(Protocol):
-    """One kind of change: do, verify, undo, describe. One file in `migrator.steps`, found by its name."""
+    """One kind of change: do, verify, undo, describe. One file in `migrator.steps`, found by its name.
+
+    Every method may be repeated: after a crash nobody knows how far the last try came.
+    """
 
     kind: str
+    writes_app: bool
+    """Whether it writes the app itself; what such a step leaves in `facts["after"]` is what the next one expects."""
+    spare: bool
+    """Whether an undo that fails may be left behind: the app runs as before without it."""
 
-    def describe(self, step: object) -> Sequence[tuple[str, str]]:
+    def describe(self, step: Step) -> Sequence[tuple[str, str]]:
         """Lines of the diff: a sign (`+`, `~`, `-` or blank) and a text."""
+        ...
+
+    def do(self, step: Step, ctx: StepContext) -> Outcome:
+        """Make the change, or find it made.
+
+        Raises:
+            StaleError: what the step depends on is not as the plan says; nothing was done.
+            OutsideChangeError: something else changed with the write.
+            CloudError: Azure refused or failed.
+        """
+        ...
+
+    def done(self, step: Step, ctx: StepContext) -> bool | None:
+        """Ask Azure whether the change is made: after a crash between intent and the note of success.
+
+        None: Azure does not say; doing it again is safe.
+        """
+        ...
+
+    def verify(self, step: Step, ctx: StepContext) -> None:
+        """Read back what the step made.
+
+        Raises:
+            UnprovenError: it is not there, or not as it should be.
+        """
+        ...
+
+    def undo(self, step: Step, ctx: StepContext) -> str:
+        """Take back what this run made of the change, and nothing else; says in words what was left, if anything."""
         ...

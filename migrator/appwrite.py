@@ -1,0 +1,207 @@
+"""Reading and writing one app: settle, check, PATCH, compare the whole of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from migrator.errors import CloudError, NotFoundError, OutsideChangeError, StaleError
+from migrator.model import Json, ResourceId, Step, differences, settled
+from migrator.ports import StepContext
+from migrator.veil import Values, comparable, section
+from scanners.model import Secret
+
+BUSY_STATES = frozenset({"inprogress", "updating", "creating"})
+"""`provisioningState` while somebody's operation is at work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """An app as it stands now."""
+
+    raw: Json
+    """The GET answer, values included: memory only."""
+    veiled: Json
+    """Settled, with fingerprints in place of values: may be written down."""
+    values: Values
+    """What the fingerprints of `veiled` stand for."""
+
+    @property
+    def environment(self) -> str:
+        """Id of the app's environment."""
+        properties = self.raw.get("properties") or {}
+        return str(properties.get("managedEnvironmentId") or properties.get("environmentId") or "")
+
+    @property
+    def latest(self) -> str:
+        """Name of the latest revision."""
+        return str(section(self.raw, "properties", "latestRevisionName") or "")
+
+    @property
+    def multiple(self) -> bool:
+        """Whether several revisions are active at a time."""
+        return str(section(self.raw, "properties", "configuration", "activeRevisionsMode") or "").lower() != "single"
+
+
+def observe(raw: Json, ctx: StepContext) -> Live:
+    """An app's GET answer as `Live`."""
+    values = Values(ctx.fingerprinter)
+    return Live(raw, values.veil(settled(raw)), values)
+
+
+def read(app: str, ctx: StepContext) -> Live:
+    """The app once no operation is at work on it.
+
+    Raises:
+        StaleError: the app is gone.
+        CloudError: somebody's operation does not end.
+    """
+    deadline, pause = ctx.clock.now() + ctx.proof, 1.0
+    while True:
+        try:
+            raw = ctx.cloud.get_app(app)
+        except NotFoundError as error:
+            raise StaleError(
+                f"the app {ResourceId.parse(app).name} is gone",
+                why=error.why,
+                hint="make a new plan: keylift plan --vault NAME -o PLAN.json",
+            ) from error
+        if str(section(raw, "properties", "provisioningState") or "").lower() not in BUSY_STATES:
+            return observe(raw, ctx)
+        if ctx.clock.now() >= deadline:
+            raise CloudError(
+                f"an operation on {ResourceId.parse(app).name} does not end",
+                why=f"its provisioning state has been in progress for {ctx.proof:.0f} seconds",
+                hint=f"look at it, then go on: keylift resume {ctx.run}",
+                transient=True,
+            )
+        ctx.tell("another operation on the app to end")
+        ctx.clock.sleep(pause)
+        pause = min(pause * 1.5, 15.0)
+
+
+def write(step: Step, ctx: StepContext, live: Live, body: Json, wanted: Json, missing: Missing) -> Live:
+    """PATCH the app, wait, read it back, and compare the whole of it with what was wanted.
+
+    Args:
+        step: Whose change it is.
+        ctx: The step's surroundings.
+        live: The app as it was read a moment ago.
+        body: The PATCH, with fingerprints in place of values.
+        wanted: The app as it must be afterwards, veiled.
+        missing: Finds values of fingerprints that the app no longer shows.
+
+    Raises:
+        OutsideChangeError: the app differs from what was wanted; the message names paths and who changed it.
+        CloudError: Azure refused or failed.
+    """
+    filled = without_read_only(live.values.fill(body, missing))
+    after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation), ctx)
+    compare(step, ctx, after, wanted)
+    return after
+
+
+def compare(step: Step, ctx: StepContext, live: Live, wanted: Json) -> None:
+    """Check the whole app against what was wanted, and note it as what the next step expects.
+
+    Raises:
+        OutsideChangeError: it differs.
+    """
+    ctx.record.note(after=live.veiled)
+    changed = unlike(wanted, live.veiled)
+    if changed:
+        raise OutsideChangeError(
+            f"{ResourceId.parse(step.target).name} is not as step {step.id} wanted it",
+            why=f"it differs in {listed(changed)}; {who(live.raw)}",
+            hint=f"see who else writes to the app, then: keylift rollback {ctx.run}",
+        )
+
+
+def unlike(wanted: Json, found: Json) -> list[str]:
+    """Paths at which two veiled documents differ, apart from spelling and from the principal of a system identity."""
+    return differences(_without_principal(comparable(wanted)), _without_principal(comparable(found)))
+
+
+def _without_principal(document: Json) -> Json:
+    identity = document.get("identity")
+    if not isinstance(identity, dict):
+        return document
+    return {**document, "identity": {k: v for k, v in identity.items() if k not in {"principalId", "tenantId"}}}
+
+
+class Missing:
+    """Finds values for a PATCH that the app itself no longer shows, cheapest source first; never only the vault.
+
+    The app's own secrets (Azure gives the resolved value of references too, FACTS 1.4), then templates of kept
+    revisions, then the vault version that this run wrote.
+    """
+
+    def __init__(self, step: Step, ctx: StepContext) -> None:
+        """Look for values of `step`'s app."""
+        self._step = step
+        self._ctx = ctx
+        self._values = Values(ctx.fingerprinter)
+        self._sources = [self._from_secrets, self._from_revisions, self._from_vault]
+
+    def __call__(self, mark: str) -> Secret:
+        """The value of a fingerprint.
+
+        Raises:
+            CloudError: no source has it any more.
+        """
+        reasons: list[str] = []
+        while (found := self._values.get(mark)) is None and self._sources:
+            try:
+                self._sources.pop(0)(mark)
+            except CloudError as error:
+                reasons.append(error.what)
+        if found is None:
+            raise CloudError(
+                f"the value with fingerprint {mark} is in none of the places it was in",
+                why="looked in the app's secrets, its kept revisions and the vault"
+                + (f"; {'; '.join(reasons)}" if reasons else ""),
+                hint=f"set it by hand, then go on: keylift rollback {self._ctx.run}",
+            )
+        self._ctx.see(found)
+        return found
+
+    def _from_secrets(self, _mark: str) -> None:
+        for secret in self._ctx.cloud.get_app_secrets(self._step.target):
+            if secret.value is not None:
+                self._ctx.see(secret.value)
+                self._values.add(secret.value)
+
+    def _from_revisions(self, _mark: str) -> None:
+        for revision in self._ctx.cloud.list_revisions(self._step.target):
+            self._values.veil(section(revision, "properties", "template"))
+
+    def _from_vault(self, mark: str) -> None:
+        for step in self._ctx.steps.values():
+            if step.kind == "vault-secret" and step.change["fingerprint"] == mark:
+                version = self._ctx.facts_of(step.id).get("version")
+                found = self._ctx.cloud.get_secret(step.change["vault_uri"], step.change["name"], version)
+                if found is not None:
+                    self._values.add(found[0])
+
+
+def without_read_only(body: Any) -> Any:
+    """The body without what Azure shows but does not take: `resources.ephemeralStorage` follows the cpu."""
+    if isinstance(body, dict):
+        return {name: without_read_only(item) for name, item in body.items() if name != "ephemeralStorage"}
+    if isinstance(body, list):
+        return [without_read_only(item) for item in body]
+    return body
+
+
+def who(raw: Json) -> str:
+    """Who changed the app last, as Azure says."""
+    data = raw.get("systemData") or {}
+    by = data.get("lastModifiedBy") or "unknown"
+    kind = data.get("lastModifiedByType")
+    return f"last changed by {by}{f' ({kind})' if kind else ''} at {data.get('lastModifiedAt') or 'an unknown time'}"
+
+
+def listed(paths: list[str], most: int = 8) -> str:
+    """Some paths in a sentence."""
+    shown = ", ".join(paths[:most])
+    return shown + (f" and {len(paths) - most} more" if len(paths) > most else "")

@@ -1,0 +1,456 @@
+"""The write-ahead journal of runs: one SQLite file, for the owner's eyes only, without a single value.
+
+Every write is durable when the call returns (WAL with `synchronous=FULL`). What is about to be done to a cloud is
+written before it is done; after a crash the journal says what to ask the cloud about.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from migrator.errors import RunError
+from migrator.locking import RunLock
+from migrator.model import Json, Plan, RunState, StepState
+from migrator.ports import Event
+from scanners.model import Secret
+
+_MIGRATIONS = (
+    """
+    CREATE TABLE runs (
+        id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, plan TEXT NOT NULL, document TEXT NOT NULL,
+        cloud TEXT NOT NULL, state TEXT NOT NULL, started REAL NOT NULL, ended REAL
+    ) STRICT;
+    CREATE TABLE apps (
+        run TEXT NOT NULL REFERENCES runs, app TEXT NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL,
+        proven INTEGER NOT NULL DEFAULT 1, cause TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '{}',
+        initial TEXT NOT NULL DEFAULT 'null', PRIMARY KEY (run, app)
+    ) STRICT;
+    CREATE TABLE steps (
+        run TEXT NOT NULL REFERENCES runs, step TEXT NOT NULL, position INTEGER NOT NULL, app TEXT NOT NULL,
+        kind TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
+        operation TEXT NOT NULL DEFAULT '', facts TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '{}',
+        started REAL, ended REAL, PRIMARY KEY (run, step)
+    ) STRICT;
+    CREATE INDEX steps_by_target ON steps (target);
+    CREATE TABLE events (
+        run TEXT NOT NULL REFERENCES runs, number INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,
+        app TEXT NOT NULL, step TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (run, number)
+    ) STRICT;
+    """,
+)
+"""One script for each schema version; a database of an older version is brought forward when it is opened."""
+
+SCHEMA = len(_MIGRATIONS)
+APPLICATION = 0x6B6C6674
+"""SQLite's `application_id`: the file says that it is keylift's."""
+
+OPEN_STATES = frozenset({RunState.RUNNING, RunState.INTERRUPTED, RunState.ROLLING_BACK})
+"""States of runs that somebody has to end: resume them or roll them back."""
+
+
+class JournalError(RunError):
+    """The journal cannot be read or written: nothing more may be done to the cloud, the run stays resumable."""
+
+
+def value_free(thing: Any) -> Any:
+    """The thing itself, if it holds no `Secret` at any depth.
+
+    Raises:
+        TypeError: it holds one, or something that is no plain JSON.
+    """
+    if isinstance(thing, Secret):
+        raise TypeError("a secret value must not reach the journal")
+    if isinstance(thing, Mapping):
+        for key, item in thing.items():
+            value_free(key)
+            value_free(item)
+    elif isinstance(thing, (list, tuple)):
+        for item in thing:
+            value_free(item)
+    elif not (thing is None or isinstance(thing, (str, int, float, bool))):
+        raise TypeError(f"the journal takes plain JSON, not {type(thing).__name__}")
+    return thing
+
+
+def _text(thing: Any) -> str:
+    return json.dumps(value_free(thing), ensure_ascii=False)
+
+
+@dataclass(frozen=True, slots=True)
+class StepEntry:
+    """A step's line in the journal."""
+
+    step: str
+    app: str
+    kind: str
+    target: str
+    state: str
+    attempts: int
+    operation: str
+    facts: Json
+    error: Json
+
+
+@dataclass(frozen=True, slots=True)
+class AppEntry:
+    """An app's line in the journal."""
+
+    app: str
+    state: str
+    proven: bool
+    cause: str
+    """Why the app is being undone: `failed`, `stale` or `rollback`; empty otherwise."""
+    error: Json
+    """`{"what", "why", "hint"}` of what went wrong."""
+    initial: Any
+    """The app as it was read before its first step, settled and without values; None before that."""
+
+
+class Journal:
+    """Runs, their apps, steps and events. Safe to use from several threads."""
+
+    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
+        """Use `Journal.open`."""
+        self.path = path
+        self._connection = connection
+        self._guard = threading.RLock()
+        self._locks: dict[str, RunLock] = {}
+
+    @classmethod
+    def open(cls, path: Path, *, observe: Callable[[str], None] | None = None) -> Journal:
+        """Open the journal, made on first use (0600 whatever the umask), and bring its schema forward.
+
+        Args:
+            path: The database's file; its folder exists.
+            observe: Given every SQL statement, for tests of crashes.
+
+        Raises:
+            JournalError: it cannot be opened, is damaged, or was written by a newer keylift.
+        """
+        with _translated(path):
+            with suppress(FileExistsError):
+                # SQLite gives its side files the mode of the database
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
+            try:
+                connection.row_factory = sqlite3.Row
+                if observe is not None:
+                    connection.set_trace_callback(observe)
+                _prepare(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+        return cls(path, connection)
+
+    def close(self) -> None:
+        """Let go of the file and of every run that is held."""
+        for lock in list(self._locks.values()):
+            lock.release()
+        self._locks.clear()
+        with self._guard:
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Holding a run
+
+    @contextmanager
+    def hold(self, run: str) -> Iterator[None]:
+        """Keep every other process off a run.
+
+        The lock is the operating system's, so one whose holder died is free at once.
+
+        Raises:
+            RunError: another process holds it; the message says which.
+        """
+        lock = RunLock.take(self.path.with_name(f"run-{run}.lock"), run)
+        self._locks[run] = lock
+        try:
+            yield
+        finally:
+            self._locks.pop(run, None)
+            lock.release()
+
+    # Runs
+
+    def begin(self, run: str, plan: Plan, cloud: str, now: float) -> None:
+        """Write a new run with all its steps pending."""
+        apps = list(dict.fromkeys(step.app.lower() for step in plan.steps if step.app))
+        with self._write() as db:
+            (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM runs").fetchone()
+            db.execute(
+                "INSERT INTO runs (id, number, plan, document, cloud, state, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (run, number, plan.id, plan.to_json(), cloud, RunState.RUNNING, now),
+            )
+            db.executemany(
+                "INSERT INTO apps (run, app, position, state) VALUES (?, ?, ?, ?)",
+                [(run, app, position, StepState.PENDING) for position, app in enumerate(apps)],
+            )
+            db.executemany(
+                "INSERT INTO steps (run, step, position, app, kind, target, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [
+                    (run, step.id, position, step.app.lower(), step.kind, step.target.lower(), StepState.PENDING)
+                    for position, step in enumerate(plan.steps)
+                ],
+            )
+
+    def set_run(self, run: str, state: str, *, ended: float | None = None) -> None:
+        """Write a run's state."""
+        with self._write() as db:
+            db.execute("UPDATE runs SET state = ?, ended = ? WHERE id = ?", (state, ended, run))
+
+    def find(self, prefix: str) -> str:
+        """The id of the run that `prefix` begins, or of the newest for `latest`.
+
+        Raises:
+            RunError: there is none, or there are several.
+        """
+        known = [str(row["id"]) for row in self._read("SELECT id FROM runs ORDER BY number DESC")]
+        found = known[:1] if prefix == "latest" else [run for run in known if run == prefix]
+        found = found or [run for run in known if prefix and run.startswith(prefix)]
+        if len(found) == 1:
+            return found[0]
+        raise RunError(
+            f"there are {len(found)} runs that begin with '{prefix}'" if found else f"there is no run '{prefix}'",
+            why=f"the journal {self.path} knows {len(known)} runs",
+            hint="list them: keylift runs",
+        )
+
+    def state(self, run: str) -> str:
+        """A run's state."""
+        return str(self._row("SELECT state FROM runs WHERE id = ?", run)["state"])
+
+    def cloud(self, run: str) -> str:
+        """The name of the cloud a run works on."""
+        return str(self._row("SELECT cloud FROM runs WHERE id = ?", run)["cloud"])
+
+    def plan(self, run: str) -> Plan:
+        """The plan a run carries out, as it was stored with it."""
+        text = str(self._row("SELECT document FROM runs WHERE id = ?", run)["document"])
+        return Plan.from_json(text, source=f"the plan of run {run}")
+
+    def runs(self) -> list[Json]:
+        """All runs, newest first, each as the object of the runs format."""
+        return [self.describe(str(row["id"])) for row in self._read("SELECT id FROM runs ORDER BY number DESC")]
+
+    def describe(self, run: str) -> Json:
+        """One run as the object of the runs format."""
+        row = self._row("SELECT * FROM runs WHERE id = ?", run)
+        holder = RunLock.holder(self.path.with_name(f"run-{run}.lock"))
+        state = str(row["state"])
+        if state in {RunState.RUNNING, RunState.ROLLING_BACK} and holder is None:
+            state = RunState.INTERRUPTED  # its process is gone
+        return {
+            "id": str(row["id"]),
+            "plan": str(row["plan"]),
+            "cloud": str(row["cloud"]),
+            "state": state,
+            "started": _moment(row["started"]),
+            "ended": _moment(row["ended"]),
+            "holder": holder,
+            "apps": {
+                entry.app: {"state": entry.state, "proven": entry.proven, "error": entry.error or None}
+                for entry in self.apps(run).values()
+            },
+        }
+
+    def unfinished(self, apps: frozenset[str]) -> str | None:
+        """The newest run that nobody has ended yet and that works on one of `apps` (lower-case ids)."""
+        rows = self._read(
+            "SELECT runs.id, apps.app FROM runs JOIN apps ON apps.run = runs.id "
+            "WHERE runs.state IN ('running', 'interrupted', 'rolling-back') ORDER BY number DESC"
+        )
+        return next((str(row["id"]) for row in rows if row["app"] in apps), None)
+
+    def others_using(self, run: str, target: str) -> list[str]:
+        """Other runs whose done or adopted steps stand on `target`: what this run made there is not its alone."""
+        rows = self._read(
+            "SELECT DISTINCT run FROM steps WHERE target = ? AND run <> ? AND state IN (?, ?) ORDER BY run",
+            target.lower(),
+            run,
+            StepState.DONE,
+            StepState.ADOPTED,
+        )
+        return [str(row["run"]) for row in rows]
+
+    # Apps
+
+    def apps(self, run: str) -> dict[str, AppEntry]:
+        """The apps of a run by lower-case id, in plan order."""
+        return {
+            str(row["app"]): AppEntry(
+                str(row["app"]),
+                str(row["state"]),
+                bool(row["proven"]),
+                str(row["cause"]),
+                json.loads(row["error"]),
+                json.loads(row["initial"]),
+            )
+            for row in self._read("SELECT * FROM apps WHERE run = ? ORDER BY position", run)
+        }
+
+    def set_app(self, run: str, app: str, **columns: Any) -> None:
+        """Write columns of an app: `state`, `proven`, `cause`, `error`, `initial`."""
+        self._update("apps", "app", run, app.lower(), columns)
+
+    # Steps
+
+    def steps(self, run: str) -> dict[str, StepEntry]:
+        """The steps of a run by id, in plan order."""
+        rows = self._read("SELECT * FROM steps WHERE run = ? ORDER BY position", run)
+        return {str(row["step"]): _entry(row) for row in rows}
+
+    def step(self, run: str, step: str) -> StepEntry:
+        """One step."""
+        return _entry(self._row("SELECT * FROM steps WHERE run = ? AND step = ?", run, step))
+
+    def set_step(self, run: str, step: str, **columns: Any) -> None:
+        """Write columns of a step: `state`, `attempts`, `operation`, `error`, `started`, `ended`."""
+        self._update("steps", "step", run, step, columns)
+
+    def note(self, run: str, step: str, facts: Mapping[str, object]) -> None:
+        """Add facts to a step's page."""
+        with self._write() as db:
+            row = db.execute("SELECT facts FROM steps WHERE run = ? AND step = ?", (run, step)).fetchone()
+            merged = {**json.loads(row["facts"]), **facts}
+            db.execute("UPDATE steps SET facts = ? WHERE run = ? AND step = ?", (_text(merged), run, step))
+
+    # Events
+
+    def tell(self, run: str, event: Event) -> None:
+        """Keep an event."""
+        with self._write() as db:
+            db.execute(
+                "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events WHERE run = ?",
+                (run, event.at, event.kind, event.app, event.step, value_free(event.text), run),
+            )
+
+    def events(self, run: str) -> list[Event]:
+        """Everything that happened in a run, in order."""
+        rows = self._read("SELECT * FROM events WHERE run = ? ORDER BY number", run)
+        return [Event(row["kind"], row["app"], row["step"], row["text"], row["at"]) for row in rows]
+
+    # The database
+
+    def _update(self, table: str, key: str, run: str, name: str, columns: Mapping[str, Any]) -> None:
+        plain = {
+            column: _text(value) if column in {"error", "initial"} else value_free(value)
+            for column, value in columns.items()
+        }
+        assignments = ", ".join(f"{column} = :{column}" for column in plain)
+        with self._write() as db:
+            # column names come from this module's callers, values are bound
+            db.execute(
+                f"UPDATE {table} SET {assignments} WHERE run = :run_ AND {key} = :name_",  # noqa: S608
+                {**plain, "run_": run, "name_": name},
+            )
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._guard, _translated(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _read(self, statement: str, *arguments: Any) -> list[sqlite3.Row]:
+        with self._guard, _translated(self.path):
+            return self._connection.execute(statement, arguments).fetchall()
+
+    def _row(self, statement: str, *arguments: Any) -> sqlite3.Row:
+        rows = self._read(statement, *arguments)
+        if not rows:
+            raise RunError(
+                f"the journal has no entry for {', '.join(map(str, arguments))}", hint="list the runs: keylift runs"
+            )
+        return rows[0]
+
+
+def _entry(row: sqlite3.Row) -> StepEntry:
+    return StepEntry(
+        str(row["step"]),
+        str(row["app"]),
+        str(row["kind"]),
+        str(row["target"]),
+        str(row["state"]),
+        int(row["attempts"]),
+        str(row["operation"]),
+        json.loads(row["facts"]),
+        json.loads(row["error"]),
+    )
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _prepare(path: Path, connection: sqlite3.Connection) -> None:
+    (application,) = connection.execute("PRAGMA application_id").fetchone()
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if application != APPLICATION and tables:
+        raise JournalError(
+            f"{path} is not keylift's journal",
+            why="the database was made by another program",
+            hint="name another state folder: --state-dir DIR",
+        )
+    if version > SCHEMA:
+        raise JournalError(
+            f"the journal {path} was written by a newer keylift",
+            why=f"it has schema {version}, this version knows {SCHEMA}",
+            hint="update keylift: uv tool upgrade keylift",
+        )
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    if version < SCHEMA:
+        connection.execute("BEGIN EXCLUSIVE")
+        try:
+            # read again: another process may have been faster
+            (version,) = connection.execute("PRAGMA user_version").fetchone()
+            for script in _MIGRATIONS[version:]:
+                for statement in filter(str.strip, script.split(";")):
+                    connection.execute(statement)
+            connection.execute(f"PRAGMA user_version = {SCHEMA:d}")
+            connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        text = str(error)
+        if "malformed" in text or "not a database" in text:
+            hint = f"restore it from a backup, or begin anew: mv {path} {path}.damaged"
+        elif "full" in text:
+            hint = f"make room on the disk of {path.parent}, then go on: keylift resume latest"
+        elif "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
+            hint = f"make {path.parent} writable for you, or name another state folder: --state-dir DIR"
+        elif "locked" in text:
+            hint = "another keylift is writing: try again in a moment"
+        else:
+            hint = f"check the disk of {path.parent}, then go on: keylift resume latest"
+        raise JournalError(f"the journal {path} cannot be used", why=text, hint=hint) from error
