@@ -112,7 +112,11 @@ def _permission(azure: Azure, principal: str, vault: Json, operation: Operation,
     if vault["properties"].get("enableRbacAuthorization"):
         scope = f"{vault['id']}/secrets/{secret}" if secret else str(vault["id"])
         action = f"Microsoft.KeyVault/vaults/secrets/{operation.action}"
-        if not rbac.allowed(azure, principal, action, scope, data=True):
+        # what conditions ask about (preview, June 2026); a condition on the name leaves listing without an answer
+        facts = {"microsoft.keyvault/vaults:name": str(vault["name"])}
+        if secret:
+            facts["microsoft.keyvault/vaults/secrets:name"] = secret
+        if not rbac.allowed(azure, principal, action, scope, data=True, facts=facts):
             raise _forbidden(
                 "ForbiddenByRbac",
                 "Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or "
