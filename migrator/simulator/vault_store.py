@@ -32,7 +32,6 @@ def plant(
     vault: str,
     name: str,
     value: str,
-    *,
     enabled: bool = True,
     tags: dict[str, str] | None = None,
     deleted: bool = False,
@@ -77,12 +76,8 @@ def locate(azure: Azure, url: str) -> tuple[str, str, str | None] | None:
     path = re.fullmatch(r"/secrets/([^/]+)(?:/([^/]*))?/?", unquote(parts.path), re.IGNORECASE)
     if parts.scheme.lower() != "https" or path is None or not NAME.fullmatch(path[1]):
         return None
-    key = ""
-    wanted = f"https://{parts.netloc.lower()}"
-    for plane, listening in azure.origins.items():
-        if plane.startswith("vault:") and listening.lower() == wanted:
-            key = plane.partition(":")[2]
-    key = key or azure.world.table("vault-origins").get(wanted, "")
+    plane = azure.plane_at(parts.netloc) or ""
+    key = plane.partition(":")[2] if plane.startswith("vault:") else ""
     if not key and (public := _PUBLIC.fullmatch(host)):
         key = azure.world.table("vault-names").get(public[1], "")
     if not key or vaults.find(azure, key) is None:

@@ -15,10 +15,11 @@ import hmac
 import re
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator import principals, rbac
+from migrator.simulator import principals, rbac, vault_store
 from migrator.simulator import registry_shapes as shapes
 from migrator.simulator.azure import ARM, not_found, page
 from migrator.simulator.clock import iso
+from migrator.simulator.providers import vaults
 from migrator.simulator.wire import AzureError, Json, Response
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def register(azure: Azure) -> None:
         write=False,
     )
     azure.loader(KIND, load)
+    azure.on("registry-passwords", _adopt)
 
 
 # For the other providers
@@ -109,7 +111,8 @@ def find(azure: Azure, registry: str) -> Json | None:
 def load(azure: Azure, document: Json) -> None:
     """Take in a registry of an estate; what the document leaves out is what Azure would fill in.
 
-    `properties.credentials` (of the estate file only) may give the admin user's `{"password", "password2"}`.
+    `properties.credentials` (of the estate file only) may give the admin user's `{"password", "password2"}`. Without
+    it, the passwords are those that the estate's apps and jobs pull with, so that what ran before runs here.
     """
     stored = copy.deepcopy(document)
     key = str(stored["id"]).lower().rstrip("/")
@@ -128,27 +131,8 @@ def load(azure: Azure, document: Json) -> None:
     _keep(azure, key, stored)
     if credentials:
         _credentials(azure, key).update(credentials)
-
-
-def adopt_password(azure: Azure, server: str, username: str, password: str) -> None:
-    """Have the registry behind `server` know a password that an app of the estate pulls with.
-
-    The admin user (its name is the registry's) gets it as its first password that was not told before; any other name
-    is a token or a service principal of the registry. Servers that are no registry of this world are left alone.
-    """
-    registry = find(azure, server)
-    if registry is None or not password:
-        return
-    held = _credentials(azure, str(registry["id"]).lower())
-    if username.lower() != str(registry["name"]).lower():
-        held.setdefault("users", {})[username] = password
-        return
-    told = held.setdefault("told", [])
-    if password not in {held[name] for name in told}:
-        free = [name for name in NAMES if name not in told]
-        if free:
-            held[free[0]] = password
-            told.append(free[0])
+    else:
+        azure.world.schedule(azure.clock.now(), "registry-passwords", registry=key)  # once the whole estate is there
 
 
 def may_pull(
@@ -194,6 +178,42 @@ def _identity_pulls(azure: Azure, registry: Json, principal: str, repository: st
         return rbac.allowed(azure, principal, PULL, scope)
     facts = {"microsoft.containerregistry/registries/repositories:name": repository} if repository else {}
     return rbac.allowed(azure, principal, READ, scope, data=True, facts=facts)
+
+
+def _adopt(azure: Azure, _due: float, arguments: Json) -> None:
+    """Have a registry know the passwords that the estate's apps and jobs pull from it with.
+
+    The admin user, whose name is the registry's, gets the first two as its own; any other name is a token or a service
+    principal of the registry.
+    """
+    registry = find(azure, arguments["registry"])
+    if registry is None:
+        return
+    held, told = _credentials(azure, arguments["registry"]), list[str]()
+    for kind in ("Microsoft.App/containerApps", "Microsoft.App/jobs"):
+        for app in azure.world.of_type(kind):
+            configuration = (app.get("properties") or {}).get("configuration") or {}
+            secrets = {str(entry.get("name")): entry for entry in configuration.get("secrets") or []}
+            for entry in configuration.get("registries") or []:
+                password = _value(azure, secrets.get(str(entry.get("passwordSecretRef") or ""), {}))
+                server, user = str(entry.get("server") or "").lower(), str(entry.get("username") or "")
+                if not password or not user or server != str(registry["properties"]["loginServer"]).lower():
+                    continue
+                if user.lower() != str(registry["name"]).lower():
+                    held.setdefault("users", {})[user] = password
+                elif password not in told and len(told) < len(NAMES):
+                    held[NAMES[len(told)]] = password
+                    told.append(password)
+
+
+def _value(azure: Azure, secret: Json) -> str:
+    """The value of an app's secret, one that lies in a vault included."""
+    if secret.get("value"):
+        return str(secret["value"])
+    found = vault_store.locate(azure, str(secret.get("keyVaultUrl") or ""))
+    vault = vaults.find(azure, found[0]) if found else None
+    item = vault_store.live(azure, vault).get(found[1].lower()) if found and vault else None
+    return str(item["versions"][-1]["value"]) if item else ""
 
 
 def _password_pulls(azure: Azure, registry: Json, username: str, password: str) -> bool:

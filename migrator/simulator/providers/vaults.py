@@ -1,8 +1,7 @@
 """Microsoft.KeyVault/vaults on the management plane.
 
 Tables: `vault-names` (lower-case name -> lower-case id; names are unique in the world, deleted vaults included),
-`vault-origins` (origin a vault ever had -> lower-case id), `deleted-vaults` (lower-case name -> {document, deleted,
-purges}). Beside this module: `vault_children` (access policies, secrets without values), `deleted_vaults`, and
+`deleted-vaults` (lower-case name -> {document, deleted, purges}). Beside this module: `vault_children` (access policies, secrets without values), `deleted_vaults`, and
 `vault_secrets`, the data plane.
 
 Shapes: recordings of 2021 to 2024 and Key Vault types 2022-07-01 to 2026-05-15. Defaults:
@@ -109,14 +108,7 @@ def find(azure: Azure, vault: str) -> Json | None:
 
 def origin(azure: Azure, vault: Json) -> str:
     """Where a vault's data plane listens, without a trailing slash; its public name when nothing listens."""
-    plane = "vault:" + str(vault["id"]).lower()
-    if plane not in azure.origins and azure.listen is not None:
-        azure.origins[plane] = azure.listen(plane)
-    if plane not in azure.origins:
-        return f"https://{str(vault['name']).lower()}.vault.azure.net"
-    # kept for good: after a restart on other ports, references that were stored before still lead here
-    azure.world.table("vault-origins")[azure.origins[plane].lower()] = plane.partition(":")[2]
-    return azure.origins[plane]
+    return azure.origin("vault:" + str(vault["id"]).lower().rstrip("/"))
 
 
 def retention(vault: Json) -> int:
