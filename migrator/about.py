@@ -1,0 +1,15 @@
+"""Which program this is: goes into plans and reports."""
+
+from __future__ import annotations
+
+from migrator.model import Json
+
+HOME = "https://github.com/keylift/keylift"
+"""Where the documentation of rules and commands lies."""
+
+
+def tool() -> Json:
+    """`{"name", "version"}` of what is installed."""
+    from importlib.metadata import version
+
+    return {"name": "keylift", "version": version("keylift")}

@@ -1,0 +1,211 @@
+"""Estate, findings and options in, a plan out. Pure: no clock, no network, no environment.
+
+The same estate and options give the same bytes, whatever order things come in. What may move is decided in
+`migrator.planning.draft`, where it goes in `vaulting`, `identities`, `roles` and `registries`, how in `building`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from migrator.about import tool
+from migrator.errors import UsageError
+from migrator.fingerprints import app_fingerprint
+from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
+from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
+from migrator.planning.building import AppPlan, Builder, labels
+from migrator.planning.draft import Drafting
+from migrator.planning.identities import Identities
+from migrator.planning.options import Options
+from migrator.planning.roles import Roles
+from migrator.planning.vaulting import VaultItem
+from scanners.model import Finding, Fingerprinter
+
+__all__ = ["Options", "plan", "wanted"]
+
+
+def wanted(
+    estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter
+) -> tuple[str, ...]:
+    """Names of vault secrets whose state `plan` needs: read them into the estate's vault first.
+
+    Raises:
+        UsageError: the vault is not in the estate.
+    """
+    drafting = _drafted(estate, findings, options, fingerprinter)
+    return vaulting.looked_up(_arranged(drafting, options))
+
+
+def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter) -> Plan:
+    """What to do about `findings`.
+
+    Args:
+        estate: What was read; the vault with the secrets that `wanted` names. Their order does not matter.
+        findings: Of a scan of that estate, and of files or repositories, which become rest risk. Every finding ends in
+            a step or in `skipped`.
+        options: The user's decisions.
+        fingerprinter: Whose key the plan is bound to; the estate fingerprint names it.
+
+    Raises:
+        UsageError: the vault is not in the estate.
+    """
+    drafting = _drafted(estate, findings, options, fingerprinter)
+    vault = drafting.vault
+    items = _resolved(drafting, options)
+    plans = _app_plans(drafting, items, options)
+    builder = Builder(vault, Roles(estate), labels(drafting.views.values()))
+    steps = builder.steps(plans)
+    notes = [*drafting.notes, *builder.notes, *_notes(plans, estate, vault)]
+    needed = permissions.needed(plans, estate, vault)
+    return Plan(
+        tool=tool(),
+        cloud=estate.cloud,
+        scope={key: sorted(values, key=str.lower) for key, values in sorted(options.scope.items())},
+        options=options.as_dict(vault.id),
+        estate={"fingerprint": _estate_fingerprint(estate, vault, plans, fingerprinter), "key": fingerprinter.key_id},
+        steps=steps,
+        skipped=drafting.skipped,
+        rest_risk=rest_risk.entries(plans, set(findings), fingerprinter),
+        operator={"permissions": needed},
+        notes=tuple(_ordered(notes)),
+    )
+
+
+def _drafted(estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter) -> Drafting:
+    drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter)
+    drafting.run(findings)
+    return drafting
+
+
+def _vault(estate: Estate, wish: str) -> Vault:
+    for vault in estate.vaults:
+        if same_id(vault.id, wish) or vault.name.lower() == wish.lower():
+            return vault
+    known = sorted(vault.name for vault in estate.vaults)
+    raise UsageError(
+        f"there is no vault {wish} among what you may read",
+        why=f"there is {', '.join(known)}" if known else "no vault was found",
+        hint="az keyvault list -o table shows vaults; --vault takes a name or an id, and --subscription its subscription",
+    )
+
+
+def _arranged(drafting: Drafting, options: Options) -> list[VaultItem]:
+    items = [item for app in drafting.apps for item in app.items]
+    return vaulting.arrange(items, drafting.estate, drafting.vault, options, drafting.fingerprinter)
+
+
+def _resolved(drafting: Drafting, options: Options) -> list[VaultItem]:
+    """Values that have a place in the vault; the others are skipped and leave their apps."""
+    held = {secret.name.lower(): secret for secret in drafting.vault.secrets}
+    found = []
+    for one in _arranged(drafting, options):
+        why = vaulting.resolve(one, held, drafting.vault, options)
+        if why is None:
+            found.append(one)
+            continue
+        for item in one.items:
+            drafting.skip_item(item, why)
+        gone = {id(item) for item in one.items}
+        for app in drafting.apps:
+            app.items = [item for item in app.items if id(item) not in gone]
+    return found
+
+
+def _app_plans(drafting: Drafting, items: Sequence[VaultItem], options: Options) -> list[AppPlan]:
+    mine: dict[str, dict[str, VaultItem]] = {}
+    for one in items:
+        for item in one.items:
+            mine.setdefault(item.view.key, {})[item.fingerprint] = one
+    identities = Identities(drafting.estate, drafting.views.values())
+    plans = []
+    for app in drafting.apps:
+        if not app.items and not app.switches:
+            continue
+        view, taken = app.view, mine.get(app.view.key, {})
+        chosen = identities.choose(view, options.identity) if taken or app.switches else None
+        fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
+        plans.append(AppPlan(app, chosen, taken, fingerprint))
+    return plans
+
+
+def _notes(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]:
+    found: list[Json] = []
+    some = False
+    for plan in plans:
+        some = some or bool(plan.vault_items)
+        view = plan.view
+        found += deployers.notes(view)
+        found += plan.identity.notes if plan.identity else ()
+        found += _consumers(plan)
+        unproven = rest_risk.unproven(view)
+        found += [unproven] if unproven else []
+        lock = skips.covering(estate.locks, view.id, "CanNotDelete")
+        if lock and plan.identity and plan.identity.create is not None:
+            found.append(
+                {
+                    "app": view.id,
+                    "kind": "lock",
+                    "text": f"a CanNotDelete lock at {lock[0].scope} lets the plan be applied, but a rollback cannot "
+                    f"delete identity {plan.identity.name}; it stays, without any role of the run",
+                }
+            )
+        for switch in plan.draft.switches:
+            found += _lock_note(estate, switch.registry.id, view.id)
+    return found + (_lock_note(estate, vault.id, "") if some else [])
+
+
+def _lock_note(estate: Estate, scope: str, app: str) -> list[Json]:
+    held = skips.covering(estate.locks, scope, "CanNotDelete")
+    return [
+        {
+            "app": app,
+            "kind": "lock",
+            "text": f"a CanNotDelete lock at {lock.scope} lets roles be assigned, but a rollback cannot remove them; "
+            f"lift it before a rollback: az lock delete --ids {lock.id}",
+        }
+        for lock in held[:1]
+    ]
+
+
+def _consumers(plan: AppPlan) -> list[Json]:
+    """What else goes by the names of the secrets that become references."""
+    names = {place.name for item in plan.draft.items for place in item.secrets}
+    return [
+        {
+            "app": plan.view.id,
+            "kind": "consumer",
+            "text": f"{use.kind} {use.name} uses secret {use.secret}; the name and the value stay, so it needs no "
+            "change" + (", but try a sign-in without a session cookie afterwards" if use.kind == "sign-in" else ""),
+        }
+        for use in consumers.consumers(plan.view)
+        if use.secret in names and use.kind in {"volume", "scale rule", "sign-in"}
+    ]
+
+
+def _ordered(notes: Iterable[Json]) -> list[Json]:
+    unique = {(str(note["app"]).lower(), note["kind"], note["text"]): note for note in notes}
+    return [unique[key] for key in sorted(unique)]
+
+
+def _estate_fingerprint(estate: Estate, vault: Vault, plans: Sequence[AppPlan], fingerprinter: Fingerprinter) -> str:
+    """Of all that the steps depend on; what Azure moves by itself (states, times, addresses) is left out."""
+    principals = {plan.identity.principal for plan in plans if plan.identity and plan.identity.principal}
+    registries = {switch.registry.id.lower() for plan in plans for switch in plan.draft.switches}
+    document = {
+        "tenant": estate.tenant,
+        "apps": {plan.view.key: plan.fingerprint for plan in plans},
+        "vault": [vault.id.lower(), vault.uri, vault.document["properties"].get("networkAcls")],
+        "secrets": sorted([s.name.lower(), s.enabled, s.deleted, s.fingerprint or ""] for s in vault.secrets),
+        "assignments": sorted(
+            [a.id.lower(), a.scope.lower(), a.role, a.principal_id]
+            for a in estate.assignments
+            if a.principal_id in principals
+        ),
+        "registries": sorted(
+            [registry.id.lower(), str((registry.document.get("properties") or {}).get("roleAssignmentMode"))]
+            for registry in estate.registries
+            if registry.id.lower() in registries
+        ),
+        "locks": sorted([lock.id.lower(), lock.scope.lower(), lock.level] for lock in estate.locks),
+    }
+    return fingerprinter.of(canonical(document))

@@ -1,0 +1,385 @@
+"""The steps of a plan, in order, with what each waits for."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from migrator.model import Json, Step, Vault
+from migrator.planning import names, traffic
+from migrator.planning.draft import AppDraft, Item
+from migrator.planning.identities import SYSTEM, Chosen
+from migrator.planning.places import AppView, EnvPlace
+from migrator.planning.roles import SECRETS_USER, Held, Need, Roles
+from migrator.planning.vaulting import VaultItem
+
+APP_WRITE = "Microsoft.App/containerApps/write"
+
+
+@dataclass(frozen=True, slots=True)
+class AppPlan:
+    """Everything decided about one app."""
+
+    draft: AppDraft
+    identity: Chosen | None
+    """None when existing references are enough."""
+    vault_items: dict[str, VaultItem]
+    """By fingerprint."""
+    fingerprint: str
+
+    @property
+    def view(self) -> AppView:
+        return self.draft.view
+
+
+def labels(views: Iterable[AppView]) -> dict[str, str]:
+    """App key -> what its step ids begin with: its name, with group and subscription where names repeat.
+
+    `shared` begins the ids of steps that several apps wait for, so an app of that name is told apart, too.
+    """
+    known = list(views)
+    once = Counter(view.name.lower() for view in known)
+    once["shared"] += 1
+    twice = Counter((view.parts.group.lower(), view.name.lower()) for view in known)
+    found = {}
+    for view in known:
+        name, group = view.name.lower(), view.parts.group.lower()
+        if once[name] == 1:
+            found[view.key] = name
+        elif twice[group, name] == 1:
+            found[view.key] = f"{group}.{name}"
+        else:
+            found[view.key] = f"{view.parts.subscription.lower()}.{group}.{name}"
+    return found
+
+
+@dataclass(slots=True)
+class Builder:
+    """Collects steps; one that several apps need is made once and belongs to none."""
+
+    vault: Vault
+    roles: Roles
+    labels: dict[str, str]
+    notes: list[Json] = field(default_factory=list)
+    _shared: dict[str, Step] = field(default_factory=dict)
+    _own: list[Step] = field(default_factory=list)
+    _users: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
+    """Vault secret or triple of a role assignment -> keys of the apps that need it."""
+
+    def steps(self, plans: Iterable[AppPlan]) -> tuple[Step, ...]:
+        """All steps, shared ones first, then app by app."""
+        ordered = sorted(plans, key=lambda plan: plan.view.key)
+        for plan in ordered:
+            for key in self._keys(plan):
+                self._users.setdefault(key, set()).add(plan.view.key)
+        for plan in ordered:
+            self._app(plan)
+        shared = sorted(self._shared.values(), key=lambda step: (step.kind != "vault-secret", step.id))
+        return (*shared, *self._own)
+
+    def _keys(self, plan: AppPlan) -> list[tuple[str, ...]]:
+        keys: list[tuple[str, ...]] = []
+        for one in plan.vault_items.values():
+            scope = self._scope(one)
+            keys.append(("vault-secret", scope.lower()))
+            keys.append(self._triple(plan, SECRETS_USER, scope))
+        keys += [self._triple(plan, switch.need, switch.registry.id) for switch in plan.draft.switches]
+        return keys
+
+    def _scope(self, one: VaultItem) -> str:
+        return f"{self.vault.id}/secrets/{one.name}"
+
+    def _triple(self, plan: AppPlan, need: Need, scope: str) -> tuple[str, ...]:
+        ref = plan.identity.ref.lower() if plan.identity else ""
+        return ("role-assignment", ref if ref != SYSTEM else f"{SYSTEM} of {plan.view.key}", need.role, scope.lower())
+
+    def _app(self, plan: AppPlan) -> None:
+        label = self.labels[plan.view.key]
+        before: list[str] = []
+        exists: tuple[str, ...] = ()
+        """After these the identity has a principal that a role can be given to."""
+        chosen = plan.identity
+        if chosen and chosen.create is not None:
+            exists = (self._add(self._create(plan, label, chosen)),)
+        if chosen and chosen.attach:
+            before.append(self._add(self._attach(plan, label, chosen, exists)))
+            if chosen.ref == SYSTEM:
+                exists = (before[0],)
+        for one in sorted(plan.vault_items.values(), key=lambda one: one.name):
+            written = self._add(self._vault_secret(plan, label, one))
+            before += [written, self._assign(plan, label, SECRETS_USER, self._scope(one), one.name, (*exists, written))]
+        for switch in plan.draft.switches:
+            before.append(
+                self._assign(plan, label, switch.need, switch.registry.id, switch.place.server.lower(), exists)
+            )
+        self._switch(plan, label, tuple(dict.fromkeys(before)))
+
+    def _add(self, step: Step) -> str:
+        if step.app:
+            self._own.append(step)
+            return step.id
+        known = self._shared.get(step.id)
+        self._shared[step.id] = (
+            replace(known, after=tuple(dict.fromkeys((*known.after, *step.after)))) if known else step
+        )
+        return step.id
+
+    def _create(self, plan: AppPlan, label: str, chosen: Chosen) -> Step:
+        view = plan.view
+        return Step(
+            id=f"{label}/identity-create",
+            kind="identity-create",
+            target=chosen.ref,
+            app=view.id,
+            change=dict(chosen.create or {}),
+            undo={"delete": True},
+            why=f"{view.name} has no user-assigned identity to read its secrets with; one of its own lets it read "
+            "these and nothing else",
+            permission="Microsoft.ManagedIdentity/userAssignedIdentities/write",
+        )
+
+    def _attach(self, plan: AppPlan, label: str, chosen: Chosen, after: tuple[str, ...]) -> Step:
+        view = plan.view
+        what = "its system identity" if chosen.ref == SYSTEM else f"identity {chosen.name}"
+        return Step(
+            id=f"{label}/identity-attach",
+            kind="identity-attach",
+            target=view.id,
+            app=view.id,
+            change={"identity": chosen.ref},
+            undo={"detach": True},
+            why=f"{view.name} can use {what} only when it is attached; this makes no revision and no restart",
+            permission=APP_WRITE,
+            after=after,
+            expects={view.key: plan.fingerprint},
+        )
+
+    def _vault_secret(self, plan: AppPlan, label: str, one: VaultItem) -> Step:
+        scope = self._scope(one)
+        shared = len(self._users["vault-secret", scope.lower()]) > 1 and one.shared
+        count = sum(len(item.env) + len(item.secrets) for item in one.items)
+        places = f"{count} places" if count > 1 else "one place"
+        if one.action == "adopt":
+            why = f"the vault holds this value already; {places} will read it there"
+        elif one.action == "new-version":
+            why = f"the vault has the name with {'another' if 'restore' in one.undo else 'a disabled'} value; this "
+            why += f"becomes its newest version, for {places}"
+        else:
+            why = f"the value moves into the vault, from {places}"
+        return Step(
+            id=f"shared/vault-secret/{one.name}" if shared else f"{label}/vault-secret/{one.name}",
+            kind="vault-secret",
+            target=scope,
+            app="" if shared else plan.view.id,
+            change={
+                "vault_uri": self.vault.uri,
+                "vault": self.vault.id,
+                "name": one.name,
+                "fingerprint": one.fingerprint,
+                "tags": one.tags(),
+                "action": one.action,
+                "source": _source(one.items[0]),
+            },
+            undo=dict(one.undo),
+            why=why,
+            permission="Microsoft.KeyVault/vaults/secrets/"
+            + ("getSecret/action" if one.action == "adopt" else "setSecret/action"),
+        )
+
+    def _assign(self, plan: AppPlan, label: str, need: Need, scope: str, what: str, after: tuple[str, ...]) -> str:
+        view, chosen = plan.view, plan.identity
+        if chosen is None:
+            raise AssertionError(f"{view.name} needs a role and has no identity")
+        held = self.roles.held(chosen.principal, need, scope)
+        shared = len(self._users[self._triple(plan, need, scope)]) > 1
+        who = f"{view.name}'s system identity" if chosen.ref == SYSTEM else chosen.name
+        if held:
+            why = f"{who} has this access already"
+            self._wider(plan, need, scope, who, held)
+        elif need is SECRETS_USER:
+            why = f"{who} must be able to read this one secret, and no other"
+        else:
+            why = f"{who} must be able to pull from {what}, or the next replica cannot start"
+        step = Step(
+            id=f"shared/role-assignment/{chosen.name}/{what}" if shared else f"{label}/role-assignment/{what}",
+            kind="role-assignment",
+            target=scope,
+            app="" if shared else view.id,
+            change={
+                "role": need.role,
+                "role_name": need.name,
+                "scope": scope,
+                "identity": chosen.ref,
+                "principal_id": chosen.principal,
+                "existing": held.adopted.id if held else None,
+            },
+            undo={} if held else {"delete": True},
+            why=why,
+            permission="Microsoft.Authorization/roleAssignments/" + ("read" if held else "write"),
+            after=after,
+        )
+        same = self._shared.get(step.id)
+        if same and same.change != step.change:  # equal identity names in two groups
+            step = replace(step, id=f"{step.id}/{names.digest(chosen.ref.lower())}")
+        return self._add(step)
+
+    def _wider(self, plan: AppPlan, need: Need, scope: str, who: str, held: Held) -> None:
+        for assignment, role in held.wider:
+            principal = assignment.principal_id
+            self.notes.append(
+                {
+                    "app": plan.view.id,
+                    "kind": "wider-access",
+                    "text": f"{who} has {role} at {assignment.scope} (assignment {assignment.id}), which is wider than "
+                    f"{need.name} at {scope}; when nothing else needs it: az role assignment create --role "
+                    f"'{need.name}' --assignee-object-id {principal} --assignee-principal-type ServicePrincipal "
+                    f"--scope {scope}, then az role assignment delete --ids {assignment.id}",
+                }
+            )
+
+    def _switch(self, plan: AppPlan, label: str, before: tuple[str, ...]) -> None:
+        view = plan.view
+        secrets = _secrets(plan, self.vault)
+        env = _env(plan)
+        registries = _registries(plan)
+        revision = "template" if env else "suffix" if registries else "none"
+        moves = traffic.of(view) if revision != "none" else traffic.Traffic()
+        self.notes += [{"app": view.id, "kind": "traffic", "text": text} for text in moves.notes]
+        switch = Step(
+            id=f"{label}/app-switch",
+            kind="app-switch",
+            target=view.id,
+            app=view.id,
+            change={
+                "secrets": secrets,
+                "env": env,
+                "registries": registries,
+                "revision": revision,
+                "traffic": moves.pin,
+            },
+            undo={"restore": True},
+            why=_why(secrets, env, registries, revision),
+            permission=APP_WRITE,
+            after=before,
+            expects={view.key: plan.fingerprint},
+        )
+        prove = Step(
+            id=f"{label}/app-prove",
+            kind="app-prove",
+            target=view.id,
+            app=view.id,
+            change={
+                "revision": revision,
+                "env": sorted({str(entry["env"]) for entry in env}),
+                "references": sorted({*(str(s["name"]) for s in secrets), *(str(entry["secret"]) for entry in env)}),
+            },
+            undo={},
+            why="that Azure accepted the change proves nothing; a running replica does",
+            permission="Microsoft.App/containerApps/revisions/read",
+            after=(switch.id,),
+        )
+        self._own += [switch, prove]
+        if moves.shift is not None:
+            self._own.append(
+                Step(
+                    id=f"{label}/traffic-shift",
+                    kind="traffic-shift",
+                    target=view.id,
+                    app=view.id,
+                    change=moves.shift,
+                    undo={"restore": True},
+                    why="the new revision is proven, so it takes the traffic of the one it replaces",
+                    permission=APP_WRITE,
+                    after=(prove.id,),
+                )
+            )
+
+
+def _source(item: Item) -> Json:
+    """Where the value is read at the moment it is written into the vault."""
+    if item.secrets:
+        return {"app": item.view.id, "kind": "secret", "name": item.secrets[0].name}
+    place: EnvPlace = item.env[0]
+    return {
+        "app": item.view.id,
+        "kind": "env",
+        "path": place.path,
+        "container": place.container,
+        "init": place.init,
+        "env": place.name,
+    }
+
+
+def _secrets(plan: AppPlan, vault: Vault) -> list[Json]:
+    found = []
+    for item in plan.draft.items:
+        one = plan.vault_items.get(item.fingerprint)
+        if one is None or plan.identity is None:
+            continue
+        named = [(place.name, "inline") for place in item.secrets]
+        if not item.secrets:
+            named.append((item.app_secret, "new"))
+        found += [
+            {
+                "name": name,
+                "key_vault_url": f"{vault.uri}/secrets/{one.name}",
+                "identity": plan.identity.ref,
+                "was": was,
+                "fingerprint": item.fingerprint,
+            }
+            for name, was in named
+        ]
+    return sorted(found, key=lambda entry: str(entry["name"]))
+
+
+def _env(plan: AppPlan) -> list[Json]:
+    pairs = [(place, item) for item in plan.draft.items for place in item.env]
+    pairs.sort(key=lambda pair: (pair[0].init, pair[0].index, pair[0].entry))
+    return [
+        {
+            "container": place.container,
+            "init": place.init,
+            "index": place.index,
+            "entry": place.entry,
+            "env": place.name,
+            "secret": item.app_secret,
+            "path": place.path,
+            "fingerprint": item.fingerprint,
+        }
+        for place, item in pairs
+    ]
+
+
+def _registries(plan: AppPlan) -> list[Json]:
+    ref = plan.identity.ref if plan.identity else ""
+    return [
+        {
+            "server": switch.place.server,
+            "index": switch.place.index,
+            "identity": ref,
+            "was": {"username": switch.place.username, "secret": switch.place.secret},
+        }
+        for switch in plan.draft.switches
+    ]
+
+
+def _why(secrets: list[Json], env: list[Json], registries: list[Json], revision: str) -> str:
+    parts = []
+    inline = sum(1 for entry in secrets if entry["was"] == "inline")
+    if inline:
+        parts.append(f"{_count(inline, 'inline secret')} become references under the same names")
+    if env:
+        parts.append(f"{_count(len(env), 'plaintext env value')} become secret references")
+    if registries:
+        parts.append(f"{_count(len(registries), 'registry', 'registries')} is pulled from with the identity")
+    effect = {
+        "template": "one new revision",
+        "suffix": "one new revision, so that a fresh replica pulls with the identity now and not at the next scaling",
+        "none": "no new revision and no restart, because the values stay equal",
+    }[revision]
+    return f"{', '.join(parts)}, in one change: {effect}"
+
+
+def _count(number: int, one: str, many: str = "") -> str:
+    return f"{number} {one}" if number == 1 else f"{number} {many or one + 's'}"

@@ -1,0 +1,317 @@
+"""From findings to what each app will get: which values move, which stay and why. Knows nothing of vault contents."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from migrator.model import AppSecret, Estate, Json, Vault
+from migrator.planning import consumers, names, skips
+from migrator.planning.places import (
+    ENV_PATH,
+    REGISTRY_PATH,
+    SECRET_PATH,
+    AppView,
+    EnvPlace,
+    RegistryPlace,
+    SecretPlace,
+    is_blank,
+)
+from migrator.planning.places import size as size_of
+from migrator.planning.registries import Registries, Switch
+from migrator.planning.skips import Skip
+from scanners.model import AzureLocation, Confidence, Finding, Fingerprinter
+
+Target = tuple[str, str]
+"""`("env", path)`, `("secret", name)` or `("registry", index)` in one app."""
+
+
+@dataclass(slots=True)
+class Item:
+    """One value of one app: all places in the app that hold it."""
+
+    view: AppView
+    fingerprint: str
+    length: int
+    """In characters."""
+    env: list[EnvPlace] = field(default_factory=list)
+    secrets: list[SecretPlace] = field(default_factory=list)
+    app_secret: str = ""
+    """The app secret that env entries will refer to."""
+    reference: AppSecret | None = None
+    """An existing versionless vault reference with this value: then nothing goes into the vault."""
+
+    @property
+    def names(self) -> list[str]:
+        """What the value is called in the app, app secrets first."""
+        return [place.name for place in self.secrets] or sorted({place.name for place in self.env})
+
+    @property
+    def targets(self) -> list[Target]:
+        """Where its findings are."""
+        return [("env", place.path) for place in self.env] + [("secret", place.name) for place in self.secrets]
+
+
+@dataclass(slots=True)
+class AppDraft:
+    """What moves in one app."""
+
+    view: AppView
+    items: list[Item] = field(default_factory=list)
+    switches: list[Switch] = field(default_factory=list)
+
+
+class Drafting:
+    """Sorts findings into what moves (`apps`) and what stays (`skipped`), with what a reviewer must know (`notes`)."""
+
+    def __init__(self, estate: Estate, vault: Vault, fingerprinter: Fingerprinter) -> None:
+        """Index `estate`."""
+        self.estate = estate
+        self.vault = vault
+        self.fingerprinter = fingerprinter
+        self.views = {view.key: view for view in map(AppView, estate.apps)}
+        self.apps: list[AppDraft] = []
+        self.notes: list[Json] = []
+        self._skipped: list[tuple[tuple[str, ...], Json]] = []
+        self._findings: dict[tuple[str, Target], list[Finding]] = {}
+        self._registries = Registries(estate)
+
+    @property
+    def skipped(self) -> tuple[Json, ...]:
+        """Entries of the plan, by place and rule."""
+        return tuple(entry for _, entry in sorted(self._skipped, key=lambda pair: pair[0]))
+
+    def run(self, findings: Iterable[Finding]) -> None:
+        """Sort all findings; their order does not matter."""
+        by_app: dict[str, dict[Target, list[Finding]]] = {}
+        for finding in set(findings):
+            place = finding.location
+            view = self.views.get(place.resource.lower().rstrip("/")) if isinstance(place, AzureLocation) else None
+            if view is None or not isinstance(place, AzureLocation):
+                self.skip([finding], skips.of_other(finding, self.views))
+                continue
+            target = _target(view, place, finding)
+            if isinstance(target, Skip):
+                self.skip([finding], target)
+            else:
+                by_app.setdefault(view.key, {}).setdefault(target, []).append(finding)
+        of_vault = skips.of_vault(self.vault, self.estate.locks)
+        for key in sorted(by_app):
+            self._app(self.views[key], by_app[key], of_vault)
+
+    def skip(self, findings: Iterable[Finding], why: Skip) -> None:
+        """Leave findings as they are."""
+        for finding in findings:
+            key = (*map(str, finding.location.sort_key()), finding.rule, finding.fingerprint, why.code)
+            self._skipped.append((key, why.of(finding)))
+
+    def skip_item(self, item: Item, why: Skip) -> None:
+        """Leave all places of a value as they are."""
+        for target in item.targets:
+            self.skip(self._findings.get((item.view.key, target), ()), why)
+
+    def note(self, view: AppView, kind: str, text: str) -> None:
+        """Tell the reviewer something about an app."""
+        self.notes.append({"app": view.id, "kind": kind, "text": text})
+
+    def _app(self, view: AppView, targets: dict[Target, list[Finding]], of_vault: Skip | None) -> None:
+        wanted: dict[Target, list[Finding]] = {}
+        for target in sorted(targets):
+            found = targets[target]
+            if any(f.status != "allowed" and f.confidence is not Confidence.LOW for f in found):
+                wanted[target] = found
+                continue
+            for finding in found:
+                allowed = finding.status == "allowed"
+                self.skip([finding], skips.allowed(finding) if allowed else skips.low_confidence(finding, view))
+        stop = of_vault or skips.of_app(view, self.estate.locks)
+        if stop:
+            for target, found in wanted.items():
+                self.skip(found, self._own_reason(view, target, stop))
+            return
+        one = _OneApp(self, view, wanted)
+        drafted = one.run()
+        self._findings.update({(view.key, target): found for target, found in one.findings.items()})
+        if drafted.items or drafted.switches:
+            self.apps.append(drafted)
+
+    def _own_reason(self, view: AppView, target: Target, stop: Skip) -> Skip:
+        """An empty secret stops its app; for itself, being empty is the reason."""
+        if stop.code == "blank-secret" and target[0] == "secret":
+            secret = view.secrets[target[1]]
+            return (skips.of_secret(view, secret.name, secret.value) if not secret.key_vault_url else None) or stop
+        return stop
+
+    def registry(self, place: RegistryPlace) -> Switch | str:
+        """How a registry entry moves to an identity, or why it cannot."""
+        return self._registries.switch(place)
+
+
+def _target(view: AppView, place: AzureLocation, finding: Finding) -> Target | Skip:
+    if view.env(place.path, place.name):
+        return "env", place.path
+    secret = view.secret_at(place.path, place.name)
+    if secret:
+        return "secret", secret.name
+    registry = REGISTRY_PATH.fullmatch(place.path)
+    if registry and int(registry[1]) < len(view.registries):
+        return "registry", registry[1]
+    if ENV_PATH.fullmatch(place.path) or registry or SECRET_PATH.fullmatch(place.path):
+        return skips.of_other(finding, {})
+    return skips.of_place(finding)
+
+
+class _OneApp:
+    """What moves in one app whose secrets can be written."""
+
+    def __init__(self, drafting: Drafting, view: AppView, findings: dict[Target, list[Finding]]) -> None:
+        self._drafting = drafting
+        self._view = view
+        self._items: dict[str, Item] = {}
+        self._draft = AppDraft(view)
+        self.findings = findings
+
+    def run(self) -> AppDraft:
+        of_template = skips.of_template(self._view)
+        self._inline_values()
+        env = self._env(of_template)
+        secrets = self._secrets()
+        secrets |= self._switches(secrets, of_template)
+        for name in sorted(secrets):
+            self._add_secret(name)
+        self._add_env(env)
+        self._draft.items = [self._items[key] for key in sorted(self._items, key=lambda k: (self._items[k].names, k))]
+        return self._draft
+
+    def _inline_values(self) -> None:
+        """Inline secrets and usable references by value, for env entries with the same value."""
+        of = self._drafting.fingerprinter.of_secret
+        self._inline: dict[str, list[str]] = {}
+        self._referenced: dict[str, AppSecret] = {}
+        for name, secret in self._view.secrets.items():
+            if secret.value is None or is_blank(secret.value):
+                continue
+            if secret.key_vault_url:
+                if _versionless(secret.key_vault_url):
+                    self._referenced.setdefault(of(secret.value), secret)
+            elif skips.of_secret(self._view, name, secret.value) is None:
+                self._inline.setdefault(of(secret.value), []).append(name)
+
+    def _env(self, of_template: Skip | None) -> list[EnvPlace]:
+        found = []
+        for (kind, path), findings in self.findings.items():
+            place = self._view.env(path, _name(findings)) if kind == "env" else None
+            if place is None:
+                continue
+            why = of_template or skips.of_env(self._view, place, self._drafting.vault)
+            if why:
+                self._drafting.skip(findings, why)
+            else:
+                found.append(place)
+        return sorted(found, key=lambda place: (place.init, place.index, place.entry))
+
+    def _secrets(self) -> set[str]:
+        found = set()
+        for (kind, name), findings in self.findings.items():
+            if kind != "secret":
+                continue
+            secret = self._view.secrets[name]
+            why: Skip | None
+            if secret.key_vault_url:
+                why = skips.already(name, secret.key_vault_url)
+            else:
+                why = skips.of_secret(self._view, name, secret.value)
+            if why:
+                self._drafting.skip(findings, why)
+            else:
+                found.add(name)
+        return found
+
+    def _switches(self, moving: set[str], of_template: Skip | None) -> set[str]:
+        """Registries that move to the identity; the names of password secrets that move with them."""
+        more: set[str] = set()
+        for place in self._view.registries:
+            target = ("registry", str(place.index))
+            findings = self.findings.get(target, [])
+            if not findings and place.secret not in moving:
+                continue
+            secret = self._view.secrets.get(place.secret)
+            if place.identity or secret is None:
+                text = "its identity" if place.identity else "no password that exists"
+                self._drafting.skip(
+                    findings, Skip("already-reference", f"{place.server} pulls with {text}", "nothing to do")
+                )
+                continue
+            way = of_template.reason if of_template else self._drafting.registry(place)
+            movable = not secret.key_vault_url and not skips.of_secret(self._view, secret.name, secret.value)
+            if isinstance(way, Switch):
+                self._draft.switches.append(way)
+            elif not movable:
+                why = skips.already(place.secret, secret.key_vault_url or "the vault")
+                self._drafting.skip(findings, why)
+            else:
+                self._drafting.note(
+                    self._view,
+                    "registry",
+                    f"{place.server} keeps its password, as a vault reference: {way}. Watch the next pull: passwords "
+                    "from a vault have failed for some (ACA#739)",
+                )
+                self.findings.setdefault(("secret", place.secret), []).extend(findings)
+            if movable:
+                more.add(place.secret)
+        return more
+
+    def _item(self, fingerprint: str, length: int) -> Item:
+        return self._items.setdefault(fingerprint, Item(self._view, fingerprint, length))
+
+    def _add_secret(self, name: str) -> None:
+        value = self._view.secrets[name].value
+        if value is None:
+            return
+        item = self._item(self._drafting.fingerprinter.of_secret(value), len(value))
+        if all(place.name != name for place in item.secrets):
+            item.secrets.append(SecretPlace(name, value))
+            item.secrets.sort(key=lambda place: place.name)
+
+    def _add_env(self, places: Sequence[EnvPlace]) -> None:
+        volume = consumers.mounts_all_secrets(self._view)
+        taken = set(self._view.secrets)
+        total = sum(size_of(secret.value) for secret in self._view.secrets.values() if secret.value)
+        for place in places:
+            fingerprint = self._drafting.fingerprinter.of_secret(place.value)
+            known = self._items.get(fingerprint)
+            if known is None or not known.app_secret:
+                if known is None and fingerprint in self._inline:
+                    self._add_secret(self._inline[fingerprint][0])
+                    known = self._items[fingerprint]
+                if known is None and fingerprint in self._referenced:
+                    known = self._item(fingerprint, len(place.value))
+                    known.reference = self._referenced[fingerprint]
+                    known.app_secret = known.reference.name
+                elif known is not None:
+                    known.app_secret = known.secrets[0].name
+                else:
+                    why = self._no_room(place, volume, total)
+                    if why:
+                        self._drafting.skip(self.findings[("env", place.path)], why)
+                        continue
+                    known = self._item(fingerprint, len(place.value))
+                    known.app_secret = names.app_secret(place.name, taken)
+                    taken.add(known.app_secret)
+                    total += size_of(place.value)
+            known.env.append(place)
+
+    def _no_room(self, place: EnvPlace, volume: str | None, total: int) -> Skip | None:
+        if volume:
+            return skips.no_new_secrets(self._view, volume, place)
+        if total + size_of(place.value) > skips.APP_SECRETS_LIMIT:
+            return skips.too_many(self._view, place.name)
+        return None
+
+
+def _name(findings: Sequence[Finding]) -> str:
+    return str(findings[0].location.as_dict()["name"])
+
+
+def _versionless(url: str) -> bool:
+    return len(url.rsplit("://", maxsplit=1)[-1].strip("/").split("/")) == 3

@@ -1,0 +1,131 @@
+"""Where a value still lies after a migration: listed until the value is rotated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from migrator.model import Json
+from migrator.planning.building import AppPlan
+from migrator.planning.places import AppView
+from scanners.model import AzureLocation, Finding, Fingerprinter
+
+ROTATED = "the value is rotated"
+
+
+def entries(plans: Iterable[AppPlan], findings: Iterable[Finding], fingerprinter: Fingerprinter) -> tuple[Json, ...]:
+    """`{"where", "what", "until"}` each, app by app, then what concerns all."""
+    ordered = sorted(plans, key=lambda plan: plan.view.key)
+    found: list[Json] = []
+    for plan in ordered:
+        found += _of_app(plan, fingerprinter)
+    groups = {(plan.view.parts.subscription, plan.view.parts.group) for plan in ordered if plan.draft.items}
+    for subscription, group in sorted(groups, key=lambda pair: (pair[0].lower(), pair[1].lower())):
+        found.append(
+            _entry(
+                f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Resources/deployments",
+                "a deployment can carry values in its template and its plain parameters, readable by every Reader",
+                "the deployments are deleted and the values rotated",
+            )
+        )
+    if any(plan.draft.items for plan in ordered):
+        found += _copies(ordered, findings)
+    return tuple({tuple(sorted(entry.items())): entry for entry in found}.values())
+
+
+def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
+    view = plan.view
+    found = _revisions(plan, fingerprinter)
+    inline = sorted(place.name for item in plan.draft.items for place in item.secrets)
+    if inline:
+        found.append(
+            _entry(
+                view.id,
+                f"Container Apps held the value of {', '.join(inline)} inline, and the platform has its own copies; "
+                "whoever could list the app's secrets may have one",
+                ROTATED,
+            )
+        )
+    if plan.draft.items:
+        found.append(
+            _entry(
+                f"{view.id}/listSecrets",
+                "listSecrets answers with the resolved values of vault references: its holders (Contributor, Container "
+                "Apps Contributor, Container Apps Operator) read them without any role on the vault",
+                "nobody holds the action who should not read the values",
+            )
+        )
+    for switch in plan.draft.switches:
+        found.append(
+            _entry(
+                switch.registry.id,
+                f"the password that {view.name} pulled with stays valid, and stays in the app as a secret for rollback",
+                "no app uses it, the secret is removed, and the admin user is off or the token regenerated",
+            )
+        )
+    return found
+
+
+def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
+    """Each kept revision that shows a migrated value, or another value of a migrated variable."""
+    view = plan.view
+    names = {place.name for item in plan.draft.items for place in item.env}
+    values = {item.fingerprint for item in plan.draft.items}
+    shown: dict[str, set[str]] = {}
+    for revision in view.app.revisions:
+        template = (revision.get("properties") or {}).get("template") or {}
+        for name, value in view.plain_env(template):
+            if name in names or fingerprinter.of_secret(value) in values:
+                shown.setdefault(str(revision.get("name")), set()).add(name)
+    latest = str(view.properties.get("latestRevisionName") or "")
+    if names and latest:
+        shown.setdefault(latest, set()).update(names)
+    return [
+        _entry(
+            f"{view.id}/revisions/{revision}",
+            f"shows {', '.join(sorted(shown[revision]))} in plain text to every Reader, also when it is inactive",
+            f"it is deactivated (az containerapp revision deactivate {view.at} --revision {revision}) and purged, or "
+            f"{ROTATED}",
+        )
+        for revision in sorted(shown)
+    ]
+
+
+def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
+    """Copies outside Azure: those a scan found, and a word on those nobody has looked for."""
+    values = {item.fingerprint for plan in plans for item in plan.draft.items}
+    found = []
+    for finding in findings:
+        place = finding.location.as_dict()
+        if not isinstance(finding.location, AzureLocation) and finding.fingerprint in values:
+            where = str(place.get("path") or place.get("config") or place.get("image"))
+            line = f":{place['line']}" if "line" in place else ""
+            commit = f" at commit {place['commit']}" if place.get("commit") else ""
+            found.append(
+                _entry(f"{where}{line}{commit}", f"the scan found the same value here ({finding.rule})", ROTATED)
+            )
+    found.sort(key=lambda entry: str(entry["where"]))
+    found.append(
+        _entry(
+            "repositories, image layers, pipeline variables, Terraform state",
+            "not known until they are scanned: keylift scan repo PATH --history, keylift scan image REF",
+            ROTATED,
+        )
+    )
+    return found
+
+
+def _entry(where: str, what: str, until: str) -> Json:
+    return {"where": where, "what": what, "until": until}
+
+
+def unproven(view: AppView) -> Json | None:
+    """A note for an app that may have no replica: then nothing shows that the change works."""
+    scale = view.template.get("scale") or {}
+    if scale.get("minReplicas"):
+        return None
+    return {
+        "app": view.id,
+        "kind": "scale-to-zero",
+        "text": f"{view.name} may scale to zero: with no replica running, the result is unproven, not good; send it a "
+        f"request, or keep one replica for the time (az containerapp update {view.at} --min-replicas 1)",
+    }
