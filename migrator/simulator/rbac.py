@@ -243,6 +243,8 @@ def check_locks(azure: Azure, path: str, *, deleting: bool) -> None:
     if re.search(r"/providers/Microsoft\.Authorization/locks(/[^/]+)?/?$", path, re.IGNORECASE):
         return
     for lock in azure.world.table("locks").values():
+        if lock["level"].lower() not in {"readonly", "cannotdelete"}:
+            continue
         reached = covers(lock["scope"], path) and (deleting or lock["level"].lower() == "readonly")
         if reached or (deleting and covers(path, lock["scope"])):
             verb = "delete" if deleting else "write"

@@ -26,33 +26,33 @@ _OWN = (
 VERSIONS = tuple(_OWN.split(","))
 """Versions of Resource Manager's own operations, newest first (ansible-collections/azure#1739, newer ones added)."""
 
-LOCATIONS = (
-    "eastus",
-    "eastus2",
-    "westus",
-    "westus2",
-    "westus3",
-    "centralus",
-    "northcentralus",
-    "southcentralus",
-    "northeurope",
-    "westeurope",
-    "germanywestcentral",
-    "switzerlandnorth",
-    "francecentral",
-    "uksouth",
-    "norwayeast",
-    "swedencentral",
-    "canadacentral",
-    "brazilsouth",
-    "australiaeast",
-    "japaneast",
-    "koreacentral",
-    "southeastasia",
-    "eastasia",
-    "centralindia",
-)
-"""Regions that every simulated provider serves."""
+LOCATIONS = {
+    "eastus": "East US",
+    "eastus2": "East US 2",
+    "westus": "West US",
+    "westus2": "West US 2",
+    "westus3": "West US 3",
+    "centralus": "Central US",
+    "northcentralus": "North Central US",
+    "southcentralus": "South Central US",
+    "northeurope": "North Europe",
+    "westeurope": "West Europe",
+    "germanywestcentral": "Germany West Central",
+    "switzerlandnorth": "Switzerland North",
+    "francecentral": "France Central",
+    "uksouth": "UK South",
+    "norwayeast": "Norway East",
+    "swedencentral": "Sweden Central",
+    "canadacentral": "Canada Central",
+    "brazilsouth": "Brazil South",
+    "australiaeast": "Australia East",
+    "japaneast": "Japan East",
+    "koreacentral": "Korea Central",
+    "southeastasia": "Southeast Asia",
+    "eastasia": "East Asia",
+    "centralindia": "Central India",
+}
+"""Regions that every simulated provider serves, with their display names."""
 
 _EVERYWHERE = frozenset({"microsoft.authorization", "microsoft.resourcegraph", "microsoft.resources"})
 """Namespaces without a location: a wrong version is a wrong type there (Azure/acs-engine#4037)."""
