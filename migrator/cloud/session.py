@@ -1,0 +1,453 @@
+"""A session with one Azure: the credential, the SDK's clients (each made once), and the one seam where they are called.
+
+The clients get a pipeline of our own instead of the SDK's default one: without the policy that registers resource
+providers by itself (a change nobody planned), without the policies that log bodies, with retries that carry jitter.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote, urlsplit
+
+from azure.core.exceptions import AzureError, DecodeError
+from azure.core.pipeline import policies
+from azure.core.pipeline.transport import HttpTransport, RequestsTransport
+from azure.core.rest import HttpRequest, HttpResponse
+from azure.mgmt.core import ARMPipelineClient
+from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
+
+from migrator import about
+from migrator.cloud import failures
+from migrator.cloud.credentials import Tell, Tokens, make_credential
+from migrator.cloud.pipeline import Retries, Transport
+from migrator.cloud.profiles import CloudProfile
+from migrator.errors import CloudError
+from migrator.model import Json
+from migrator.ports import Clock
+
+if TYPE_CHECKING:
+    from azure.core.credentials import SupportsTokenInfo
+    from azure.keyvault.secrets import SecretClient
+    from azure.mgmt.appcontainers import ContainerAppsAPIClient
+    from azure.mgmt.authorization import AuthorizationManagementClient
+    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+    from azure.mgmt.keyvault import KeyVaultManagementClient
+    from azure.mgmt.msi import ManagedServiceIdentityClient
+    from azure.mgmt.resourcegraph import ResourceGraphClient
+
+APPS_VERSION = "2026-07-01"
+"""Of Microsoft.App: the newest of SDK 5.1. A PATCH at an older one could not carry newer properties."""
+AUTHORIZATION_VERSION = "2022-04-01"
+"""Of Microsoft.Authorization; pinned, because the package's last release is of 2023."""
+VAULTS_VERSION = "2026-05-15"
+REGISTRIES_VERSION = "2025-11-01"
+SUBSCRIPTIONS_VERSION = "2022-12-01"
+LOCKS_VERSION = "2020-05-01"
+IN_FLIGHT = 8
+"""Requests at a time, well below ten connections a host, which is what the transport keeps."""
+BUSY_SECONDS = 900.0
+"""How long an app's own operation is waited for when a write meets 409 (recorded maximum of an app write: 739 s)."""
+REPEATS = 4
+"""How often an answer that broke off, or a passing 412, is asked for again."""
+
+T = TypeVar("T")
+S = TypeVar("S")
+
+
+class _Sender(Protocol):
+    def send_request(self, request: HttpRequest, *, stream: bool = False) -> HttpResponse: ...
+
+
+class WallClock:
+    """The machine's own time."""
+
+    def now(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def sleep(self, seconds: float) -> None:
+        """Let `seconds` pass."""
+        time.sleep(seconds)
+
+
+def _silence() -> None:
+    """Keep the libraries' loggers quiet whatever the application sets: their lines may hold headers and bodies."""
+    for name in ("azure", "msal", "urllib3"):
+        logger = logging.getLogger(name)
+        logger.setLevel(logging.CRITICAL + 1)
+        logger.propagate = False
+
+
+class Session:
+    """Everything that talks to one Azure. Safe to use from many threads; close it when done."""
+
+    def __init__(
+        self,
+        profile: CloudProfile,
+        *,
+        auth: str = "default",
+        clock: Clock | None = None,
+        transport_factory: Callable[[], HttpTransport[Any, Any]] | None = None,
+        in_flight: int = IN_FLIGHT,
+        seed: int | None = None,
+        tell: Tell = lambda _text: None,
+    ) -> None:
+        """Prepare; nothing is sent yet.
+
+        Args:
+            profile: The cloud.
+            auth: How to sign in, one of `credentials.AUTH`.
+            clock: Time; the machine's own by default. All waits go through it.
+            transport_factory: Makes the one transport all clients share, e.g. one that stays in the process.
+            in_flight: Requests at a time.
+            seed: Of the jitter; by chance if None.
+            tell: Says something to the person at the terminal (a device code).
+        """
+        _silence()
+        self.profile = profile
+        self.clock: Clock = clock or WallClock()
+        self.in_flight = in_flight
+        self.dice = random.Random(seed)  # noqa: S311 - jitter
+        inner = transport_factory() if transport_factory else self._https(profile)
+        self.transport = Transport(inner, self.clock, in_flight)
+        self._agent = f"keylift/{about.tool()['version']}"
+        self._lock = threading.RLock()
+        self._clients: dict[tuple[str, str], Any] = {}
+        self._auth = auth
+        self._tell = tell
+        self._tokens: Tokens | None = None
+
+    @staticmethod
+    def _https(profile: CloudProfile) -> HttpTransport[Any, Any]:
+        transport: HttpTransport[Any, Any] = RequestsTransport(
+            connection_timeout=20,
+            read_timeout=120,
+            connection_verify=str(profile.ca_file) if profile.ca_file else True,
+            # a proxy of the environment has no business with this machine's own addresses
+            use_env_settings=not profile.loopback,
+        )
+        return transport
+
+    def __enter__(self) -> Session:  # noqa: PYI034 - never subclassed
+        return self
+
+    def __exit__(self, *_arguments: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self.transport.close()
+
+    # Signing in
+
+    @property
+    def tokens(self) -> Tokens:
+        """The credential, made on first use."""
+        with self._lock:
+            if self._tokens is None:
+                inner: SupportsTokenInfo = make_credential(
+                    self.profile, self._auth, self._tell, transport=self.transport, retry_total=3
+                )
+                self._tokens = Tokens(inner, self.profile, self._auth, self.clock)
+            return self._tokens
+
+    def sign_in(self) -> None:
+        """Get a token for Resource Manager now, so that a missing sign-in shows before anything else.
+
+        Raises:
+            SignInError: no credential works; it names all that were tried.
+        """
+        self.tokens.get_token_info(self.profile.scope)
+
+    # Clients
+
+    def _policies(self) -> list[Any]:
+        return [
+            policies.RequestIdPolicy(),
+            policies.HeadersPolicy(),
+            policies.UserAgentPolicy(user_agent=self._agent, use_env=False),
+            policies.ContentDecodePolicy(),
+            Retries(self.dice),
+            ARMChallengeAuthenticationPolicy(self.tokens, self.profile.scope),
+        ]
+
+    def _client(self, kind: str, scope: str, make: Callable[[], T]) -> T:
+        with self._lock:
+            key = (kind, scope.lower())
+            if key not in self._clients:
+                self._clients[key] = make()
+            client: T = self._clients[key]
+            return client
+
+    def _common(self) -> dict[str, Any]:
+        return {
+            "base_url": self.profile.resource_manager,
+            "credential_scopes": [self.profile.scope],
+            "policies": self._policies(),
+            "transport": self.transport,
+        }
+
+    def apps(self, subscription: str) -> ContainerAppsAPIClient:
+        """Client of Microsoft.App."""
+        from azure.mgmt.appcontainers import ContainerAppsAPIClient
+
+        return self._client(
+            "apps",
+            subscription,
+            lambda: ContainerAppsAPIClient(self.tokens, subscription, api_version=APPS_VERSION, **self._common()),
+        )
+
+    def authorization(self, subscription: str) -> AuthorizationManagementClient:
+        """Client of Microsoft.Authorization, at a pinned api-version."""
+        from azure.mgmt.authorization import AuthorizationManagementClient
+
+        return self._client(
+            "authorization",
+            subscription,
+            lambda: AuthorizationManagementClient(
+                self.tokens, subscription, api_version=AUTHORIZATION_VERSION, **self._common()
+            ),
+        )
+
+    def identities(self, subscription: str) -> ManagedServiceIdentityClient:
+        """Client of Microsoft.ManagedIdentity."""
+        from azure.mgmt.msi import ManagedServiceIdentityClient
+
+        return self._client(
+            "identities",
+            subscription,
+            lambda: ManagedServiceIdentityClient(self.tokens, subscription, **self._common()),
+        )
+
+    def vaults(self, subscription: str) -> KeyVaultManagementClient:
+        """Client of Microsoft.KeyVault on the management plane."""
+        from azure.mgmt.keyvault import KeyVaultManagementClient
+
+        return self._client(
+            "vaults",
+            subscription,
+            lambda: KeyVaultManagementClient(self.tokens, subscription, api_version=VAULTS_VERSION, **self._common()),
+        )
+
+    def registries(self, subscription: str) -> ContainerRegistryManagementClient:
+        """Client of Microsoft.ContainerRegistry."""
+        from azure.mgmt.containerregistry import ContainerRegistryManagementClient
+
+        return self._client(
+            "registries",
+            subscription,
+            lambda: ContainerRegistryManagementClient(
+                self.tokens, subscription, api_version=REGISTRIES_VERSION, **self._common()
+            ),
+        )
+
+    def graph(self) -> ResourceGraphClient:
+        """Client of Resource Graph."""
+        from azure.mgmt.resourcegraph import ResourceGraphClient
+
+        return self._client("graph", "", lambda: ResourceGraphClient(self.tokens, **self._common()))
+
+    def arm(self) -> ARMPipelineClient[Any, Any]:
+        """Resource Manager itself, for what no client of ours covers: subscriptions, locks, permissions, operations."""
+
+        def make() -> ARMPipelineClient[Any, Any]:
+            return ARMPipelineClient(
+                base_url=self.profile.resource_manager, policies=self._policies(), transport=self.transport
+            )
+
+        return self._client("arm", "", make)
+
+    def secrets(self, vault_uri: str) -> SecretClient:
+        """Client of one vault's data plane."""
+        from azure.keyvault.secrets import SecretClient
+
+        return self._client(
+            "secrets",
+            vault_uri.rstrip("/"),
+            lambda: SecretClient(
+                vault_uri,
+                self.tokens,
+                transport=self.transport,
+                retry_policy=Retries(self.dice),
+                user_agent=self._agent,
+                permit_redirects=False,
+                # a loopback vault's host is no subdomain of https://vault.azure.net
+                verify_challenge_resource=not self.profile.loopback,
+            ),
+        )
+
+    # Calling
+
+    def call(
+        self, doing: str, action: Callable[[], T], *, values: Iterable[str] = (), patience: float = BUSY_SECONDS
+    ) -> T:
+        """Run an action of a client; what passes by itself is tried again, the rest becomes our own error.
+
+        Throttling, 5xx and dropped connections were retried by the pipeline already. Here: 409 of an operation in
+        progress until `patience` seconds have gone, 412 on listSecrets (TRAFFIC, section 4), answers that broke off,
+        and one 401 of a token that ended early.
+
+        Raises:
+            CloudError: or a subclass; it names `doing` as what could not be done.
+            SignInError: no token.
+        """
+        hidden = tuple(values)
+        begun = self.clock.now()
+        tried = 0
+        while True:
+            try:
+                return action()
+            except AzureError as error:
+                failure = failures.translate(error, doing, hidden)
+            except json.JSONDecodeError:
+                failure = failures.translate(DecodeError("no JSON"), doing)
+            wait = self._again(failure, tried, begun, patience)
+            if wait is None:
+                # outside the handler: the library's error holds the request's and the answer's bodies
+                raise failure
+            tried += 1
+            self.clock.sleep(wait)
+
+    def _again(self, failure: CloudError, tried: int, begun: float, patience: float) -> float | None:
+        """Seconds to wait before the next attempt, or None when it is no use."""
+        if failure.status == 401 and tried == 0:
+            self.tokens.forget()
+            return 0.0
+        wait = min(15.0, 0.25 * 2.0**tried) * self.dice.uniform(0.5, 1.0)
+        if failure.code in failures.BUSY:
+            return wait if self.clock.now() + wait < begun + patience else None
+        passing = failure.code == failures.TRUNCATED or failure.status == 412
+        return wait if passing and tried < REPEATS else None
+
+    def send(
+        self,
+        client: _Sender,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        api_version: str | None,
+        body: Json | None = None,
+        values: Iterable[str] = (),
+        patience: float = BUSY_SECONDS,
+    ) -> HttpResponse:
+        """Send one request through a client's pipeline; documents travel as they stand.
+
+        Args:
+            client: Any of the clients above that takes raw requests.
+            method: HTTP method.
+            path: Absolute path (an ARM id and more) or a whole URL of the same Azure.
+            doing: What is being done, for errors.
+            api_version: Added to the query; None for a URL that carries one.
+            body: Sent as JSON.
+            values: Not to be repeated in errors.
+            patience: Seconds to wait for another operation's end.
+
+        Raises:
+            CloudError: or a subclass.
+        """
+        action = partial(self.once, client, method, self.url(path), api_version, body)
+        return self.call(doing, action, values=values, patience=patience)
+
+    @staticmethod
+    def once(
+        client: _Sender, method: str, url: str, api_version: str | None = None, body: Json | None = None
+    ) -> HttpResponse:
+        """Send one request and raise what the library raises: for use inside an action of `call`."""
+        params = {"api-version": api_version} if api_version else None
+        response = client.send_request(HttpRequest(method, url, params=params, json=body))
+        response.raise_for_status()
+        return response
+
+    def url(self, path: str) -> str:
+        """The whole URL of a path. A URL of another host is refused, whoever named it (a nextLink, a journal)."""
+        if not path.startswith("https://"):
+            return self.profile.resource_manager + quote(path, safe="/%()',;:@$=+")
+        host, own = urlsplit(path).netloc.lower(), urlsplit(self.profile.resource_manager).netloc.lower()
+        if host != own and not host.endswith("." + own):
+            raise CloudError(
+                f"will not send a request to {host}",
+                why=f"it is no part of {self.profile.resource_manager}",
+                hint="check which cloud is meant: --cloud public|china|usgov|PROFILE.json",
+                code="ForeignHost",
+            )
+        return path
+
+    def ask(
+        self,
+        client: _Sender,
+        method: str,
+        path: str,
+        doing: str,
+        *,
+        api_version: str | None,
+        body: Json | None = None,
+    ) -> Json:
+        """Send one request whose answer is a JSON object: a GET, or a POST that only reads.
+
+        Raises:
+            CloudError: or a subclass.
+        """
+        url = self.url(path)
+
+        def action() -> Json:
+            # parsed inside the call, so that an answer which broke off is asked for again
+            document = self.once(client, method, url, api_version, body).json()
+            if not isinstance(document, dict):
+                raise DecodeError("no JSON object")
+            return document
+
+        return self.call(doing, action)
+
+    def get(self, client: _Sender, path: str, doing: str, *, api_version: str) -> Json:
+        """GET one document."""
+        return self.ask(client, "GET", path, doing, api_version=api_version)
+
+    def pages(self, client: _Sender, path: str, doing: str, *, api_version: str) -> list[Json]:
+        """GET a listing, all pages of it."""
+        items: list[Json] = []
+        page = self.ask(client, "GET", path, doing, api_version=api_version)
+        while True:
+            items += page.get("value") or []
+            following = page.get("nextLink")
+            if not following:
+                return items
+            page = self.ask(client, "GET", following, doing, api_version=None)
+
+    def map(
+        self, function: Callable[[S], T], items: Sequence[S], *, done: Callable[[int], None] | None = None
+    ) -> list[T]:
+        """Apply a function to all items, several at a time; results in the items' order.
+
+        Args:
+            function: Must handle the errors it wants survived; the first one it raises ends the rest.
+            items: What to work on.
+            done: Told how many are finished, after each.
+        """
+        if not items:
+            return []
+        results: list[T] = []
+        with ThreadPoolExecutor(max_workers=min(self.in_flight, len(items)), thread_name_prefix="azure") as pool:
+            futures = [pool.submit(function, item) for item in items]
+            try:
+                for number, future in enumerate(futures, start=1):
+                    results.append(future.result())
+                    if done is not None:
+                        done(number)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return results
+
+    def fresh_guid(self) -> str:
+        """A new GUID; from the session's seed if it has one."""
+        return str(uuid.UUID(int=self.dice.getrandbits(128), version=4))
