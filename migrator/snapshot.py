@@ -1,0 +1,221 @@
+"""An estate as a file that may be shown around: every value replaced by a token. The simulator reads it back.
+
+A token tells two things of the value it stands for: which other places hold the same one, and its length class. Tokens
+are made with the state folder's key, so that nobody else can try out guesses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+from migrator.model import App, Estate, Json
+from scanners.model import Fingerprinter, reveal
+
+SCHEMA = 1
+
+_LENGTHS = ((8, 7), (16, 12), (32, 24), (64, 48), (128, 96), (256, 192), (1024, 640))
+"""Bound of each length class (`scanners.model.length_class`) and the length of its tokens."""
+_LONGEST = 1500
+_SWEPT = 8
+"""Shortest value that is also replaced inside other texts; shorter ones occur in words by chance."""
+_STRUCTURE = ("id", "name", "type", "location", "vaultUri", "loginServer", "server", "environmentId", "scope")
+"""Keys whose texts hold a document together: a value that occurs in one (a region, an app's name) is no secret there."""
+
+
+class Tokens:
+    """Replaces values by tokens, equal ones by equal ones."""
+
+    def __init__(self, fingerprinter: Fingerprinter) -> None:
+        """Use the key of `fingerprinter`."""
+        self._key = hmac.new(fingerprinter.key, b"keylift snapshot", hashlib.sha256).digest()
+        self.known: dict[str, str] = {}
+        """Value -> token, of all values met so far."""
+
+    def of(self, value: str) -> str:
+        """The token of a value; an empty value stays empty, because empty ones behave in their own way."""
+        if not value:
+            return value
+        if value not in self.known:
+            length = next((tokens for bound, tokens in _LENGTHS if len(value) < bound), _LONGEST)
+            text = hmac.new(self._key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+            # a letter first, and no digest characters alone: neither a number nor a checksum of anything
+            self.known[value] = ("t" + text * (length // len(text) + 1))[:length]
+        return self.known[value]
+
+
+def estate_document(estate: Estate, fingerprinter: Fingerprinter) -> Json:
+    """The estate in the form of docs/estate.md, without any value.
+
+    Replaced are the values of app secrets, of env entries, of probe headers and of scale rules' metadata, commands and
+    arguments, and what vault references resolve to; those that could be secrets also wherever else they occur. Old
+    revisions are left out.
+
+    Args:
+        estate: As read; with access and a vault read too, the document can be rehearsed on.
+        fingerprinter: Whose key makes the tokens.
+    """
+    tokens = Tokens(fingerprinter)
+    apps = [_app(app, tokens) for app in estate.apps]
+    others = [
+        *(resource.document for resource in (*estate.environments, *estate.identities, *estate.registries)),
+        *(vault.document for vault in estate.vaults),
+        *(app.auth for app in estate.apps if app.auth is not None),
+    ]
+    document: Json = {
+        "schema": SCHEMA,
+        "subscriptions": list(estate.subscriptions),
+        "resources": [*(json.loads(json.dumps(other)) for other in others), *apps],
+        "vaultSecrets": list(_vault_secrets(estate, tokens)),
+        "roleDefinitions": [
+            {
+                "id": role.id,
+                "roleName": role.name,
+                "permissions": [
+                    {
+                        "actions": list(role.actions),
+                        "notActions": list(role.not_actions),
+                        "dataActions": list(role.data_actions),
+                        "notDataActions": list(role.not_data_actions),
+                    }
+                ],
+            }
+            for role in estate.roles
+        ],
+        "roleAssignments": list(_assignments(estate)),
+        "locks": [
+            {"id": lock.id, "name": lock.id.rsplit("/", 1)[-1], "level": lock.level, "scope": lock.scope}
+            for lock in estate.locks
+        ],
+    }
+    structure = "\n".join(_structure(document))
+    values = [v for v in tokens.known if len(v) >= _SWEPT and not v.isalpha() and v not in structure]
+    swept: Json = _sweep(document, sorted(values, key=len, reverse=True), tokens)
+    return swept
+
+
+def _app(app: App, tokens: Tokens) -> Json:
+    document: Json = json.loads(json.dumps(app.document))
+    properties = document.setdefault("properties", {})
+    configuration = properties.get("configuration")
+    if isinstance(configuration, dict) and configuration.get("secrets"):
+        configuration["secrets"] = [
+            {"name": secret.name, "keyVaultUrl": secret.key_vault_url, "identity": secret.identity}
+            if secret.key_vault_url
+            # a value that could not be read becomes a token of its own, so that the app can still be loaded
+            else {
+                "name": secret.name,
+                "value": tokens.of(reveal(secret.value) if secret.value is not None else f"{app.id}/{secret.name}"),
+            }
+            for secret in app.secrets
+        ]
+    template = properties.get("template") or {}
+    for key in ("containers", "initContainers"):
+        for container in template.get(key) or []:
+            _container(container, tokens)
+    for rule in (template.get("scale") or {}).get("rules") or []:
+        for part in rule.values():
+            metadata = part.get("metadata") if isinstance(part, dict) else None
+            if isinstance(metadata, dict):
+                part["metadata"] = {k: _text(v, tokens, numbers=True) for k, v in metadata.items()}
+    return document
+
+
+def _container(container: Json, tokens: Tokens) -> None:
+    for entry in container.get("env") or []:
+        if entry.get("value") is not None:
+            entry["value"] = tokens.of(str(entry["value"]))
+    for key in ("command", "args"):
+        if container.get(key):
+            container[key] = [_text(word, tokens) for word in container[key]]
+    for probe in container.get("probes") or []:
+        for header in (probe.get("httpGet") or {}).get("httpHeaders") or []:
+            if header.get("value") is not None:
+                header["value"] = tokens.of(str(header["value"]))
+
+
+def _text(value: Any, tokens: Tokens, *, numbers: bool = False) -> Any:
+    """The token of a text; a scaler's thresholds are numbers in texts and have to stay such."""
+    if not isinstance(value, str) or (numbers and value.isdigit() and len(value) < 6):
+        return value
+    return tokens.of(value)
+
+
+def _vault_secrets(estate: Estate, tokens: Tokens) -> Iterator[Json]:
+    """What the apps' references resolve to, once for each vault secret; and what else is known of the vaults."""
+    hosts = {urlsplit(vault.uri).netloc.lower(): vault for vault in estate.vaults}
+    done: set[tuple[str, str]] = set()
+    for app in estate.apps:
+        for secret in app.secrets:
+            parts = urlsplit(secret.key_vault_url or "")
+            segments = parts.path.strip("/").split("/")
+            vault = hosts.get(parts.netloc.lower())
+            if vault is None or secret.value is None or len(segments) < 2:
+                continue
+            key = (vault.id.lower(), segments[1].lower())
+            if key not in done:
+                done.add(key)
+                yield {"vault": vault.name, "name": segments[1], "value": tokens.of(reveal(secret.value))}
+    for vault in estate.vaults:
+        for known in vault.secrets:
+            if (vault.id.lower(), known.name.lower()) not in done:
+                # its value was never kept: its fingerprint stands for it
+                value = tokens.of(known.fingerprint or f"{vault.id}/{known.name}")
+                entry: Json = {"vault": vault.name, "name": known.name, "value": value, "tags": dict(known.tags)}
+                yield {**entry, "deleted": True} if known.deleted else {**entry, "enabled": known.enabled}
+
+
+def _assignments(estate: Estate) -> Iterator[Json]:
+    """Role assignments, their principals named by the resource that has them, else by object id."""
+    owners: dict[str, str] = {}
+    for identity in estate.identities:
+        principal = (identity.document.get("properties") or {}).get("principalId")
+        if principal:
+            owners[str(principal).lower()] = identity.id
+    for app in estate.apps:
+        principal = (app.document.get("identity") or {}).get("principalId")
+        if principal:
+            owners[str(principal).lower()] = app.id
+    known = {role.id for role in estate.roles}
+    for assignment in estate.assignments:
+        if assignment.role not in known:
+            continue  # a role that could not be read says nothing to the simulator
+        entry: Json = {
+            "principal": owners.get(assignment.principal_id, assignment.principal_id),
+            "principalType": assignment.principal_type,
+            "role": assignment.role,
+            "scope": assignment.scope,
+            "name": assignment.id.rstrip("/").rsplit("/", 1)[-1],
+        }
+        if assignment.condition:
+            entry |= {"condition": assignment.condition, "conditionVersion": "2.0"}
+        yield entry
+
+
+def _structure(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, child in node.items():
+            if key in _STRUCTURE and isinstance(child, str):
+                yield child
+            else:
+                yield from _structure(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from _structure(child)
+
+
+def _sweep(node: Any, values: list[str], tokens: Tokens) -> Any:
+    """The document with every one of the values replaced wherever it occurs in a text."""
+    if isinstance(node, dict):
+        return {key: _sweep(child, values, tokens) for key, child in node.items()}
+    if isinstance(node, list):
+        return [_sweep(child, values, tokens) for child in node]
+    if isinstance(node, str):
+        for value in values:
+            if value in node:
+                node = node.replace(value, tokens.known[value])
+    return node
