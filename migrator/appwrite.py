@@ -15,6 +15,10 @@ BUSY_STATES = frozenset({"inprogress", "updating", "creating"})
 """`provisioningState` while somebody's operation is at work."""
 
 
+REPLAN = "make a new plan: keylift plan --vault NAME -o PLAN.json"
+"""The way out of a stale plan."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """An app as it stands now."""
@@ -53,19 +57,12 @@ def read(app: str, ctx: StepContext) -> Live:
     """The app once no operation is at work on it.
 
     Raises:
-        StaleError: the app is gone.
+        NotFoundError: the app is gone.
         CloudError: somebody's operation does not end.
     """
     deadline, pause = ctx.clock.now() + ctx.proof, 1.0
     while True:
-        try:
-            raw = ctx.cloud.get_app(app)
-        except NotFoundError as error:
-            raise StaleError(
-                f"the app {ResourceId.parse(app).name} is gone",
-                why=error.why,
-                hint="make a new plan: keylift plan --vault NAME -o PLAN.json",
-            ) from error
+        raw = ctx.cloud.get_app(app)
         if str(section(raw, "properties", "provisioningState") or "").lower() not in BUSY_STATES:
             return observe(raw, ctx)
         if ctx.clock.now() >= deadline:
@@ -78,6 +75,26 @@ def read(app: str, ctx: StepContext) -> Live:
         ctx.tell("another operation on the app to end")
         ctx.clock.sleep(pause)
         pause = min(pause * 1.5, 15.0)
+
+
+def begin(step: Step, ctx: StepContext) -> Live:
+    """The app as it stands right before a step writes it: checked against what the run expects, and noted.
+
+    The first try of a step notes the app as its pre-image; a later one leaves that alone.
+
+    Raises:
+        StaleError: it changed, or it is gone.
+    """
+    try:
+        live = read(step.target, ctx)
+    except NotFoundError as error:
+        raise StaleError(
+            f"the app {ResourceId.parse(step.target).name} is gone", why=error.why, hint=REPLAN
+        ) from error
+    ctx.check(live.veiled, who(live.raw))
+    if "pre_image" not in ctx.record.facts:
+        ctx.record.note(pre_image=live.veiled)
+    return live
 
 
 def write(step: Step, ctx: StepContext, live: Live, body: Json, wanted: Json, missing: Missing) -> Live:

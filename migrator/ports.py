@@ -188,9 +188,9 @@ class StepContext:
     """Seconds a new revision may take until it runs."""
     steps: Mapping[str, Step] = field(default_factory=dict)
     """Every step of the plan by id."""
-    check: Callable[[Json], None] = lambda _document: None
-    """Given the app (settled, values replaced by fingerprints) immediately before it is written: raises StaleError
-    unless it stands as this run expects it."""
+    check: Callable[[Json, str], None] = lambda _document, _who: None
+    """Given the app (settled, values replaced by fingerprints) immediately before it is written, and who changed it
+    last: raises StaleError unless it stands as this run expects it."""
     lane: Callable[[str], AbstractContextManager[object]] = lambda _name: nullcontext()
     """Keeps writes of one environment (by its id) apart."""
     see: Callable[[Secret], None] = lambda _secret: None

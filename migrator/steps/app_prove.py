@@ -1,0 +1,68 @@
+"""`app-prove`: a replica of the right revision runs, and every reference gives the planned value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator import health
+from migrator.appwrite import listed
+from migrator.errors import UnprovenError
+from migrator.kinds import Kind
+from migrator.model import ResourceId, Step, same_id
+from migrator.ports import Outcome, StepContext
+from migrator.veil import section
+
+
+class AppProve(Kind):
+    """Changes nothing; waits and looks."""
+
+    kind = "app-prove"
+
+    def describe(self, step: Step) -> Sequence[tuple[str, str]]:
+        what = "the latest revision" if step.change["revision"] == "none" else "the new revision"
+        return [(" ", f"wait until a replica of {what} runs, and compare the resolved values")]
+
+    def do(self, step: Step, ctx: StepContext) -> Outcome:
+        self._values(step, ctx)
+        document = ctx.cloud.get_app(step.target)
+        revision = str(section(document, "properties", "latestRevisionName") or "")
+        found = health.wait(step.target, revision, ctx)
+        ctx.record.note(revision=revision, replicas=list(found.replicas))
+        if found.state is health.State.AT_ZERO:
+            return Outcome(
+                proven=False, text=f"unproven: {found.text}, no replica of {revision} runs that could prove it"
+            )
+        return Outcome(text=f"{revision}: {found.text}")
+
+    def _values(self, step: Step, ctx: StepContext) -> None:
+        planned = {
+            secret["name"]: secret["fingerprint"]
+            for other in ctx.steps.values()
+            if other.kind == "app-switch" and same_id(other.target, step.target)
+            for secret in other.change["secrets"]
+        }
+        if not planned:
+            return
+        wrong = []
+        for secret in ctx.cloud.get_app_secrets(step.target):
+            if secret.name in planned:
+                if secret.value is not None:
+                    ctx.see(secret.value)
+                if secret.value is None or ctx.fingerprinter.of_secret(secret.value) != planned.pop(secret.name):
+                    wrong.append(secret.name)
+        if wrong or planned:
+            raise UnprovenError(
+                f"references of {ResourceId.parse(step.target).name} do not give the planned values",
+                why=f"look at {listed(sorted({*wrong, *planned}))}",
+                hint=f"see who else writes to the vault, then: keylift rollback {ctx.run}",
+            )
+
+    def verify(self, step: Step, ctx: StepContext) -> None:
+        """Looking was all there is to it."""
+
+    def undo(self, step: Step, ctx: StepContext) -> str:
+        del step, ctx
+        return ""
+
+
+STEP = AppProve()

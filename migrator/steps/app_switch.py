@@ -1,0 +1,238 @@
+"""`app-switch`: the one PATCH that moves an app onto references, tried until the identity's access is real."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from migrator import health
+from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, read, write
+from migrator.diagnosis import Diagnosis, Reference, diagnose
+from migrator.errors import CloudError, NotFoundError, ReferenceRefusedError, StaleError, UnprovenError
+from migrator.kinds import Kind
+from migrator.model import AppSecret, Json, ResourceId, Step, same_id
+from migrator.ports import Outcome, StepContext
+from migrator.switching import patch_body, repinned, restored, same_url, switched
+from migrator.veil import section
+
+PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
+"""Seconds between two tries while a role takes effect; the last one repeats. 10 to 84 seconds are usual."""
+
+
+class AppSwitch(Kind):
+    """Secrets, env and registries in one change."""
+
+    kind = "app-switch"
+    writes_app = True
+
+    def describe(self, step: Step) -> Sequence[tuple[str, str]]:
+        change, lines = step.change, []
+        for secret in change["secrets"]:
+            sign, was = ("~", "inline → ") if secret["was"] == "inline" else ("+", "")
+            lines.append((sign, f"secret {secret['name']}: {was}{secret['key_vault_url']}"))
+        for env in change["env"]:
+            lines.append(("~", f"env {env['env']} of {env['container']}: plaintext → secretRef {env['secret']}"))
+        for registry in change["registries"]:
+            lines.append(("~", f"registry {registry['server']}: password → identity"))
+        if change["traffic"]:
+            lines.append(("~", "traffic: stays on the revision that serves now, until the new one is proven"))
+        effect = {"none": "no new revision", "template": "one new revision", "suffix": "one new revision, to pull anew"}
+        return [*lines, (" ", effect[change["revision"]])]
+
+    def do(self, step: Step, ctx: StepContext) -> Outcome:
+        self._check_roles(step, ctx)
+        deadline, tries, suspect = 0.0, 0, ""
+        environment = read(step.target, ctx).environment
+        while True:
+            try:
+                with ctx.lane(environment):
+                    self._try(step, ctx)
+            except ReferenceRefusedError as error:
+                refused = error
+            else:
+                return Outcome()
+            now = ctx.clock.now()
+            deadline = deadline or now + ctx.propagation
+            found = diagnose(self._references(step, ctx), ctx.cloud, ctx.run, said=refused.why)
+            # a role that two looks do not show is gone; one look may have been too early
+            gone = found.cause == "role" == suspect
+            if found.definite or gone or now >= deadline:
+                raise self._refused(step, ctx, refused, found, now >= deadline)
+            suspect = found.cause
+            ctx.tell(f"the identity's access to take effect ({tries + 1} tries)")
+            ctx.clock.sleep(min(PAUSES[min(tries, len(PAUSES) - 1)], max(0.1, deadline - now)))
+            tries += 1
+
+    def _try(self, step: Step, ctx: StepContext) -> None:
+        live = begin(step, ctx)
+        secrets = self._secrets(step, ctx, live)
+        if not ctx.record.facts.get("latest"):
+            ctx.record.note(latest=live.latest)
+        wanted, odd = switched(live.veiled, step.change, ctx.record.facts["latest"])
+        if odd:
+            raise StaleError(f"{_name(step)} is not as the plan saw it", why=listed(odd), hint=REPLAN)
+        body = patch_body(live.veiled, wanted, secrets, live.values)
+        if step.change["revision"] == "suffix":
+            number = int(ctx.record.facts.get("tries") or 0) + 1
+            ctx.record.note(tries=number)
+            # a suffix that was used once collides, loudly or silently (FACTS, section 2.5)
+            suffix = sha256(f"{ctx.run}|{step.id}|{number}".encode()).hexdigest()[:8]
+            body.setdefault("properties", {}).setdefault("template", {})["revisionSuffix"] = f"kl-{suffix}"
+        after = write(step, ctx, live, body, wanted, Missing(step, ctx))
+        ctx.record.note(revision=after.latest)
+
+    def _secrets(self, step: Step, ctx: StepContext, live: Live) -> tuple[AppSecret, ...]:
+        """The app's secrets, those that become references checked against the plan.
+
+        Raises:
+            StaleError: a value is not the one that was put into the vault.
+        """
+        if not section(live.raw, "properties", "configuration", "secrets"):
+            return ()
+        found = ctx.cloud.get_app_secrets(step.target)
+        for secret in found:
+            if secret.value is not None:
+                ctx.see(secret.value)
+        by_name = {secret.name: secret for secret in found}
+        for wanted in step.change["secrets"]:
+            if wanted["was"] != "inline":
+                continue
+            secret = by_name.get(wanted["name"])
+            if secret is None or secret.value is None or secret.key_vault_url:
+                continue  # `switched` says what is odd about it
+            if ctx.fingerprinter.of_secret(secret.value) != wanted["fingerprint"]:
+                raise StaleError(
+                    f"secret {wanted['name']} of {_name(step)} is not what the plan saw",
+                    why="its value is another",
+                    hint=REPLAN,
+                )
+        unread = [s.name for s in found if s.value is None and not s.key_vault_url]
+        if unread and step.change["secrets"]:
+            raise CloudError(
+                f"the secrets of {_name(step)} cannot be rewritten",
+                why=f"Azure gives no value for {listed(unread)}",
+                hint="ask for Microsoft.App/containerApps/listSecrets/action on the app, then apply again",
+            )
+        return found
+
+    def _check_roles(self, step: Step, ctx: StepContext) -> None:
+        """See that every assignment is there before the app's own write proves that it has taken effect."""
+        for name in step.after:
+            role = ctx.steps.get(name)
+            if role is None or role.kind != "role-assignment":
+                continue
+            facts = ctx.facts_of(name)
+            held = ctx.cloud.list_assignments(role.change["scope"], facts.get("principal"))
+            if not any(same_id(assignment.id, facts.get("assignment")) for assignment in held):
+                raise StaleError(
+                    f"the role {role.change['role_name']} at {role.change['scope']} is not held any more",
+                    why="somebody took it away while the run was at work",
+                    hint=REPLAN,
+                )
+
+    def _references(self, step: Step, ctx: StepContext) -> list[Reference]:
+        document = ctx.cloud.get_app(step.target)
+        shown = section(document, "properties", "configuration", "secrets") or []
+        urls = {str(e["name"]): str(e["keyVaultUrl"]) for e in shown if e.get("keyVaultUrl")}
+        urls |= {secret["name"]: secret["key_vault_url"] for secret in step.change["secrets"]}
+        return [self._reference(ctx, step, name, url) for name, url in urls.items()]
+
+    def _reference(self, ctx: StepContext, step: Step, name: str, url: str) -> Reference:
+        uri, _, secret = url.partition("/secrets/")
+        secret = secret.split("/")[0]
+        for other in ctx.steps.values():
+            if other.kind == "vault-secret" and same_url(
+                f"{other.change['vault_uri']}/secrets/{other.change['name']}", url
+            ):
+                role = next(
+                    (
+                        r
+                        for r in map(ctx.steps.get, step.after)
+                        if r is not None and r.kind == "role-assignment" and same_id(r.target, other.target)
+                    ),
+                    None,
+                )
+                facts = ctx.facts_of(role.id) if role else {}
+                return Reference(
+                    name,
+                    uri,
+                    secret,
+                    other.change["vault"],
+                    facts.get("principal"),
+                    role.change["role"] if role else None,
+                )
+        return Reference(name, uri, secret)
+
+    def _refused(self, step: Step, ctx: StepContext, refused: CloudError, found: Diagnosis, waited: bool) -> CloudError:
+        text = found.text + (f" (waited {ctx.propagation / 60:.0f} minutes)" if waited and not found.definite else "")
+        return CloudError(
+            f"{_name(step)} could not be moved onto its references",
+            why=f"{text}; Azure said: {ctx.redact(refused.why)}",
+            hint=found.hint,
+            code=refused.code,
+            status=refused.status,
+        )
+
+    def done(self, step: Step, ctx: StepContext) -> bool | None:
+        before = ctx.record.facts.get("pre_image")
+        if before is None:
+            return False
+        live = read(step.target, ctx)
+        latest = ctx.record.facts.get("latest") or live.latest
+        wanted, _ = switched(before, step.change, latest)
+        reached, odd = switched(live.veiled, step.change, latest)
+        fresh = step.change["revision"] == "none" or live.latest != latest
+        if odd or not fresh or patch_body(live.veiled, reached, (), live.values):
+            return False
+        compare(step, ctx, live, wanted)
+        ctx.record.note(revision=live.latest)
+        return True
+
+    def verify(self, step: Step, ctx: StepContext) -> None:
+        live = read(step.target, ctx)
+        reached, odd = switched(live.veiled, step.change, ctx.record.facts.get("latest") or "")
+        if odd or patch_body(live.veiled, reached, (), live.values):
+            raise UnprovenError(
+                f"{_name(step)} does not show the references it was given",
+                why=listed(odd) or "Azure took the change and does not show it",
+                hint=f"see who else writes to the app, then: keylift rollback {ctx.run}",
+            )
+
+    def undo(self, step: Step, ctx: StepContext) -> str:
+        before = ctx.record.facts.get("pre_image")
+        if before is None:
+            return ""
+        try:
+            environment = read(step.target, ctx).environment
+        except NotFoundError:
+            return f"the app {_name(step)} is gone"
+        missing, left = Missing(step, ctx), ""
+        with ctx.lane(environment):
+            live = read(step.target, ctx)
+            wanted, odd = restored(live.veiled, step.change, before)
+            left = listed(odd)
+            secrets = ctx.cloud.get_app_secrets(step.target) if live.veiled != wanted else ()
+            body = patch_body(live.veiled, wanted, secrets, live.values)
+            if step.change["revision"] == "suffix" and body:
+                body["properties"].setdefault("template", {})["revisionSuffix"] = None
+            if body:
+                live = write(step, ctx, live, body, wanted, missing)
+        if not step.change["traffic"]:
+            return left
+        # several revisions serve at a time: the restored one must run before traffic may follow it
+        if body:
+            health.wait(step.target, live.latest, ctx)
+        with ctx.lane(environment):
+            live = read(step.target, ctx)
+            wanted = repinned(live.veiled, before, ctx.record.facts.get("latest") or "")
+            body = patch_body(live.veiled, wanted, (), live.values)
+            if body:
+                write(step, ctx, live, body, wanted, missing)
+        return left
+
+
+def _name(step: Step) -> str:
+    return ResourceId.parse(step.target).name
+
+
+STEP = AppSwitch()

@@ -1,0 +1,181 @@
+"""`vault-secret`: one value into the vault as a new version, or an equal one adopted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator.appwrite import REPLAN
+from migrator.errors import NotFoundError, StaleError, UnprovenError
+from migrator.kinds import Kind
+from migrator.model import Json, ResourceId, Step, VaultSecret
+from migrator.ports import Outcome, StepContext
+from migrator.steps.identity_create import RUN_TAG
+from migrator.veil import section
+from scanners.model import Secret
+
+STATE_TAG = "keylift-state"
+TAGS = 15
+"""How many tags a vault secret holds (CORRECTIONS, section 5.3)."""
+
+
+class VaultSecretStep(Kind):
+    """Reads the value where it lies, checks that it is the planned one, and writes it."""
+
+    kind = "vault-secret"
+    spare = True
+
+    def describe(self, step: Step) -> Sequence[tuple[str, str]]:
+        change = step.change
+        place = f"{change['name']} in vault {ResourceId.parse(change['vault']).name}"
+        if change["action"] == "adopt":
+            return [(" ", f"secret {place} holds the value already")]
+        sign = "~" if change["action"] == "new-version" else "+"
+        source = change["source"]
+        return [(sign, f"secret {place}, from {source['kind']} {source.get('env') or source.get('name')}")]
+
+    def do(self, step: Step, ctx: StepContext) -> Outcome:
+        change = step.change
+        found = ctx.cloud.describe_secret(change["vault_uri"], change["name"])
+        if found is not None:
+            outcome = self._judge(step, ctx, found)
+            if outcome is not None:
+                return outcome
+        elif change["action"] == "adopt":
+            raise _stale(step, "it is gone")
+        value = source_value(step, ctx)
+        if "previous" not in ctx.record.facts:
+            ctx.record.note(
+                previous=None
+                if found is None
+                else {"version": found.version, "enabled": found.enabled, "tags": dict(found.tags)}
+            )
+        version = ctx.cloud.set_secret(change["vault_uri"], change["name"], value, _tags(step, ctx))
+        ctx.record.note(version=version)
+        return Outcome()
+
+    def _judge(self, step: Step, ctx: StepContext, found: VaultSecret) -> Outcome | None:
+        """What a secret of that name means: adopted, made by this run before, a new version over it (None), or stale."""
+        change = step.change
+        if found.deleted:
+            raise StaleError(
+                f"the name {change['name']} is occupied by a soft-deleted secret",
+                why="it was deleted after the plan was made",
+                hint=f"az keyvault secret recover --vault-name {ResourceId.parse(change['vault']).name} "
+                f"--name {change['name']}, then plan again",
+            )
+        if not found.enabled:
+            if step.undo.get("disable"):
+                return None  # the plan saw it so: what an earlier run left, or what the user chose to write over
+            raise _stale(step, "it is disabled")
+        same = self._same(step, ctx)
+        if found.tags.get(RUN_TAG) == ctx.run and same:
+            ctx.record.note(version=found.version)
+            return Outcome()
+        if same:
+            ctx.record.note(version=found.version)
+            return Outcome(adopted=True)
+        if step.undo.get("restore"):
+            return None
+        raise _stale(step, "it holds another value")
+
+    def _same(self, step: Step, ctx: StepContext) -> bool:
+        current = ctx.cloud.get_secret(step.change["vault_uri"], step.change["name"])
+        if current is None:
+            return False
+        ctx.see(current[0])
+        return bool(ctx.fingerprinter.of_secret(current[0]) == step.change["fingerprint"])
+
+    def verify(self, step: Step, ctx: StepContext) -> None:
+        change = step.change
+        found = ctx.cloud.describe_secret(change["vault_uri"], change["name"])
+        if found is None or found.deleted or not found.enabled or found.version != ctx.record.facts.get("version"):
+            raise UnprovenError(
+                f"the vault secret {change['name']} is not the one that was written",
+                why="somebody deleted, disabled or overwrote it",
+                hint=f"see who else writes to the vault, then: keylift rollback {ctx.run}",
+            )
+
+    def undo(self, step: Step, ctx: StepContext) -> str:
+        change, facts = step.change, ctx.record.facts
+        uri, name = change["vault_uri"], change["name"]
+        if change["action"] == "adopt" or "previous" not in facts:
+            return ""
+        newest = ctx.cloud.describe_secret(uri, name)
+        if newest is None or newest.deleted:
+            return ""
+        version = facts.get("version") or (newest.version if newest.tags.get(RUN_TAG) == ctx.run else None)
+        if not version:
+            return ""
+        left, previous = "", facts["previous"]
+        if newest.version == version and previous and previous["enabled"]:
+            left = self._restore(step, ctx, previous)
+        # disabled, not deleted: a deleted name is occupied (FACTS, rule 15)
+        tags = _tags(step, ctx, **{STATE_TAG: "rolled-back"})
+        ctx.cloud.update_secret(uri, name, version, enabled=False, tags=tags)
+        return left
+
+    def _restore(self, step: Step, ctx: StepContext, previous: Json) -> str:
+        uri, name = step.change["vault_uri"], step.change["name"]
+        older = ctx.cloud.get_secret(uri, name, previous["version"])
+        if older is None:
+            return f"the older version {previous['version']} of {name} is gone"
+        ctx.see(older[0])
+        ctx.cloud.set_secret(uri, name, older[0], dict(previous["tags"]))
+        return ""
+
+
+def source_value(step: Step, ctx: StepContext) -> Secret:
+    """The value where the plan saw it.
+
+    Raises:
+        StaleError: it is not there any more, or it is another.
+    """
+    source = step.change["source"]
+    try:
+        value = _secret_value(source, ctx) if source["kind"] == "secret" else _env_value(source, ctx)
+    except NotFoundError as error:
+        raise StaleError(
+            f"the app {ResourceId.parse(source['app']).name} is gone", why=error.why, hint=REPLAN
+        ) from error
+    if value is not None:
+        ctx.see(value)
+    if value is None or ctx.fingerprinter.of_secret(value) != step.change["fingerprint"]:
+        place = f"secret {source['name']}" if source["kind"] == "secret" else f"env {source['env']}"
+        raise StaleError(
+            f"{place} of {ResourceId.parse(source['app']).name} is not what the plan saw",
+            why="its value is gone" if value is None else "its value is another",
+            hint=REPLAN,
+        )
+    return value
+
+
+def _secret_value(source: Json, ctx: StepContext) -> Secret | None:
+    found = (secret for secret in ctx.cloud.get_app_secrets(source["app"]) if secret.name == source["name"])
+    return next((secret.value for secret in found), None)
+
+
+def _env_value(source: Json, ctx: StepContext) -> Secret | None:
+    document = ctx.cloud.get_app(source["app"])
+    kind = "initContainers" if source["init"] else "containers"
+    for container in section(document, "properties", "template", kind) or []:
+        if container.get("name") == source["container"]:
+            for entry in container.get("env") or []:
+                if entry.get("name") == source["env"] and isinstance(entry.get("value"), str):
+                    return Secret(entry["value"])
+    return None
+
+
+def _tags(step: Step, ctx: StepContext, **more: str) -> dict[str, str]:
+    own = {RUN_TAG: ctx.run, **more}
+    return dict(list(step.change["tags"].items())[: TAGS - len(own)]) | own
+
+
+def _stale(step: Step, why: str) -> StaleError:
+    return StaleError(
+        f"the vault secret {step.change['name']} is not as the plan saw it",
+        why=why,
+        hint=REPLAN,
+    )
+
+
+STEP = VaultSecretStep()
