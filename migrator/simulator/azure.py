@@ -116,6 +116,8 @@ class Azure:
     routes: list[Route] = field(default_factory=list)
     events: dict[str, Event] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
+    before_write: list[Callable[[Azure, Request], None]] = field(default_factory=list)
+    """Told of every PUT, PATCH and DELETE to Resource Manager that is about to be carried out."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     trace: random.Random = field(default_factory=random.Random)
     """Numbers for request ids; apart from the world's own, so that reading the cloud changes no later choice."""
@@ -261,6 +263,9 @@ class Azure:
             refusals.check_group(self, request)
         if route.plane == ARM and (route.write or request.method == "DELETE"):
             rbac.check_locks(self, request.path, deleting=request.method == "DELETE")
+        if route.plane == ARM and request.method in {"PUT", "PATCH", "DELETE"}:
+            for watch in self.before_write:
+                watch(self, request)
         return route.handler(call)
 
 
