@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import click
 
@@ -99,8 +99,8 @@ def write_file(path: Path, text: str) -> None:
 class Narrator:
     """Tells a run as it goes: one line a step, on a terminal with a spinner on the steps at work."""
 
-    def __init__(self, console: Console, total: int) -> None:
-        """Prepare to tell of `total` steps."""
+    def __init__(self, console: Console, total: int = 0) -> None:
+        """Prepare to tell of `total` steps; 0 when their number is not known."""
         self.console = console
         self.total = total
         self.done = 0
@@ -125,7 +125,8 @@ class Narrator:
             self._line(event)
         if self._status is not None:
             busy = ", ".join(f"{step} ({text})" if text else step for step, text in list(self._busy.items())[:3])
-            self._status.update(f"[{self.done}/{self.total}] {busy}")
+            counted = f"{self.done}/{self.total}" if self.total else f"{self.done} done"
+            self._status.update(f"{counted}  {busy}")
 
     def _line(self, event: Event) -> None:
         marks = {
@@ -155,7 +156,9 @@ class Narrator:
         else:
             self.console.say(text)
 
-    def close(self) -> None:
-        """Take the spinner away."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         if self._status is not None:
             self._status.stop()

@@ -21,8 +21,8 @@ def access(
     secret: str | None,
 ) -> None:
     """Show which identity can read which vault secret, and who reads values without a vault role."""
-    from migrator import api
+    from migrator import api, rendering
 
-    scope = api.scope(settings, subscriptions=subscriptions, groups=groups, apps=apps)
-    report = api.access(settings, scope, identity=identity, secret=secret)
-    settings.console.emit(api.render_access(settings, report))
+    scope = settings.scope(subscriptions, groups, apps)
+    report = api.access(settings.place(), scope, identity=identity, secret=secret, tell=settings.console.say)
+    settings.console.emit(rendering.access(settings.format, report))

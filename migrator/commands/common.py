@@ -6,12 +6,15 @@ import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from migrator.config import Config, load
 from migrator.console import Console
+
+if TYPE_CHECKING:
+    from migrator import api
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,6 +32,30 @@ class Settings:
     state_dir: Path | None
     format: str
     verbose: bool
+
+    def place(self, *, workers: int | None = None) -> api.Workplace:
+        """Where the verbs of `migrator.api` work."""
+        from migrator import api
+        from migrator.state import StateFolder, default_folder
+
+        return api.Workplace(
+            cloud=self.cloud,
+            auth=self.auth or "default",
+            state=StateFolder((self.state_dir or default_folder()).expanduser()),
+            workers=workers or self.config.get("workers", 8),
+            propagation=60.0 * self.config.get("propagation_minutes", 25),
+            proof=60.0 * self.config.get("proof_minutes", 15),
+        )
+
+    def scope(self, subscriptions: tuple[str, ...], groups: tuple[str, ...], apps: tuple[str, ...]) -> api.Scope:
+        """Which apps are meant: flags, else the configuration."""
+        from migrator import api
+
+        return api.Scope(
+            tuple(configured(self, "subscription", subscriptions) or ()),
+            tuple(configured(self, "resource_group", groups) or ()),
+            tuple(configured(self, "app", apps) or ()),
+        )
 
 
 def common(*, formats: tuple[str, ...] = FORMATS, cloud: bool = True, output: bool = True) -> Callable[[F], F]:

@@ -49,7 +49,7 @@ def plan(
     Nothing is changed. `-o PLAN.json` writes the plan, which `keylift apply` takes; the diff goes to standard output.
     The plan holds no value. The same estate and options give the same bytes.
     """
-    from migrator import api
+    from migrator import api, rendering
     from migrator.cli import Exit
     from migrator.console import write_file
     from migrator.errors import UsageError
@@ -58,8 +58,8 @@ def plan(
     if not vault:
         raise UsageError("a plan needs a vault", hint="name one that exists: keylift plan --vault NAME -o plan.json")
     made = api.make_plan(
-        settings,
-        api.scope(settings, subscriptions=subscriptions, groups=groups, apps=apps),
+        settings.place(),
+        settings.scope(subscriptions, groups, apps),
         vault=vault,
         identity=configured(settings, "identity", identity) or "user",
         vault_secret_name=configured(settings, "vault_secret_name", vault_secret_name),
@@ -70,7 +70,7 @@ def plan(
     target, settings.console.output = settings.console.output, None
     if target is not None:
         write_file(target, made.to_json())
-    settings.console.emit(api.render_plan(settings, made))
+    settings.console.emit(rendering.plan(settings.format, made, settings.console))
     if target is not None:
         settings.console.say(f"wrote {target}; next: keylift apply {target}")
     elif made.steps:
@@ -83,6 +83,6 @@ def plan(
 @common(formats=("human", "markdown", "json"), cloud=False)
 def show(settings: Settings, plan_file: Path) -> None:
     """Show a plan as a diff: what each app gets, why, and how it is undone."""
-    from migrator import api
+    from migrator import api, rendering
 
-    settings.console.emit(api.render_plan(settings, api.load_plan(plan_file)))
+    settings.console.emit(rendering.plan(settings.format, api.load_plan(plan_file), settings.console))

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from migrator.commands.common import Settings, common
+
+if TYPE_CHECKING:
+    from migrator.executor import RunResult
 
 
 @click.command()
@@ -20,27 +24,28 @@ def apply(settings: Settings, plan_file: Path, auto_approve: bool, workers: int 
     Exits with 11 when the estate is not the one the plan was made from, with 12 when something failed and was rolled
     back, with 13 when a person is needed, with 130 when interrupted (`keylift resume` goes on).
     """
-    from migrator import api
+    from migrator import api, rendering
+    from migrator.console import Narrator
 
     plan = api.load_plan(plan_file)
     if not plan.steps:
         settings.console.say("nothing to do: the plan has no steps")
         return
     if not auto_approve:
-        settings.console.say(api.summarize_plan(plan))
+        settings.console.say(rendering.summary(plan))
         settings.console.confirm("Apply this plan?", flag="--auto-approve")
-    result = api.apply_plan(settings, plan, workers=workers or settings.config.get("workers"))
-    settings.console.emit(api.render_result(settings, result))
-    raise click.exceptions.Exit(result.exit_code)
+    with Narrator(settings.console, len(plan.steps)) as narrator:
+        result = api.apply_plan(settings.place(workers=workers), plan, on_event=narrator, tell=settings.console.say)
+    _end(settings, result)
 
 
 @click.command()
 @common(formats=("human", "json"), cloud=False)
 def runs(settings: Settings) -> None:
     """List runs, newest first."""
-    from migrator import api
+    from migrator import api, rendering
 
-    settings.console.emit(api.render_runs(settings, api.list_runs(settings)))
+    settings.console.emit(rendering.runs(settings.format, api.list_runs(settings.place())))
 
 
 @click.command()
@@ -48,9 +53,9 @@ def runs(settings: Settings) -> None:
 @common(formats=("human", "json"), cloud=False)
 def status(settings: Settings, run: str) -> None:
     """Show a run step by step."""
-    from migrator import api
+    from migrator import api, rendering
 
-    settings.console.emit(api.render_status(settings, api.run_status(settings, run)))
+    settings.console.emit(rendering.status(settings.format, api.run_status(settings.place(), run)))
 
 
 @click.command()
@@ -60,12 +65,13 @@ def status(settings: Settings, run: str) -> None:
 def resume(settings: Settings, run: str, auto_approve: bool) -> None:
     """Go on with a run that was interrupted."""
     from migrator import api
+    from migrator.console import Narrator
 
     if not auto_approve:
         settings.console.confirm(f"Go on with run {run}?", flag="--auto-approve")
-    result = api.resume_run(settings, run)
-    settings.console.emit(api.render_result(settings, result))
-    raise click.exceptions.Exit(result.exit_code)
+    with Narrator(settings.console) as narrator:
+        result = api.resume_run(settings.place(), run, on_event=narrator, tell=settings.console.say)
+    _end(settings, result)
 
 
 @click.command()
@@ -79,14 +85,15 @@ def rollback(settings: Settings, run: str, apps: tuple[str, ...], auto_approve: 
     Touches only what the run made. Does not need the vault. Doing it twice is safe.
     """
     from migrator import api
+    from migrator.console import Narrator
 
     if not auto_approve:
         settings.console.confirm(
             f"Take back {', '.join(apps) if apps else 'every app'} of run {run}?", flag="--auto-approve"
         )
-    result = api.rollback_run(settings, run, apps=apps)
-    settings.console.emit(api.render_result(settings, result))
-    raise click.exceptions.Exit(result.exit_code)
+    with Narrator(settings.console) as narrator:
+        result = api.rollback_run(settings.place(), run, apps=apps, on_event=narrator, tell=settings.console.say)
+    _end(settings, result)
 
 
 @click.command()
@@ -97,8 +104,16 @@ def verify(settings: Settings, run: str) -> None:
 
     Exits with 13 when something is not as the run left it.
     """
-    from migrator import api
+    from migrator import api, rendering
+    from migrator.cli import Exit
 
-    proof = api.verify_run(settings, run)
-    settings.console.emit(api.render_proof(settings, proof))
-    raise click.exceptions.Exit(proof.exit_code)
+    proof = api.verify_run(settings.place(), run, tell=settings.console.say)
+    settings.console.emit(rendering.proof(settings.format, proof))
+    raise click.exceptions.Exit(int(Exit.OK if proof.ok else Exit.NEEDS_PERSON))
+
+
+def _end(settings: Settings, result: RunResult) -> None:
+    from migrator import rendering
+
+    settings.console.emit(rendering.result(settings.format, result))
+    raise click.exceptions.Exit(int(result.exit_code))

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from migrator.commands.common import Settings, common, scope_options
+from scanners.model import Report
 
 
 @click.group()
@@ -40,18 +41,17 @@ def azure(
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
-    from migrator import api
-    from migrator.cli import Exit
+    from migrator import api, rendering
     from migrator.console import write_file
 
-    scope = api.scope(settings, subscriptions=subscriptions, groups=groups, apps=apps)
-    result = api.scan_azure(settings, scope, revisions=revisions, tell=settings.console.say)
+    result = api.scan_azure(
+        settings.place(), settings.scope(subscriptions, groups, apps), revisions=revisions, tell=settings.console.say
+    )
     if save_estate is not None:
         write_file(save_estate, result.estate_file())
         settings.console.say(f"wrote {save_estate}")
-    settings.console.emit(api.render_findings(settings, result.report))
-    found = any(finding.status == "new" for finding in result.report.findings)
-    raise click.exceptions.Exit(int(Exit.FINDINGS if found and settings.format != "sarif" else Exit.OK))
+    settings.console.emit(rendering.findings(settings.format, result.report, settings.console))
+    raise click.exceptions.Exit(_code(settings, result.report))
 
 
 @scan.command()
@@ -63,10 +63,15 @@ def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool) -> None:
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
+    from migrator import api, rendering
+
+    report = api.scan_files(settings.place(), paths, ignore=not no_ignore)
+    settings.console.emit(rendering.findings(settings.format, report, settings.console))
+    raise click.exceptions.Exit(_code(settings, report))
+
+
+def _code(settings: Settings, report: Report) -> int:
     from migrator import api
     from migrator.cli import Exit
 
-    report = api.scan_files(settings, paths, ignore=not no_ignore)
-    settings.console.emit(api.render_findings(settings, report))
-    found = any(finding.status == "new" for finding in report.findings)
-    raise click.exceptions.Exit(int(Exit.FINDINGS if found and settings.format != "sarif" else Exit.OK))
+    return int(Exit.FINDINGS if api.findings_of(report) and settings.format != "sarif" else Exit.OK)

@@ -1,0 +1,378 @@
+"""Each verb of the command line as one public function that prints nothing.
+
+The command line, the wizard and the demo call these; whoever writes a program against keylift does, too. Everything heavy
+is imported where it is used, so that importing this module costs little.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from migrator.errors import KeyliftError, PlanFileError, RunError, StaleError
+from migrator.model import Estate, Json, Plan
+from migrator.state import StateFolder, default_folder
+from scanners.model import Finding, Report
+
+if TYPE_CHECKING:
+    from migrator.access import AccessReport
+    from migrator.cloud.session import Session
+    from migrator.executor import RunResult
+    from migrator.ports import Event
+    from migrator.proof import Proof
+    from scanners.engine import Engine
+
+Tell = Callable[[str], None]
+OnEvent = Callable[["Event"], None]
+
+
+def _silent(_: Any) -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Workplace:
+    """Which cloud, who signs in, where state lies, how long to wait."""
+
+    cloud: str = "public"
+    """`public`, `china`, `usgov` or the path of a profile."""
+    auth: str = "default"
+    """`default`, `cli`, `managed-identity`, `environment` or `device-code`."""
+    state: StateFolder = field(default_factory=lambda: StateFolder(default_folder()))
+    workers: int = 8
+    """Apps worked on at a time."""
+    propagation: float = 1500.0
+    """Seconds a new role assignment may take to be honoured (14 min 44 s was measured)."""
+    proof: float = 900.0
+    """Seconds a new revision may take until it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which apps; empty means all that can be read."""
+
+    subscriptions: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    apps: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScanResult:
+    """What a scan of an estate gave."""
+
+    report: Report
+    estate: Estate
+
+    def estate_file(self) -> str:
+        """The estate as the simulator takes it, every value replaced by a token."""
+        import json
+
+        from migrator.snapshot import estate_document
+
+        return json.dumps(estate_document(self.estate), indent=1, ensure_ascii=False) + "\n"
+
+
+@contextmanager
+def session(place: Workplace, tell: Tell = _silent) -> Iterator[Session]:
+    """A signed-in session with the cloud.
+
+    Raises:
+        SignInError: no credential works.
+        UsageError: the cloud or its profile is unknown or broken.
+    """
+    from migrator.cloud.profiles import load_profile
+    from migrator.cloud.session import Session
+
+    with Session(load_profile(place.cloud), auth=place.auth, tell=tell) as opened:
+        opened.sign_in()
+        yield opened
+
+
+# Finding
+
+
+def scan_azure(place: Workplace, scope: Scope, *, revisions: bool = False, tell: Tell = _silent) -> ScanResult:
+    """Read the apps in scope and judge every value in them.
+
+    What could not be read is in the report's `errors` and hides nothing else.
+
+    Raises:
+        KeyliftError: not even the inventory could be read.
+    """
+    fingerprinter = place.state.fingerprinter()
+    engine = _engine(place)
+    with session(place, tell) as opened:
+        estate = _read(opened, scope, tell, with_revisions=revisions)
+    return ScanResult(scan_estate(estate, engine, fingerprinter), estate)
+
+
+def scan_estate(estate: Estate, engine: Engine, fingerprinter: Any) -> Report:
+    """Judge every value of an estate that was read. Pure."""
+    from scanners.sources import container_app
+
+    report = Report()
+    known = container_app.known_secrets(((app.document, app.secrets) for app in estate.apps), fingerprinter)
+    for app in estate.apps:
+        report.findings += container_app.scan(app.document, app.secrets, engine, fingerprinter, known)
+        for revision in app.revisions:
+            report.findings += container_app.scan(revision, (), engine, fingerprinter, known)
+    for registry in estate.registries:
+        report.findings += container_app.scan_registry(registry.document, fingerprinter)
+    report.findings = list(report.ordered())
+    report.errors = [dict(error) for error in estate.errors]
+    report.scanned = {
+        "subscriptions": len(estate.subscriptions),
+        "apps": len(estate.apps),
+        "revisions": sum(len(app.revisions) for app in estate.apps),
+        "registries": len(estate.registries),
+    }
+    return report
+
+
+def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True) -> Report:
+    """Judge every file below `paths`."""
+    from scanners.sources import files
+
+    return files.scan(paths, engine=_engine(place), fingerprinter=place.state.fingerprinter(), ignore=ignore)
+
+
+def _engine(place: Workplace) -> Engine:
+    from scanners.engine import Engine
+
+    return Engine.load(place.state.ensure().cache)
+
+
+def _read(
+    opened: Session,
+    scope: Scope,
+    tell: Tell,
+    *,
+    with_revisions: bool = False,
+    with_access: bool = False,
+    with_auth: bool = False,
+    vault: str | None = None,
+) -> Estate:
+    from migrator.cloud import reading
+
+    def progress(what: str, done: int, total: int) -> None:
+        if total and (done == total or done % 50 == 0):
+            tell(f"read {done} of {total} {what}")
+
+    return reading.read_estate(
+        opened,
+        reading.Scope(scope.subscriptions, scope.groups, scope.apps),
+        with_secrets=True,
+        with_revisions=with_revisions,
+        with_auth=with_auth,
+        with_access=with_access,
+        vault=vault,
+        progress=progress,
+    )
+
+
+# Planning
+
+
+def make_plan(
+    place: Workplace,
+    scope: Scope,
+    *,
+    vault: str,
+    identity: str = "user",
+    vault_secret_name: str | None = None,
+    on_conflict: str | None = None,
+    passwordless: str = "suggest",
+    tell: Tell = _silent,
+) -> Plan:
+    """Read the estate, find, and propose.
+
+    Raises:
+        UsageError: an option cannot be, or the vault does not exist.
+        KeyliftError: the estate could not be read.
+    """
+    from migrator import planner
+    from migrator.cloud import surroundings, vaults
+    from migrator.planning.options import NAME_TEMPLATE, Options
+
+    options = Options(
+        vault=vault,
+        identity=identity,
+        vault_secret_name=vault_secret_name or NAME_TEMPLATE,
+        on_conflict=on_conflict,
+        passwordless=passwordless,
+        scope={"subscriptions": scope.subscriptions, "groups": scope.groups, "apps": scope.apps},
+    )
+    fingerprinter = place.state.fingerprinter()
+    engine = _engine(place)
+    with session(place, tell) as opened:
+        estate = _read(opened, scope, tell, with_revisions=True, with_access=True, with_auth=True, vault=vault)
+        (target,) = estate.vaults
+        options = replace(options, vault=target.id)
+        report = scan_estate(estate, engine, fingerprinter)
+        errors: list[Json] = []
+        names = planner.wanted(estate, report.findings, options, fingerprinter)
+        if names:
+            try:
+                estate = estate.with_vault(vaults.read_vault_secrets(opened, target, names, fingerprinter))
+            except KeyliftError as error:
+                errors.append({"where": target.id, "what": error.what, "hint": error.hint})
+        draft = planner.plan(estate, report.findings, options, fingerprinter)
+        asked = sorted({str(entry["scope"]) for entry in draft.operator.get("permissions", ())}, key=str.lower)
+        tell(f"asking what you may do at {len(asked)} scopes")
+        permissions = surroundings.read_permissions(
+            opened,
+            asked,
+            lambda where, error: errors.append({"where": where, "what": error.what, "hint": error.hint}),
+        )
+        estate = replace(estate, permissions=permissions, errors=(*estate.errors, *errors))
+        return planner.plan(estate, report.findings, options, fingerprinter)
+
+
+def load_plan(path: Path) -> Plan:
+    """Read a plan file.
+
+    Raises:
+        PlanFileError: it is not there, cannot be read, or is no whole plan.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise PlanFileError(
+            f"{path} cannot be read",
+            why=getattr(error, "strerror", None) or type(error).__name__,
+            hint="make a plan: keylift plan --vault NAME -o plan.json",
+        ) from None
+    return Plan.from_json(text, source=str(path))
+
+
+# Changing
+
+
+def apply_plan(place: Workplace, plan: Plan, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
+    """Carry a plan out as a new run.
+
+    Raises:
+        StaleError: the plan belongs to another cloud or state folder.
+        RunError: another run on one of these apps is not finished.
+    """
+    from migrator.executor import Executor
+
+    fingerprinter = place.state.fingerprinter()
+    if plan.estate.get("key") != fingerprinter.key_id:
+        raise StaleError(
+            "this plan was made with another state folder",
+            why="its fingerprints can only be checked with the key they were made with",
+            hint="apply it where it was made (--state-dir DIR), or plan again here",
+        )
+    with _executing(place, on_event, tell) as (executor, cloud):
+        if plan.cloud != cloud:
+            raise StaleError(
+                f"this plan was made for the cloud '{plan.cloud}', not for '{cloud}'",
+                hint=f"apply it there: --cloud {plan.cloud}",
+            )
+        assert isinstance(executor, Executor)
+        return executor.apply(plan)
+
+
+def resume_run(place: Workplace, run: str, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
+    """Go on with a run that was interrupted."""
+    with _executing(place, on_event, tell) as (executor, _):
+        return executor.resume(run)
+
+
+def rollback_run(
+    place: Workplace, run: str, *, apps: Sequence[str] = (), on_event: OnEvent = _silent, tell: Tell = _silent
+) -> RunResult:
+    """Put the apps of a run (or only those named) back as they were before it."""
+    with _executing(place, on_event, tell) as (executor, _):
+        return executor.rollback(run, apps=tuple(apps))
+
+
+def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
+    """Prove a run again, against the cloud as it is now."""
+    from migrator import proof
+    from migrator.cloud.cloud import AzureCloud
+    from migrator.journal import Journal
+
+    fingerprinter = place.state.fingerprinter()
+    with Journal.open(place.state.database) as journal:
+        found = journal.find(run)
+        with session(place, tell) as opened:
+            return proof.verify(found, AzureCloud(opened), journal, fingerprinter)
+
+
+@contextmanager
+def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Any]:
+    from migrator.cloud.cloud import AzureCloud
+    from migrator.cloud.session import WallClock
+    from migrator.executor import Executor
+    from migrator.journal import Journal
+    from migrator.scheduling import Threads
+
+    fingerprinter = place.state.fingerprinter()
+    with Journal.open(place.state.database) as journal, session(place, tell) as opened:
+        cloud = AzureCloud(opened)
+        yield (
+            Executor(
+                cloud=cloud,
+                journal=journal,
+                clock=WallClock(),
+                fingerprinter=fingerprinter,
+                scheduler=Threads(place.workers),
+                on_event=on_event,
+                propagation=place.propagation,
+                proof=place.proof,
+            ),
+            cloud.name,
+        )
+
+
+# Looking
+
+
+def list_runs(place: Workplace) -> list[Json]:
+    """All runs, newest first, as objects of the runs format."""
+    from migrator.journal import Journal
+
+    if not place.state.database.exists():
+        return []
+    with Journal.open(place.state.database) as journal:
+        return journal.runs()
+
+
+def run_status(place: Workplace, run: str) -> Json:
+    """One run with its steps: the object of the runs format plus `steps`.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    from migrator.journal import Journal
+
+    if not place.state.database.exists():
+        raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
+    with Journal.open(place.state.database) as journal:
+        found = journal.find(run)
+        steps = [
+            {"id": entry.step, "app": entry.app, "kind": entry.kind, "state": entry.state, "error": entry.error or None}
+            for entry in journal.steps(found).values()
+        ]
+        return {**journal.describe(found), "steps": steps}
+
+
+def access(
+    place: Workplace, scope: Scope, *, identity: str | None = None, secret: str | None = None, tell: Tell = _silent
+) -> AccessReport:
+    """Who can read which vault secret, and who reads values without a vault role."""
+    from migrator import access as rights
+
+    with session(place, tell) as opened:
+        estate = _read(opened, scope, tell, with_access=True)
+    return rights.access(estate, identity=identity, secret=secret, apps=scope.apps)
+
+
+def findings_of(report: Report) -> list[Finding]:
+    """The findings that count: new ones."""
+    return [finding for finding in report.findings if finding.status == "new"]
