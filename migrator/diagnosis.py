@@ -18,6 +18,10 @@ READERS = {
 """Built-in roles that let an identity read a secret's value (FACTS, section 4.1)."""
 
 
+AGAIN = ", then apply the plan again: keylift apply PLAN"
+"""An app that could not be moved is put back as it was, so the same plan fits it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A vault reference of an app, and what is known around it."""
@@ -47,31 +51,30 @@ class Diagnosis:
     """Waiting does not mend it."""
 
 
-def diagnose(references: Sequence[Reference], cloud: Cloud, run: str, *, said: str = "") -> Diagnosis:
+def diagnose(references: Sequence[Reference], cloud: Cloud, *, said: str = "") -> Diagnosis:
     """Probe in the one order vault reachable, its model, its network, the role, the secret itself.
 
     Args:
         references: All vault references of the app.
         cloud: Where they are.
-        run: For the command that goes on afterwards.
         said: Azure's message; a reference it names is probed first.
     """
     ordered = sorted(references, key=lambda reference: f" {reference.name.lower()} " not in f" {said.lower()} ")
     weak: Diagnosis | None = None
     for reference in ordered:
         for probe in (_vault, _secret):
-            for found in probe(reference, cloud, run):
+            for found in probe(reference, cloud):
                 if found.definite:
                     return found
                 weak = weak or found
     return weak or Diagnosis(
         "not-yet",
         "the role is assigned and the secret is there: the role is not in effect yet (up to 15 minutes were measured)",
-        f"wait a few minutes, then: keylift resume {run}",
+        f"wait a few minutes{AGAIN}",
     )
 
 
-def _vault(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
+def _vault(reference: Reference, cloud: Cloud) -> Iterator[Diagnosis]:
     if reference.vault is None:
         return
     name = ResourceId.parse(reference.vault).name
@@ -81,7 +84,7 @@ def _vault(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
         yield Diagnosis(
             "unreachable",
             f"the vault {name} is gone",
-            f"az keyvault recover --name {name}, then: keylift resume {run}",
+            f"az keyvault recover --name {name}{AGAIN}",
             definite=True,
         )
         return
@@ -93,15 +96,15 @@ def _vault(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
             "model",
             f"the vault {name} decides by access policies: a role does nothing there",
             f"az keyvault set-policy --name {name} --object-id {reference.principal or 'PRINCIPAL'} "
-            f"--secret-permissions get, then: keylift resume {run}",
+            f"--secret-permissions get{AGAIN}",
             definite=True,
         )
         return
-    yield from _network(name, document, run)
-    yield from _role(reference, cloud, run)
+    yield from _network(name, document)
+    yield from _role(reference, cloud)
 
 
-def _network(name: str, document: Json, run: str) -> Iterator[Diagnosis]:
+def _network(name: str, document: Json) -> Iterator[Diagnosis]:
     properties = document.get("properties") or {}
     rules = properties.get("networkAcls") or {}
     private = bool(properties.get("privateEndpointConnections"))
@@ -115,13 +118,12 @@ def _network(name: str, document: Json, run: str) -> Iterator[Diagnosis]:
         "network",
         f"the network of vault {name} does not let the app in: "
         + ("public access is off" if closed else "its firewall denies by default"),
-        f"let somebody decide: az keyvault network-rule add --name {name} --subnet SUBNET_OF_THE_ENVIRONMENT, "
-        f"then: keylift resume {run}",
+        f"let somebody decide: az keyvault network-rule add --name {name} --subnet SUBNET_OF_THE_ENVIRONMENT{AGAIN}",
         definite=not way_in,
     )
 
 
-def _role(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
+def _role(reference: Reference, cloud: Cloud) -> Iterator[Diagnosis]:
     if reference.principal is None:
         return
     scope = f"{reference.vault}/secrets/{reference.secret}"
@@ -134,11 +136,11 @@ def _role(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
             "role",
             f"the identity {reference.principal} has no role that reads the secret {reference.secret}",
             f"az role assignment create --role 'Key Vault Secrets User' --assignee-object-id {reference.principal} "
-            f"--assignee-principal-type ServicePrincipal --scope {scope}, then: keylift resume {run}",
+            f"--assignee-principal-type ServicePrincipal --scope {scope}{AGAIN}",
         )
 
 
-def _secret(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]:
+def _secret(reference: Reference, cloud: Cloud) -> Iterator[Diagnosis]:
     vault = reference.vault_uri.split("//")[-1].split(".")[0].split(":")[0]
     if reference.vault is not None:
         vault = ResourceId.parse(reference.vault).name
@@ -146,7 +148,6 @@ def _secret(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]
         f"az keyvault secret {rest} --vault-name {vault} --name {reference.secret}"
     )
     where = f"the vault secret {reference.secret} that app secret {reference.name} refers to"
-    after = f", then: keylift resume {run}"
     try:
         described = cloud.describe_secret(reference.vault_uri, reference.secret)
     except DeniedError:
@@ -155,12 +156,12 @@ def _secret(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]
         yield Diagnosis("unreachable", f"the vault {vault} does not answer: {error.why}", error.hint)
         return
     if described is None:
-        yield Diagnosis("missing", f"{where} is not there", command("set") + " --value VALUE" + after, definite=True)
+        yield Diagnosis("missing", f"{where} is not there", command("set") + " --value VALUE" + AGAIN, definite=True)
     elif described.deleted:
-        yield Diagnosis("deleted", f"{where} is soft-deleted", command("recover") + after, definite=True)
+        yield Diagnosis("deleted", f"{where} is soft-deleted", command("recover") + AGAIN, definite=True)
     elif not described.enabled:
         yield Diagnosis(
-            "disabled", f"{where} is disabled", command("set-attributes") + " --enabled true" + after, definite=True
+            "disabled", f"{where} is disabled", command("set-attributes") + " --enabled true" + AGAIN, definite=True
         )
     else:
         try:
@@ -169,4 +170,4 @@ def _secret(reference: Reference, cloud: Cloud, run: str) -> Iterator[Diagnosis]
             return
         if found is not None and len(found[0]) == 0:
             # an empty value breaks every reference to it (FACTS, section 1.8)
-            yield Diagnosis("empty", f"{where} is empty", command("set") + " --value VALUE" + after, definite=True)
+            yield Diagnosis("empty", f"{where} is empty", command("set") + " --value VALUE" + AGAIN, definite=True)

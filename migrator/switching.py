@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from migrator.model import AppSecret, Json, same_id
-from migrator.veil import MARK, Values, section
+from migrator.veil import MARK, Values, comparable, section
 from scanners.model import Secret
 
 SECTIONS = (
@@ -21,6 +21,10 @@ SECTIONS = (
     ("properties", "template", "initContainers"),
 )
 """The arrays a switch may replace; a PATCH replaces an array whole (FACTS, section 1.5)."""
+
+
+FOLLOWING: list[Json] = [{"latestRevision": True, "weight": 100}]
+"""What traffic is when nobody set it."""
 
 
 def same_url(left: str | None, right: str | None) -> bool:
@@ -103,7 +107,7 @@ def restored(document: Json, change: Json, before: Json) -> tuple[Json, list[str
         if entry is not None and old is not None and same_id(entry.get("identity"), wanted["identity"]):
             entry.clear()
             entry.update(copy.deepcopy(old))
-        elif entry != old:
+        elif comparable(entry) != comparable(old):
             left.append(f"registry {wanted['server']} was changed by somebody else")
     used = set(references(after))
     entries: list[Json] = []
@@ -129,10 +133,10 @@ def repinned(document: Json, before: Json, latest: str) -> Json:
     """The document with the traffic as before the switch, if it still is as the switch pinned it."""
     old = section(before, "properties", "configuration", "ingress", "traffic")
     now = section(document, "properties", "configuration", "ingress", "traffic")
-    if now != pinned(old, latest):
+    if comparable(now) != comparable(pinned(old, latest)):
         return document
     after: Json = copy.deepcopy(document)
-    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(old)
+    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(old) or FOLLOWING
     return after
 
 
@@ -145,7 +149,7 @@ def pinned(traffic: Sequence[Json] | None, latest: str) -> list[Json]:
         }
         if entry.get("latestRevision")
         else dict(entry)
-        for entry in traffic or [{"latestRevision": True, "weight": 100}]
+        for entry in traffic or FOLLOWING
     ]
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from migrator import health
-from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, read, write
+from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, read, unlike, write
 from migrator.diagnosis import Diagnosis, Reference, diagnose
 from migrator.errors import CloudError, NotFoundError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
-from migrator.model import AppSecret, Json, ResourceId, Step, same_id
+from migrator.model import AppSecret, ResourceId, Step, same_id
 from migrator.ports import Outcome, StepContext
 from migrator.switching import patch_body, repinned, restored, same_url, switched
 from migrator.veil import section
@@ -30,10 +30,11 @@ class AppSwitch(Kind):
         for secret in change["secrets"]:
             sign, was = ("~", "inline → ") if secret["was"] == "inline" else ("+", "")
             lines.append((sign, f"secret {secret['name']}: {was}{secret['key_vault_url']}"))
-        for env in change["env"]:
-            lines.append(("~", f"env {env['env']} of {env['container']}: plaintext → secretRef {env['secret']}"))
-        for registry in change["registries"]:
-            lines.append(("~", f"registry {registry['server']}: password → identity"))
+        lines += [
+            ("~", f"env {env['env']} of {env['container']}: plaintext → secretRef {env['secret']}")
+            for env in change["env"]
+        ]
+        lines += [("~", f"registry {entry['server']}: password → identity") for entry in change["registries"]]
         if change["traffic"]:
             lines.append(("~", "traffic: stays on the revision that serves now, until the new one is proven"))
         effect = {"none": "no new revision", "template": "one new revision", "suffix": "one new revision, to pull anew"}
@@ -53,7 +54,7 @@ class AppSwitch(Kind):
                 return Outcome()
             now = ctx.clock.now()
             deadline = deadline or now + ctx.propagation
-            found = diagnose(self._references(step, ctx), ctx.cloud, ctx.run, said=refused.why)
+            found = diagnose(self._references(step, ctx), ctx.cloud, said=refused.why)
             # a role that two looks do not show is gone; one look may have been too early
             gone = found.cause == "role" == suspect
             if found.definite or gone or now >= deadline:
@@ -97,10 +98,10 @@ class AppSwitch(Kind):
         for wanted in step.change["secrets"]:
             if wanted["was"] != "inline":
                 continue
-            secret = by_name.get(wanted["name"])
-            if secret is None or secret.value is None or secret.key_vault_url:
+            listed_one = by_name.get(wanted["name"])
+            if listed_one is None or listed_one.value is None or listed_one.key_vault_url:
                 continue  # `switched` says what is odd about it
-            if ctx.fingerprinter.of_secret(secret.value) != wanted["fingerprint"]:
+            if ctx.fingerprinter.of_secret(listed_one.value) != wanted["fingerprint"]:
                 raise StaleError(
                     f"secret {wanted['name']} of {_name(step)} is not what the plan saw",
                     why="its value is another",
@@ -182,7 +183,7 @@ class AppSwitch(Kind):
         wanted, _ = switched(before, step.change, latest)
         reached, odd = switched(live.veiled, step.change, latest)
         fresh = step.change["revision"] == "none" or live.latest != latest
-        if odd or not fresh or patch_body(live.veiled, reached, (), live.values):
+        if odd or not fresh or unlike(reached, live.veiled):
             return False
         compare(step, ctx, live, wanted)
         ctx.record.note(revision=live.latest)
@@ -191,7 +192,7 @@ class AppSwitch(Kind):
     def verify(self, step: Step, ctx: StepContext) -> None:
         live = read(step.target, ctx)
         reached, odd = switched(live.veiled, step.change, ctx.record.facts.get("latest") or "")
-        if odd or patch_body(live.veiled, reached, (), live.values):
+        if odd or unlike(reached, live.veiled):
             raise UnprovenError(
                 f"{_name(step)} does not show the references it was given",
                 why=listed(odd) or "Azure took the change and does not show it",
@@ -206,29 +207,36 @@ class AppSwitch(Kind):
             environment = read(step.target, ctx).environment
         except NotFoundError:
             return f"the app {_name(step)} is gone"
-        missing, left = Missing(step, ctx), ""
+        missing = Missing(step, ctx)
         with ctx.lane(environment):
             live = read(step.target, ctx)
             wanted, odd = restored(live.veiled, step.change, before)
-            left = listed(odd)
+            left = list(odd)
             secrets = ctx.cloud.get_app_secrets(step.target) if live.veiled != wanted else ()
+            for secret in secrets:
+                if secret.value is not None:
+                    ctx.see(secret.value)
+                    live.values.add(secret.value)
             body = patch_body(live.veiled, wanted, secrets, live.values)
             if step.change["revision"] == "suffix" and body:
                 body["properties"].setdefault("template", {})["revisionSuffix"] = None
             if body:
                 live = write(step, ctx, live, body, wanted, missing)
-        if not step.change["traffic"]:
-            return left
-        # several revisions serve at a time: the restored one must run before traffic may follow it
-        if body:
-            health.wait(step.target, live.latest, ctx)
-        with ctx.lane(environment):
-            live = read(step.target, ctx)
-            wanted = repinned(live.veiled, before, ctx.record.facts.get("latest") or "")
-            body = patch_body(live.veiled, wanted, (), live.values)
-            if body:
-                write(step, ctx, live, body, wanted, missing)
-        return left
+        latest = ctx.record.facts.get("latest") or ""
+        moves = bool(step.change["traffic"]) and repinned(live.veiled, before, latest) != live.veiled
+        if moves or (body and step.change["revision"] != "none"):
+            try:
+                health.wait(step.target, live.latest, ctx)
+            except UnprovenError as error:
+                if moves:  # several revisions serve at a time: traffic stays on the one that does
+                    raise
+                left.append(f"{_name(step)} is as before, and {error.what}: {error.why}")
+        if moves:
+            with ctx.lane(environment):
+                live = read(step.target, ctx)
+                wanted = repinned(live.veiled, before, latest)
+                write(step, ctx, live, patch_body(live.veiled, wanted, (), live.values), wanted, missing)
+        return listed(left)
 
 
 def _name(step: Step) -> str:

@@ -10,6 +10,7 @@ from migrator.errors import NotFoundError, StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import Json, ResourceId, Step, same_id
 from migrator.ports import Outcome, StepContext
+from migrator.switching import FOLLOWING
 from migrator.veil import section
 
 _PATH = ("properties", "configuration", "ingress", "traffic")
@@ -102,12 +103,12 @@ def _switch_facts(step: Step, ctx: StepContext) -> Json:
 
 def _with_traffic(document: Json, traffic: list[Json] | None) -> Json:
     after: Json = copy.deepcopy(document)
-    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(traffic)
+    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(traffic or FOLLOWING)
     return after
 
 
 def _body(traffic: list[Json] | None) -> Json:
-    return {"properties": {"configuration": {"ingress": {"traffic": traffic}}}}
+    return {"properties": {"configuration": {"ingress": {"traffic": traffic or FOLLOWING}}}}
 
 
 def _only(document: Json) -> Json:
