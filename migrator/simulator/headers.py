@@ -28,6 +28,9 @@ _OPERATION_WRITES = re.compile(
 _IDENTIFIED = re.compile(r"/providers/Microsoft\.(ManagedIdentity|Authorization)/", re.IGNORECASE)
 """Providers other than Microsoft.App whose writes carry an operation identifier."""
 
+_READ_IDENTIFIED = re.compile(r"/providers/Microsoft\.Authorization/role", re.IGNORECASE)
+"""Reads that carry one too (recorded April 2026 for assignments and definitions)."""
+
 _GATEWAY_CODES = {"AuthorizationFailed", "ScopeLocked", "LinkedAuthorizationFailed"}
 """Refusals that ARM decides itself, besides every 401."""
 
@@ -46,7 +49,8 @@ def dress(azure: Azure, request: Request, response: Response) -> None:
     if by_provider and response.status == 200 and response.body is not None:
         added["vary"] = "Accept-Encoding"
     writes = request.method in {"PUT", "PATCH"} and response.status != 429 and _IDENTIFIED.search(request.path)
-    if by_provider or (writes and not gateway):
+    reads = request.method == "GET" and response.status == 200 and _READ_IDENTIFIED.search(request.path)
+    if by_provider or ((writes or reads) and not gateway):
         added["x-ms-operation-identifier"] = (
             f"tenantId={azure.world.tenant},objectId={_caller(azure, request)}/{REGION.lower()}/{_guid(azure)}"
         )

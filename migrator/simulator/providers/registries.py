@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 KIND = "Microsoft.ContainerRegistry/registries"
 VERSIONS = (
     "2019-05-01",
+    "2019-12-01-preview",
     "2021-09-01",
     "2022-12-01",
     "2023-07-01",
@@ -284,12 +285,13 @@ def _checked(call: Call) -> Json:
 
 
 def _put(call: Call) -> Response:
-    name, key, body = call.params["registry"], _key(call), _checked(call)
-    sku = (body.get("sku") or {}).get("name")
-    if not body.get("location"):
-        raise AzureError(400, "LocationRequired", "The location property is required for this definition.")
+    name, key = call.params["registry"], _key(call)
+    sku = (call.request.json().get("sku") or {}).get("name")
     if sku == "Classic":
         raise _failed(400, "ClassicSkuDeprecated", "Classic SKU is now deprecated. Please select a managed SKU.")
+    body = _checked(call)
+    if not body.get("location"):
+        raise AzureError(400, "LocationRequired", "The location property is required for this definition.")
     if sku not in {"Basic", "Standard", "Premium"}:
         raise _failed(400, "InvalidSku", f"The SKU '{sku}' is none of Basic, Standard and Premium.")
     if not re.fullmatch(r"[a-zA-Z0-9]{5,50}", name):

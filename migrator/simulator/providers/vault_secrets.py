@@ -36,9 +36,9 @@ PAGE = 25
 def register(azure: Azure) -> None:
     """Add the operations on secrets."""
 
-    def route(method: str, template: str, handler: Callable[[Call, Json], Response]) -> None:
+    def route(method: str, template: str, handler: Callable[[Call, Json], Response], *, fallback: bool = False) -> None:
         # public: the answer to a missing token carries the vault's own headers too, so it is given in `_entered`
-        azure.route("vault", method, template, _entered(handler), public=True)
+        azure.route("vault", method, template, _entered(handler), public=True, fallback=fallback)
 
     route("GET", "/secrets", _list)
     route("POST", "/secrets/restore", _restore)
@@ -54,6 +54,8 @@ def register(azure: Azure) -> None:
     route("GET", "/deletedsecrets/{name}", _get_deleted)
     route("POST", "/deletedsecrets/{name}/recover", _recover)
     route("DELETE", "/deletedsecrets/{name}", _purge)
+    for method in ("GET", "PUT", "POST", "PATCH", "DELETE"):
+        route(method, "/{rest:path}", _unknown, fallback=True)
 
 
 def _entered(handler: Callable[[Call, Json], Response]) -> Callable[[Call], Response]:
@@ -331,3 +333,8 @@ def _restore(call: Call, vault: Json) -> Response:
 def _unsupported(what: str) -> AzureError:
     # a blob that nobody could open elsewhere would be a lie
     return AzureError(501, "NotSupported", f"This simulated vault does not {what} secrets.")
+
+
+def _unknown(call: Call, _vault: Json) -> Response:
+    path = call.request.path
+    raise AzureError(404, "NotFound", f"This simulated vault holds secrets only, nothing answers to {path}.")

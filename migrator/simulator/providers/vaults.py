@@ -140,7 +140,6 @@ def load(azure: Azure, document: Json) -> None:
     if "enableRbacAuthorization" not in given and "accessPolicies" not in given:
         properties["enableRbacAuthorization"] = True
     properties.setdefault("accessPolicies", [])
-    properties.setdefault("enableSoftDelete", True)
     _network(properties)
     properties["provisioningState"] = "Succeeded"
     stored["properties"] = properties
@@ -168,6 +167,7 @@ def render(azure: Azure, vault: Json, version: str) -> Json:
     if version >= MODERN:
         if "systemData" in vault:
             document["systemData"] = vault["systemData"]
+        properties.setdefault("enableSoftDelete", True)
         properties.setdefault("softDeleteRetentionInDays", RETENTION)
         properties.setdefault("publicNetworkAccess", "Enabled")
     else:
