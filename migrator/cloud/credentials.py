@@ -80,9 +80,10 @@ class Tokens:
     without this a run over many subscriptions would start `az` many times.
     """
 
-    def __init__(self, inner: SupportsTokenInfo, profile: CloudProfile, auth: str, clock: Clock) -> None:
-        """Ask `inner` for tokens."""
-        self._inner = inner
+    def __init__(self, make: Callable[[], SupportsTokenInfo], profile: CloudProfile, auth: str, clock: Clock) -> None:
+        """Ask the credential that `make` gives for tokens."""
+        self._make = make
+        self._inner: SupportsTokenInfo | None = None
         self._profile = profile
         self._auth = auth
         self._clock = clock
@@ -102,6 +103,8 @@ class Tokens:
             if kept is not None and not asked.get("claims") and kept.expires_on - MARGIN > self._clock.now():
                 return kept
             try:
+                if self._inner is None:
+                    self._inner = self._make()
                 token = self._inner.get_token_info(*scopes, options=options)
             except (AzureError, ValueError) as error:
                 message = str(getattr(error, "message", "") or error)
@@ -129,9 +132,10 @@ class Tokens:
         return AccessToken(info.token, info.expires_on)
 
     def forget(self) -> None:
-        """Drop all kept tokens: Azure refused one."""
+        """Drop all kept tokens, and the credential with those it keeps itself: Azure refused one."""
         with self._lock:
             self._kept.clear()
+            self._inner = None
 
     def close(self) -> None:
         """Nothing to close: the transport belongs to the session."""

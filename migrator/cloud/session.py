@@ -35,7 +35,6 @@ from migrator.model import Json
 from migrator.ports import Clock
 
 if TYPE_CHECKING:
-    from azure.core.credentials import SupportsTokenInfo
     from azure.keyvault.secrets import SecretClient
     from azure.mgmt.appcontainers import ContainerAppsAPIClient
     from azure.mgmt.authorization import AuthorizationManagementClient
@@ -154,10 +153,10 @@ class Session:
         """The credential, made on first use."""
         with self._lock:
             if self._tokens is None:
-                inner: SupportsTokenInfo = make_credential(
-                    self.profile, self._auth, self._tell, transport=self.transport, retry_total=3
+                make = partial(
+                    make_credential, self.profile, self._auth, self._tell, transport=self.transport, retry_total=3
                 )
-                self._tokens = Tokens(inner, self.profile, self._auth, self.clock)
+                self._tokens = Tokens(make, self.profile, self._auth, self.clock)
             return self._tokens
 
     def sign_in(self) -> None:
