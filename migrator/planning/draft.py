@@ -115,23 +115,25 @@ class Drafting:
         self.notes.append({"app": view.id, "kind": kind, "text": text})
 
     def _app(self, view: AppView, targets: dict[Target, list[Finding]], of_vault: Skip | None) -> None:
-        wanted: dict[Target, list[Finding]] = {}
-        for target in sorted(targets):
-            found = targets[target]
-            if any(f.status != "allowed" and f.confidence is not Confidence.LOW for f in found):
-                wanted[target] = found
-                continue
-            for finding in found:
-                allowed = finding.status == "allowed"
-                self.skip([finding], skips.allowed(finding) if allowed else skips.low_confidence(finding, view))
+        wanted = {target: targets[target] for target in sorted(targets) if any(map(_counts, targets[target]))}
         stop = of_vault or skips.of_app(view, self.estate.locks)
+        drafted = AppDraft(view)
         if stop:
             for target, found in wanted.items():
                 self.skip(found, self._own_reason(view, target, stop))
-            return
-        one = _OneApp(self, view, wanted)
-        drafted = one.run()
-        self._findings.update({(view.key, target): found for target, found in one.findings.items()})
+        else:
+            one = _OneApp(self, view, wanted)
+            drafted = one.run()
+            self._findings.update({(view.key, target): found for target, found in one.findings.items()})
+        moved = {target for item in drafted.items for target in item.targets}
+        for target in sorted(set(targets) - set(wanted)):
+            if target in moved:  # an inline secret moves with an env value that equals it
+                known = self._findings.get((view.key, target), [])
+                self._findings[view.key, target] = [*known, *targets[target]]
+                continue
+            for finding in targets[target]:
+                allowed = finding.status == "allowed"
+                self.skip([finding], skips.allowed(finding) if allowed else skips.low_confidence(finding, view))
         if drafted.items or drafted.switches:
             self.apps.append(drafted)
 
@@ -145,6 +147,11 @@ class Drafting:
     def registry(self, place: RegistryPlace) -> Switch | str:
         """How a registry entry moves to an identity, or why it cannot."""
         return self._registries.switch(place)
+
+
+def _counts(finding: Finding) -> bool:
+    """Whether a finding is reason enough to move a value."""
+    return finding.status != "allowed" and finding.confidence is not Confidence.LOW
 
 
 def _target(view: AppView, place: AzureLocation, finding: Finding) -> Target | Skip:

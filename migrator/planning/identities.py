@@ -113,7 +113,8 @@ class Identities:
         ]
         if mine:
             ref = min(identity.id for identity in mine)
-            return self._existing(view, ref, f"identity {ResourceId.parse(ref).name} was made by keylift for this app")
+            why = f"identity {ResourceId.parse(ref).name} was made by keylift for this app and is used again"
+            return self._existing(view, ref, why, attach=True)
         name = names.identity(view.name, view.id, self._names.get(group, set()))
         ref = (
             f"/subscriptions/{view.parts.subscription}/resourceGroups/{view.parts.group}"

@@ -82,9 +82,12 @@ def grants(allow: Iterable[str], deny: Iterable[str], action: str) -> bool:
 
 
 def covers(scope: str, target: str) -> bool:
-    """Whether what is at `scope` reaches `target`: at it or above it."""
+    """Whether what is at `scope` reaches `target`: at it or above it.
+
+    A management group among what was listed for a subscription is one above it.
+    """
     upper, lower = scope.lower().rstrip("/"), target.lower().rstrip("/")
-    return lower == upper or lower.startswith(upper + "/")
+    return lower == upper or lower.startswith(upper + "/") or "/managementgroups/" in upper
 
 
 @dataclass(frozen=True, slots=True)
