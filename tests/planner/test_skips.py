@@ -43,7 +43,7 @@ def lock(scope: str, level: str = "ReadOnly") -> Lock:
     return Lock(f"{scope}/providers/Microsoft.Authorization/locks/keep", scope, level)
 
 
-BOTH = {"env": {"DB": PASSWORD}, "inline": {"token": TOKEN}}
+BOTH: dict[str, Any] = {"env": {"DB": PASSWORD}, "inline": {"token": TOKEN}}
 
 
 @pytest.mark.parametrize(
