@@ -1,0 +1,172 @@
+"""Replicas: what makes one start or fail, and how it is shown.
+
+A replica is kept as {"name", "created", "state": "starting" | "running" | "crashing" | "pulling" | "terminated",
+"started"?, "id", "restarts"} inside its revision's record.
+
+The table `needs` (lower-case app id -> list of {"env", "value"}) tells what an app cannot run without: a replica whose
+environment does not give each named variable that value crashes.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from migrator.simulator.apps import backends, identities, places, secrets, validation
+from migrator.simulator.apps.versions import since
+from migrator.simulator.clock import iso
+from migrator.simulator.wire import Json
+
+if TYPE_CHECKING:
+    from migrator.simulator.azure import Azure
+    from migrator.simulator.world import World
+
+_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
+"""What Kubernetes makes generated names of."""
+
+
+def new(world: World, revision: str, batch: str, moment: float, *, running: bool = False) -> Json:
+    """A replica that starts now, or runs already."""
+    replica: Json = {
+        "name": f"{revision}-{batch}-{letters(world, 5)}",
+        "created": moment,
+        "state": "running" if running else "starting",
+        "id": f"{world.random.getrandbits(128):032x}",
+        "restarts": 0,
+    }
+    if running:
+        replica["started"] = moment
+    return replica
+
+
+def letters(world: World, count: int) -> str:
+    """Letters and digits as generated names have them."""
+    return "".join(world.random.choice(_LETTERS) for _ in range(count))
+
+
+def duplicate_env(template: Json) -> bool:
+    """Whether a container has two env entries of one name."""
+    for container in validation.containers(template):
+        seen = [str(entry.get("name")) for entry in container.get("env") or []]
+        if len(set(seen)) != len(seen):
+            return True
+    return False
+
+
+def environment(azure: Azure, app: str, container: Json) -> dict[str, str | None]:
+    """What a container sees: values, and secrets as the app keeps them now; of two entries the last one counts."""
+    kept = secrets.values(azure, app)
+    found: dict[str, str | None] = {}
+    for entry in container.get("env") or []:
+        reference = entry.get("secretRef")
+        found[str(entry.get("name"))] = kept.get(reference, {}).get("value") if reference else entry.get("value") or ""
+    return found
+
+
+def crashing(azure: Azure, app: str, template: Json) -> str | None:
+    """The container that does not stay up for want of a value, or None."""
+    chosen = template.get("containers") or []
+    seen = [environment(azure, app, container) for container in validation.containers(template)]
+    for need in azure.world.table("needs").get(app) or []:
+        if not any(env.get(need["env"]) == need["value"] for env in seen):
+            return str(chosen[0].get("name")) if chosen else ""
+    return None
+
+
+def unpullable(azure: Azure, document: Json, template: Json) -> str | None:
+    """The image that cannot be pulled and why, or None; decided by the credentials as they are now."""
+    kept = secrets.values(azure, document["id"].lower())
+    registries = document["properties"]["configuration"].get("registries") or []
+    for container in validation.containers(template):
+        image = str(container.get("image") or "")
+        server = image.partition("/")[0]
+        entry: Json = next((r for r in registries if _host(r.get("server")) == _host(server)), {})
+        identity = entry.get("identity")
+        reason = backends.refused_pull(
+            azure,
+            server,
+            image,
+            username=entry.get("username") or None,
+            password=kept.get(str(entry.get("passwordSecretRef")), {}).get("value"),
+            principal=identities.principal_for(identity, document["id"], None, document.get("identity"), azure)
+            if identity
+            else None,
+        )
+        if reason is not None:
+            return f'Persistent Image Pull Errors for image "{image}": {reason}'
+    return None
+
+
+def _host(server: Any) -> str:
+    return str(server or "").lower().removeprefix("https://").rstrip("/").removesuffix(":443")
+
+
+def view(document: Json, revision: Json, replica: Json, version: str) -> Json:
+    """A replica as a GET shows it (traffic, section 6)."""
+    subscription, group, app = places.parts(document["id"])
+    path = f"/subscriptions/{subscription}/resourceGroups/{group}"
+    below = f"/containerApps/{app}/revisions/{revision['name']}/replicas/{replica['name']}"
+    state = replica["state"]
+    template = revision["template"]
+    chosen = template.get("containers") or []
+    details = ""
+    if state == "terminated":
+        ended = "was terminated with reason: Terminated, exit code: 0."
+        details = " ".join(
+            [
+                f"System Envoy Container {ended}",
+                f"System Proxy Container {ended}",
+                *(f"Container {container['name']} {ended}" for container in chosen),
+            ]
+        )
+    endpoint = f"{places.slug(document['location'])}.azurecontainerapps.dev{path}{below}"
+    return {
+        "id": f"{path}/providers/Microsoft.App{below}",
+        "name": replica["name"],
+        "type": "Microsoft.App/containerapps/revisions/replicas",
+        "properties": {
+            "createdTime": iso(replica["created"], digits=0),
+            "runningState": "Running" if state == "running" else "NotRunning",
+            "runningStateDetails": details,
+            "containers": [_container(replica, c, endpoint, version) for c in chosen],
+            "initContainers": [
+                _container(replica, c, endpoint, version, initial=True) for c in template.get("initContainers") or []
+            ],
+        },
+    }
+
+
+def _container(replica: Json, container: Json, endpoint: str, version: str, *, initial: bool = False) -> Json:
+    name, state = container.get("name"), replica["state"]
+    shown: Json = {"name": name}
+    up = state in {"running", "terminated"}
+    if up:
+        shown["containerId"] = f"containerd://{replica['id']}"
+    shown |= {"ready": up, "started": up and not initial, "restartCount": replica["restarts"]}
+    if up and initial:
+        shown |= {
+            "runningState": "Terminated",
+            "runningStateDetails": "Container was terminated with reason: Completed, exit code: 0.",
+        }
+    elif up:
+        shown |= {
+            "runningState": "Running",
+            "runningStateDetails": f"Container started at: {_spoken(replica['started'])}.",
+        }
+    else:
+        reason = {"crashing": "CrashLoopBackOff", "pulling": "ImagePullBackOff"}.get(state, "PullingImage")
+        shown |= {
+            "runningState": "Waiting",
+            "runningStateDetails": f"Container is waiting with reason: {reason} on legion.",
+        }
+    shown["logStreamEndpoint"] = f"https://{endpoint}/containers/{name}/logstream"
+    shown["execEndpoint"] = f"wss://{endpoint}/containers/{name}/exec"
+    if since(version, "2026-07-01", "2025-02-02"):
+        shown["debugEndpoint"] = f"wss://{endpoint}/debug?targetContainer={name}"
+    return shown
+
+
+def _spoken(moment: float) -> str:
+    stamp = datetime.fromtimestamp(moment, UTC)
+    hour = stamp.hour % 12 or 12
+    return f"{stamp.month}/{stamp.day}/{stamp.year} {hour}:{stamp.minute:02d}:{stamp.second:02d} {stamp:%p}"
