@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from migrator.model import AppSecret, Json, canonical, settled
 from scanners.model import Fingerprinter
@@ -29,3 +30,52 @@ def app_fingerprint(document: Json, secrets: Sequence[AppSecret], fingerprinter:
         for secret in sorted(secrets, key=lambda secret: secret.name)
     ]
     return fingerprinter.of(canonical({"document": settled(document), "secrets": listed}))
+
+
+SPLIT = frozenset({"", "properties", "properties.configuration", "properties.template"})
+"""Objects whose members are told apart when a change is named."""
+SHORT = 11
+"""Characters of a part's fingerprint: enough to name what changed, which the whole fingerprint decides."""
+
+
+def app_parts(app: str, document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter) -> dict[str, str]:
+    """Fingerprints of an app's parts, so that a stale plan can say what changed: `<lower-case id>#<path>` each.
+
+    They go into a step's `expects` beside the app's own.
+    """
+    parts = dict(_parts(settled(document), ""))
+    parts |= {
+        f"secrets[{secret.name}]": fingerprinter.of_secret(secret.value)
+        for secret in secrets
+        if secret.value and not secret.key_vault_url
+    }
+    return {
+        f"{app.lower()}#{path}": fingerprinter.of(canonical(part))[:SHORT]
+        for path, part in sorted(parts.items())
+        if part not in (None, "", [], {})
+    }
+
+
+def changed_parts(
+    app: str, expects: Mapping[str, str], document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter
+) -> list[str]:
+    """Paths of the parts that are not as `expects` says; empty if it tells of none."""
+    prefix = f"{app.lower()}#"
+    planned = {key: mark for key, mark in expects.items() if key.startswith(prefix)}
+    if not planned:
+        return []
+    found = app_parts(app, document, secrets, fingerprinter)
+    return sorted(
+        key.removeprefix(prefix) for key in {*planned, *found} if planned.get(key, "")[:SHORT] != found.get(key)
+    )
+
+
+def _parts(node: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(node, dict) and (path in SPLIT or path.endswith("]")):
+        for key, item in node.items():
+            yield from _parts(item, f"{path}.{key}" if path else key)
+    elif isinstance(node, list) and path.endswith(("containers", "initContainers")):
+        for index, item in enumerate(node):
+            yield from _parts(item, f"{path}[{index}]")
+    else:
+        yield path, node

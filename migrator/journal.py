@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from migrator.errors import RunError
 from migrator.locking import RunLock
-from migrator.model import Json, Plan, RunState, StepState
+from migrator.model import AppState, Json, Plan, RunState, StepState
 from migrator.ports import Event
 from scanners.model import Secret
 
@@ -197,7 +197,7 @@ class Journal:
             )
             db.executemany(
                 "INSERT INTO apps (run, app, position, state) VALUES (?, ?, ?, ?)",
-                [(run, app, position, StepState.PENDING) for position, app in enumerate(apps)],
+                [(run, app, position, AppState.PENDING) for position, app in enumerate(apps)],
             )
             db.executemany(
                 "INSERT INTO steps (run, step, position, app, kind, target, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -275,16 +275,16 @@ class Journal:
         )
         return next((str(row["id"]) for row in rows if row["app"] in apps), None)
 
-    def others_using(self, run: str, target: str) -> list[str]:
-        """Other runs whose done or adopted steps stand on `target`: what this run made there is not its alone."""
+    def others_using(self, run: str, kind: str, target: str) -> list[tuple[str, Json]]:
+        """Other runs, and what they noted, whose steps of a kind stand on `target` and were not taken back."""
         rows = self._read(
-            "SELECT DISTINCT run FROM steps WHERE target = ? AND run <> ? AND state IN (?, ?) ORDER BY run",
-            target.lower(),
-            run,
-            StepState.DONE,
-            StepState.ADOPTED,
+            "SELECT steps.run, steps.facts FROM steps JOIN runs ON runs.id = steps.run "
+            "LEFT JOIN apps ON apps.run = steps.run AND apps.app = steps.app "
+            "WHERE steps.target = ? AND steps.kind = ? AND steps.run <> ? AND steps.state IN (?, ?) "
+            "AND coalesce(apps.state, runs.state) NOT IN (?, ?) ORDER BY runs.number",
+            *(target.lower(), kind, run, StepState.DONE, StepState.ADOPTED, AppState.ROLLED_BACK, AppState.STALE),
         )
-        return [str(row["run"]) for row in rows]
+        return [(str(row["run"]), json.loads(row["facts"])) for row in rows]
 
     # Apps
 

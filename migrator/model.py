@@ -457,6 +457,20 @@ class StepState:
     SKIPPED = "skipped"
 
 
+class AppState:
+    """States of an app in a run."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    DONE = "done"
+    UNDOING = "undoing"
+    ROLLED_BACK = "rolled-back"
+    STALE = "stale"
+    """It was not the app the plan was made from, or somebody changed it; what the run had made of it is undone."""
+    FAILED = "failed"
+    """It could not be put back: needs a person."""
+
+
 class RunState:
     """States of a run."""
 
