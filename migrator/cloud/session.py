@@ -287,13 +287,26 @@ class Session:
     # Calling
 
     def call(
-        self, doing: str, action: Callable[[], T], *, values: Iterable[str] = (), patience: float = BUSY_SECONDS
+        self,
+        doing: str,
+        action: Callable[[], T],
+        *,
+        values: Iterable[str] = (),
+        patience: float = BUSY_SECONDS,
+        repeat: bool = True,
     ) -> T:
         """Run an action of a client; what passes by itself is tried again, the rest becomes our own error.
 
         Throttling, 5xx and dropped connections were retried by the pipeline already. Here: 409 of an operation in
         progress until `patience` seconds have gone, 412 on listSecrets (TRAFFIC, section 4), answers that broke off,
         and one 401 of a token that ended early.
+
+        Args:
+            doing: What is being done, as the rest of "could not ...".
+            action: Does it.
+            values: Not to be repeated in errors.
+            patience: Seconds to wait for another operation's end.
+            repeat: False for an action that must not be done twice: then an answer that broke off is an error.
 
         Raises:
             CloudError: or a subclass; it names `doing` as what could not be done.
@@ -309,14 +322,14 @@ class Session:
                 failure = failures.translate(error, doing, hidden)
             except json.JSONDecodeError:
                 failure = failures.translate(DecodeError("no JSON"), doing)
-            wait = self._again(failure, tried, begun, patience)
+            wait = self._again(failure, tried, begun, patience, repeat=repeat)
             if wait is None:
                 # outside the handler: the library's error holds the request's and the answer's bodies
                 raise failure
             tried += 1
             self.clock.sleep(wait)
 
-    def _again(self, failure: CloudError, tried: int, begun: float, patience: float) -> float | None:
+    def _again(self, failure: CloudError, tried: int, begun: float, patience: float, *, repeat: bool) -> float | None:
         """Seconds to wait before the next attempt, or None when it is no use."""
         if failure.status == 401 and tried == 0:
             self.tokens.forget()
@@ -325,7 +338,7 @@ class Session:
         if failure.code in failures.BUSY:
             return wait if self.clock.now() + wait < begun + patience else None
         passing = failure.code == failures.TRUNCATED or failure.status == 412
-        return wait if passing and tried < REPEATS else None
+        return wait if repeat and passing and tried < REPEATS else None
 
     def send(
         self,

@@ -228,6 +228,7 @@ def set_secret(session: Session, vault_uri: str, name: str, value: Secret, tags:
                 doing,
                 lambda: client.set_secret(name, reveal(value), tags=tags, retry_on_methods=frozenset(), retry_read=0),
                 values=[reveal(value)],
+                repeat=False,
             )
         except CloudError as error:
             if not (error.code in _UNCERTAIN or error.status >= 500 or error.status == 429):

@@ -15,12 +15,14 @@ def body(code: str, message: str = "", **more: Any) -> str:
 
 
 def vault(inner: str) -> str:
-    return body("Forbidden" if inner != "ObjectIsDeletedButRecoverable" else "Conflict", "m", innererror={"code": inner})
+    return body(
+        "Forbidden" if inner != "ObjectIsDeletedButRecoverable" else "Conflict", "m", innererror={"code": inner}
+    )
 
 
 REFERENCE = (
     "The following field(s) are either invalid or missing. Field 'configuration.secrets' is invalid with details: "
-    "'Invalid value: \"db\": Unable to get value using Managed identity system for secret db. Error: unable to fetch "
+    '\'Invalid value: "db": Unable to get value using Managed identity system for secret db. Error: unable to fetch '
     "secret 'db' using Managed identity 'system'';."
 )
 
@@ -35,7 +37,13 @@ REFERENCE = (
         (409, body("ScopeLocked"), DeniedError, "ScopeLocked", False),
         (403, body("RequestDisallowedByPolicy"), DeniedError, "RequestDisallowedByPolicy", False),
         (409, body("ContainerAppOperationInProgress"), CloudError, "ContainerAppOperationInProgress", True),
-        (409, body("Conflict", innererror={"code": "ObjectIsBeingRecovered"}), CloudError, "ObjectIsBeingRecovered", True),
+        (
+            409,
+            body("Conflict", innererror={"code": "ObjectIsBeingRecovered"}),
+            CloudError,
+            "ObjectIsBeingRecovered",
+            True,
+        ),
         (409, vault("ObjectIsDeletedButRecoverable"), CloudError, "ObjectIsDeletedButRecoverable", False),
         (403, vault("ForbiddenByRbac"), DeniedError, "ForbiddenByRbac", False),
         (403, vault("ForbiddenByFirewall"), DeniedError, "ForbiddenByFirewall", False),
@@ -88,8 +96,10 @@ def test_of_a_linked_refusal_the_second_right_is_named() -> None:
 def test_a_lock_and_a_policy_are_named() -> None:
     locked = "The scope '/x' cannot perform write operation because following scope(s) are locked: '/subscriptions/s/resourceGroups/g'."
     assert "--resource-group g" in failures.of_response(409, body("ScopeLocked", locked), "x").hint
-    policy = "Resource 'a' was disallowed by policy. Policy identifiers: '[{\"policyAssignment\":{\"id\":\"/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/no-plain\"}}]'."
-    assert "policyAssignments/no-plain" in failures.of_response(403, body("RequestDisallowedByPolicy", policy), "x").hint
+    policy = 'Resource \'a\' was disallowed by policy. Policy identifiers: \'[{"policyAssignment":{"id":"/subscriptions/s/providers/Microsoft.Authorization/policyAssignments/no-plain"}}]\'.'
+    assert (
+        "policyAssignments/no-plain" in failures.of_response(403, body("RequestDisallowedByPolicy", policy), "x").hint
+    )
 
 
 def test_an_unregistered_provider_is_never_registered_but_named() -> None:
@@ -101,7 +111,9 @@ def test_an_unregistered_provider_is_never_registered_but_named() -> None:
 
 
 def test_values_that_azure_repeats_are_taken_out() -> None:
-    sent = {"properties": {"template": {"containers": [{"env": [{"name": "A", "value": 'pa"ss\\word'}]}]}, "value": "other"}}
+    sent = {
+        "properties": {"template": {"containers": [{"env": [{"name": "A", "value": 'pa"ss\\word'}]}]}, "value": "other"}
+    }
     values = list(failures.strings_under_value(sent))
     assert values == ['pa"ss\\word', "other"]
     text = body("Bad", f"Invalid value {json.dumps(values[0])} and {values[0]} near other")

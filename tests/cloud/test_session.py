@@ -18,7 +18,6 @@ from scanners.model import Secret
 
 from .world import GROUP, SUB, VAULT, Driven, World, estate, running, vault
 
-
 CANARY = "planted-canary-value"
 
 
@@ -179,7 +178,7 @@ def test_keylift_names_itself(world: World) -> None:
 
 
 def test_a_link_to_another_host_gets_no_token(world: World) -> None:
-    with pytest.raises(CloudError, match="will not send a request to evil.example"):
+    with pytest.raises(CloudError, match=r"will not send a request to evil\.example"):
         world.session.pages(world.session.arm(), "https://evil.example/subscriptions", "list", api_version="2022-12-01")
 
 

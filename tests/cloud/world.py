@@ -119,7 +119,9 @@ class World:
     def requests(self) -> list[str]:
         """Method and path of every request to Resource Manager so far, tokens left out."""
         lines = [json.loads(line) for line in self.log.read_text().splitlines()]
-        return [f"{line['method']} {line['path'].partition('?')[0]}" for line in lines if "/oauth2/" not in line["path"]]
+        return [
+            f"{line['method']} {line['path'].partition('?')[0]}" for line in lines if "/oauth2/" not in line["path"]
+        ]
 
     @contextmanager
     def as_principal(self, principal: str) -> Iterator[AzureCloud]:
