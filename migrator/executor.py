@@ -99,7 +99,7 @@ class Executor:
         journal: Journal,
         clock: Clock,
         fingerprinter: Fingerprinter,
-        tell: Callable[[Event], None] = lambda _event: None,
+        on_event: Callable[[Event], None] = lambda _event: None,
         *,
         workers: int = 8,
         scheduler: Scheduler | None = None,
@@ -113,7 +113,7 @@ class Executor:
             journal: What is written ahead.
             clock: Time.
             fingerprinter: With the key the plan was made with.
-            tell: Told what happens, one call at a time, from any thread.
+            on_event: Told what happens, one call at a time, from any thread.
             workers: Apps at work at a time.
             scheduler: Instead of `workers` threads.
             propagation: Seconds a new role assignment may stay without effect.
@@ -124,7 +124,7 @@ class Executor:
         self._stop = threading.Event()
         self._clock: Clock = _StoppableClock(clock, self._stop)
         self._fingerprinter = fingerprinter
-        self._tell = tell
+        self._on_event = on_event
         self._telling = threading.Lock()
         self._scheduler: Scheduler = scheduler or Threads(workers)
         self._propagation = propagation
@@ -345,7 +345,7 @@ class Executor:
 
     def _tell_one(self, event: Event) -> None:
         with self._telling:
-            self._tell(event)
+            self._on_event(event)
 
 
 def _app_of(plan: Plan, names: Sequence[str]) -> bool:
