@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from migrator.simulator.azure import ARM
 from migrator.simulator.clock import iso
-from migrator.simulator.providers.vaults import HEADERS, IN_USE, SPACE, VERSIONS, page
+from migrator.simulator.providers.vaults import HEADERS, IN_USE, SPACE, VERSIONS, later, page
 from migrator.simulator.wire import AzureError, Json, Response
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _purge(call: Call) -> Response:
     name = base64.urlsafe_b64encode(call.world.fresh_guid().encode()).decode().rstrip("=")
     until = call.now + call.azure.switches.secret_deletion
     call.world.table("vault-operations")[name] = {"begun": call.now, "until": until}
-    return Response(202, None, {**HEADERS, "Location": _operation_url(call, name), "Retry-After": "0"})
+    return Response(202, None, {**HEADERS, "Location": _operation_url(call, name), **later(call, until - call.now)})
 
 
 def _operation_url(call: Call, name: str) -> str:
@@ -113,7 +113,8 @@ def _operation(call: Call) -> Response:
     body: Json = {"createdDateTime": stamp(entry["begun"])}
     if call.now < entry["until"]:
         body["status"] = "NotStarted"
-        headers = {**HEADERS, "Location": _operation_url(call, call.params["operation"]), "Retry-After": "0"}
+        headers = {**HEADERS, "Location": _operation_url(call, call.params["operation"])}
+        headers |= later(call, entry["until"] - call.now)
         return Response(202, body, headers)
     body.update(lastActionDateTime=stamp(entry["until"]), status="Succeeded")
     return Response(200, body, dict(HEADERS))

@@ -111,6 +111,11 @@ def origin(azure: Azure, vault: Json) -> str:
     return azure.origin("vault:" + str(vault["id"]).lower().rstrip("/"))
 
 
+def later(call: Call, seconds: float) -> dict[str, str]:
+    """`Retry-After` for something that takes virtual `seconds`: never 0, which azure-core 1.41 takes for 30 seconds."""
+    return {"Retry-After": str(max(1, round(call.azure.clock.to_wall(seconds))))}
+
+
 def retention(vault: Json) -> int:
     """Days that deleted things of this vault stay recoverable."""
     return int(vault["properties"].get("softDeleteRetentionInDays") or RETENTION)
@@ -197,9 +202,8 @@ def _key(call: Call) -> str:
 def _get(call: Call) -> Response:
     vault = named(call)
     pending = vault["properties"]["provisioningState"] != "Succeeded"
-    return Response(
-        200, render(call.azure, vault, call.version), {**HEADERS, **({"Retry-After": "0"} if pending else {})}
-    )
+    headers = {**HEADERS, **later(call, call.azure.switches.vault_registration)} if pending else dict(HEADERS)
+    return Response(200, render(call.azure, vault, call.version), headers)
 
 
 def _list(call: Call) -> Response:
@@ -263,7 +267,7 @@ def _put(call: Call) -> Response:
     headers = dict(HEADERS)
     if vault["properties"]["provisioningState"] == "RegisteringDns":
         call.world.schedule(call.now + call.azure.switches.vault_registration, "vault-registered", vault=key)
-        headers["Retry-After"] = "0"
+        headers |= later(call, call.azure.switches.vault_registration)
     return Response(200, render(call.azure, vault, call.version), headers)
 
 
