@@ -38,10 +38,10 @@ SHORT = 11
 """Characters of a part's fingerprint: enough to name what changed, which the whole fingerprint decides."""
 
 
-def app_parts(app: str, document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter) -> dict[str, str]:
-    """Fingerprints of an app's parts, so that a stale plan can say what changed: `<lower-case id>#<path>` each.
+def app_parts(document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter) -> dict[str, str]:
+    """Fingerprints of an app's parts, so that a stale plan can say what changed: `#<path>` each.
 
-    They go into a step's `expects` beside the app's own.
+    They go into the `expects` of the first step that writes the app, beside the app's own, which decides.
     """
     parts = dict(_parts(settled(document), ""))
     parts |= {
@@ -50,24 +50,21 @@ def app_parts(app: str, document: Json, secrets: Sequence[AppSecret], fingerprin
         if secret.value and not secret.key_vault_url
     }
     return {
-        f"{app.lower()}#{path}": fingerprinter.of(canonical(part))[:SHORT]
+        f"#{path}": fingerprinter.of(canonical(part))[:SHORT]
         for path, part in sorted(parts.items())
-        if part not in (None, "", [], {})
+        if path not in {"id", "name", "type"} and part not in (None, "", [], {})
     }
 
 
 def changed_parts(
-    app: str, expects: Mapping[str, str], document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter
+    expects: Mapping[str, str], document: Json, secrets: Sequence[AppSecret], fingerprinter: Fingerprinter
 ) -> list[str]:
     """Paths of the parts that are not as `expects` says; empty if it tells of none."""
-    prefix = f"{app.lower()}#"
-    planned = {key: mark for key, mark in expects.items() if key.startswith(prefix)}
+    planned = {key: mark for key, mark in expects.items() if key.startswith("#")}
     if not planned:
         return []
-    found = app_parts(app, document, secrets, fingerprinter)
-    return sorted(
-        key.removeprefix(prefix) for key in {*planned, *found} if planned.get(key, "")[:SHORT] != found.get(key)
-    )
+    found = app_parts(document, secrets, fingerprinter)
+    return sorted(key.removeprefix("#") for key in {*planned, *found} if planned.get(key) != found.get(key))
 
 
 def _parts(node: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -243,7 +243,8 @@ class Step:
     after: tuple[str, ...] = ()
     """Steps that must be done before."""
     expects: Json = field(default_factory=dict)
-    """Lower-case resource id -> fingerprint of the live resource when the plan was made."""
+    """Lower-case resource id -> fingerprint of the live resource when the plan was made; `#<path>` -> the short one of a
+    part of the step's app, to name what changed."""
 
     def as_dict(self) -> Json:
         """The object of the plan format."""

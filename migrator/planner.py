@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 
 from migrator.about import tool
 from migrator.errors import UsageError
-from migrator.fingerprints import app_fingerprint
+from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
 from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
 from migrator.planning.building import AppPlan, Builder, labels
@@ -124,7 +124,8 @@ def _app_plans(drafting: Drafting, items: Sequence[VaultItem], options: Options)
         view, taken = app.view, mine.get(app.view.key, {})
         chosen = identities.choose(view, options.identity) if taken or app.switches else None
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
-        plans.append(AppPlan(app, chosen, taken, fingerprint))
+        parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
+        plans.append(AppPlan(app, chosen, taken, fingerprint, parts))
     return plans
 
 

@@ -197,7 +197,7 @@ class Walk:
         expects = {key: value for step in self.steps for key, value in step.expects.items()}
         planned = expects.get(self.app)
         if planned is not None and planned != app_fingerprint(live.raw, secrets, self.around.fingerprinter):
-            parts = changed_parts(self.app, expects, live.raw, secrets, self.around.fingerprinter)
+            parts = changed_parts(expects, live.raw, secrets, self.around.fingerprinter)
             raise StaleError(
                 f"{name} changed since the plan was made",
                 why=f"{f'changed: {listed(parts)}; ' if parts else ''}{who(live.raw)}",

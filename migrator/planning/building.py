@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrator.model import Json, Step, Vault
@@ -27,6 +27,8 @@ class AppPlan:
     vault_items: dict[str, VaultItem]
     """By fingerprint."""
     fingerprint: str
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprints of the app's parts, so that a stale plan can say what changed."""
 
     @property
     def view(self) -> AppView:
@@ -152,7 +154,7 @@ class Builder:
             why=f"{view.name} can use {what} only when it is attached; this makes no revision and no restart",
             permission=APP_WRITE,
             after=after,
-            expects={view.key: plan.fingerprint},
+            expects={view.key: plan.fingerprint, **plan.parts},
         )
 
     def _vault_secret(self, plan: AppPlan, label: str, one: VaultItem) -> Step:
@@ -239,7 +241,7 @@ class Builder:
             )
 
     def _switch(self, plan: AppPlan, label: str, before: tuple[str, ...]) -> None:
-        view = plan.view
+        view, chosen = plan.view, plan.identity
         secrets = _secrets(plan, self.vault)
         env = _env(plan)
         registries = _registries(plan)
@@ -262,7 +264,8 @@ class Builder:
             why=_why(secrets, env, registries, revision),
             permission=APP_WRITE,
             after=before,
-            expects={view.key: plan.fingerprint},
+            # the parts stand once, with the first step that writes the app
+            expects={view.key: plan.fingerprint, **({} if chosen and chosen.attach else plan.parts)},
         )
         prove = Step(
             id=f"{label}/app-prove",

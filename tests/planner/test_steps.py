@@ -56,7 +56,9 @@ def test_one_env_value_takes_the_whole_way() -> None:
     assert attach.change == {"identity": identity_id("id-orders")}
     assert attach.after == (create.id,)
     fingerprint = app_fingerprint(spec.app().document, spec.app().secrets, KEY)
-    assert attach.expects == switch.expects == {spec.id.lower(): fingerprint}
+    assert switch.expects == {spec.id.lower(): fingerprint}
+    assert attach.expects[spec.id.lower()] == fingerprint
+    assert "#properties.template.containers[0].env" in attach.expects
     assert written.target == f"{VAULT_ID}/secrets/orders-db-password"
     assert written.change == {
         "vault_uri": VAULT_URI,
