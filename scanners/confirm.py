@@ -1,0 +1,163 @@
+"""From a window to a match: the pattern itself, then checksum, entropy, placeholder, stop rules and judge."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from scanners import checksums
+from scanners.entropy import shannon
+from scanners.judge import TITLES, Form, judge
+from scanners.matching import Window
+from scanners.model import Confidence, Match, Secret, Severity
+from scanners.placeholders import placeholder, reference
+from scanners.ruleset import Rule
+
+_NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
+_LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
+_LESS = {
+    Severity.CRITICAL: Severity.MEDIUM,
+    Severity.HIGH: Severity.MEDIUM,
+    Severity.MEDIUM: Severity.LOW,
+    Severity.LOW: Severity.LOW,
+}
+_LOCAL = re.compile(
+    r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
+)
+EMULATOR_KEYS = (
+    "Eby8vdM02x",  # Azurite's account key, the same everywhere
+    "C2y6yDjf5/R+",  # the Cosmos DB emulator's
+)
+"""First characters of keys that ship with emulators: published, and the same on every machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A match and what decides when several rules want the same bytes."""
+
+    match: Match
+    rank: int
+    name_start: int
+    """Where the name begins that the value was judged by, or the value's own start."""
+
+
+@lru_cache(maxsize=1024)
+def compiled(pattern: str) -> re.Pattern[bytes]:
+    """A rule's pattern, compiled on first use: most rules never match anything."""
+    return re.compile(pattern.encode())
+
+
+@lru_cache(maxsize=512)
+def _compiled_text(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
+
+
+def confirm(rule: Rule, data: bytes, windows: Sequence[Window]) -> Iterator[Candidate]:
+    """All matches of a rule in its windows, in order."""
+    pattern = compiled(rule.pattern)
+    for start, stop in windows:
+        for hit in pattern.finditer(data, start, stop):
+            candidate = _judged(rule, data, hit)
+            if candidate is not None:
+                yield candidate
+
+
+def text_of(data: bytes) -> str:
+    """Bytes as text: UTF-8, or Latin-1, which takes everything."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("latin-1")
+
+
+def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
+    group = rule.group
+    if hit.start(group) == -1 and hit.re.groups > group:
+        # One value, written in one of several ways: the group that took part is the value.
+        group = next((number for number in range(group, hit.re.groups + 1) if hit.start(number) != -1), group)
+    start, end = hit.span(group)
+    if start in (-1, end):
+        return None
+    value = text_of(data[start:end])
+    confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
+    name_start, weak = start, False
+    if rule.checksum:
+        proof = checksums.verify(rule.checksum, value)
+        if proof is None:
+            confidence = _LOWER[confidence]
+        else:
+            verified, detail = "checksum", proof.detail
+    if verified is None:
+        if rule.entropy and shannon(value) < rule.entropy:
+            return None
+        if not rule.lenient and (placeholder(value) if rule.judge == "" else reference(value)):
+            return None
+        if rule.lenient and reference(value):
+            return None
+    whole = text_of(hit.group(0))
+    if any(_compiled_text(stop).search(value) for stop in rule.stop):
+        return None
+    if not all(_compiled_text(need).search(whole) for need in rule.needs):
+        return None
+    if rule.judge:
+        name, name_start = _name(rule, data, hit)
+        verdict = judge(name, value, Form(rule.judge))
+        if verdict is None:
+            return None
+        confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
+    if value.startswith(EMULATOR_KEYS):
+        weak = True
+    if not weak and (_LOCAL.search(whole) or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)):
+        weak = True
+    if weak:
+        severity = _LESS[severity]
+    match = Match(
+        rule=rule.id,
+        title=title,
+        severity=severity,
+        confidence=confidence,
+        secret=Secret(value),
+        start=start,
+        end=end,
+        verified=verified,
+        service=rule.service or None,
+        detail=detail,
+        weak=weak,
+    )
+    return Candidate(match, rule.rank, name_start)
+
+
+def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:
+    """The name a value goes by, with what stands before the part that the pattern asked for."""
+    start, end = hit.span(rule.name_group)
+    before = _NAME_TAIL.search(data, max(0, start - 64), start)
+    begin = before.start() if before else start
+    return text_of(data[begin:end]), begin
+
+
+def settle(candidates: Sequence[Candidate]) -> list[Match]:
+    """One match for each value at each place, in order: where matches overlap, the most telling one wins."""
+    starts: list[int] = []
+    ends: list[int] = []
+    kept: list[Match] = []
+    for candidate in sorted(candidates, key=_telling):
+        match = candidate.match
+        at = bisect_left(starts, match.end)
+        # Kept matches do not overlap, so the last one that starts before this one ends is the only one in the way.
+        if at == 0 or ends[at - 1] <= match.start:
+            starts.insert(at, match.start)
+            ends.insert(at, match.end)
+            kept.append(match)
+    return sorted(kept, key=lambda match: (match.start, match.end, match.rule))
+
+
+_ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
+
+
+def _telling(candidate: Candidate) -> tuple[int, int, int, int, int, str]:
+    match = candidate.match
+    length = match.end - match.start
+    return (match.verified is None, -candidate.rank, _ORDER[match.confidence], -length, match.start, match.rule)

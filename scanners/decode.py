@@ -1,0 +1,74 @@
+"""Bytes as the rules read them: one byte a character, whatever the encoding of the file.
+
+UTF-8 and Latin-1 are scanned as they stand. UTF-16 is turned into UTF-8, with offsets that lead back. Of a binary file
+only the printable runs are seen, narrow ones and wide ones; judged rules stay out of them, because names mean nothing
+there.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+_SAMPLE = 8192
+_PRINTABLE = bytes(c if c in b"\t\n\r" or 32 <= c < 127 or c >= 160 else 10 for c in range(256))
+"""Everything unprintable becomes a line break: runs end there, and offsets stay."""
+_WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\x00){12,65536}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One reading of a document."""
+
+    data: bytes
+    translate: Callable[[int], int] | None = None
+    """Offset in `data` -> offset in the document; None when they are the same."""
+    binary: bool = False
+
+
+def views(data: bytes) -> Iterator[View]:
+    """The readings of a document's bytes."""
+    encoding = _wide_encoding(data)
+    if encoding is not None:
+        yield _wide(data, encoding)
+        return
+    if b"\x00" not in data[:_SAMPLE] and b"\x00" not in data:
+        yield View(data)
+        return
+    yield View(data.translate(_PRINTABLE), binary=True)
+    for run in _WIDE_RUN.finditer(data):
+        start = run.start()
+        yield View(run.group()[::2], translate=_every_second(start), binary=True)
+
+
+def _every_second(start: int) -> Callable[[int], int]:
+    return lambda offset: start + 2 * offset
+
+
+def _wide_encoding(data: bytes) -> str | None:
+    """`utf-16-le` or `utf-16-be` when the bytes say so by their mark or by where their zeros are."""
+    if data.startswith(codecs.BOM_UTF16_LE) and not data.startswith(codecs.BOM_UTF32_LE):
+        return "utf-16-le"
+    if data.startswith(codecs.BOM_UTF16_BE):
+        return "utf-16-be"
+    sample = data[:_SAMPLE]
+    if len(sample) < 8 or b"\x00" not in sample:
+        return None
+    half = len(sample) // 2
+    if sample[1::2].count(0) > 0.8 * half and sample[::2].count(0) < 0.05 * half:
+        return "utf-16-le"
+    if sample[::2].count(0) > 0.8 * half and sample[1::2].count(0) < 0.05 * half:
+        return "utf-16-be"
+    return None
+
+
+def _wide(data: bytes, encoding: str) -> View:
+    mark = 2 if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 0
+    narrow = data[mark:].decode(encoding, "replace").encode()
+
+    def translate(offset: int) -> int:
+        return mark + len(narrow[:offset].decode("utf-8", "ignore").encode(encoding))
+
+    return View(narrow, translate)

@@ -1,0 +1,116 @@
+"""Values that stand for a value: placeholders, references, templates, masks."""
+
+from __future__ import annotations
+
+import re
+
+from scanners.words import STAND_INS
+
+_REFERENCE = re.compile(
+    r"""(?ix)
+    \A(?:
+        (?:secretref|keyvaultref|identityref|vaultref|secretkeyref|valuefrom)\s*[:=]
+      | @microsoft\.(?:keyvault|appconfiguration)\s*\(
+      | https://[\w-]+\.(?:vault\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)|vaultcore\.azure\.net|managedhsm\.azure\.net)(?=[:/]|\Z)
+      | \{\s*"?(?:uri|keyVault|secretRef|valueFrom|secretKeyRef|\$ref|Ref|Fn::\w+)"?\s*:
+      | (?:op|vault|akv|kv|ssm|sm|bws|doppler|awssm|awsps|gcpsm|azurekv|keyvault|sops)://
+      | vault:[\w./-]+\#?
+      | ref\+\w+://
+      | arn:aws[\w-]*:(?:secretsmanager|ssm|kms|iam|sts)
+      | projects/[^/]+/secrets/
+      | enc\[|enc\(
+    )
+    """
+)
+_TEMPLATE = re.compile(
+    r"""(?x)
+    \A(?:
+        \$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
+      | \$\(.*\)                                  # $(pipelineVar), $(command)
+      | \$[A-Za-z_][\w:.]*                        # $VAR, $env:VAR
+      | \$\{\{.*\}\}                              # GitHub expressions
+      | %[A-Za-z_][\w]*%                          # %VAR%
+      | %%?[\w.-]*%%?
+      | .*\{\{.*\}\}.*                            # {{ template }}
+      | .*<%.*%>.*
+      | \#\{.*\}\#?
+      | \#\$?\{.*\}
+      | __[A-Za-z0-9_.-]+__
+      | @@[\w.-]+@@ | @[\w.-]+@
+      | <[^<>]*>?                                 # <your-key>
+      | \[[A-Za-z_ ]*\]
+      | \[(?:parameters|variables|concat|reference|listKeys|resourceId|format|if|guid|uniqueString)\(.*\]
+      | \{[A-Za-z_][\w. -]*\} | \{\d*\}
+      | ~\w+~
+    )\Z""",
+    re.DOTALL,
+)
+_CODE = re.compile(
+    r"""(?x)
+    \A(?:process\.env|import\.meta\.env|os\.environ|os\.getenv|getenv|env|ENV|var|local|locals|module|data|secrets|vars|inputs
+      |outputs|parameters|variables|params|param|config|configuration|self|this|settings|steps|github|needs|each|each\.value|secret
+      |azurerm_\w+|azuread_\w+|random_\w+|aws_\w+|google_\w+|Environment|System|Deno|args|options|opts|req|request|res|response
+      |context|builder|app|ctx|event|props|state|user|credentials|creds|account|client)
+      (?:\.|\[|\(|\?\.)
+    """
+)
+_CONTAINS = re.compile(
+    r"""(?ix)
+      (?<![a-z])your(?![a-z])|(?<![a-z0-9])your[-_. ]?(?:[a-z]*)(?:key|secret|token|password|account|name|value|id|host|user|pass|api|app|string|client|server|database|storage)
+    | placeholder | (?<![a-z])change[-_ ]?(?:me|it|this) | replace[-_ ]?(?:me|with|this|by) | (?<![a-z])(?:insert|enter|put|paste|add|fill|type|provide|specify|use)[-_ ](?:your|me|my|the|a|an|in|it|here)
+    | (?<![a-z])dummy(?![a-z]) | redacted | [-_ ]here(?![a-z]) | goes[-_ ]?here | to[-_ ]be[-_ ](?:set|replaced|filled|defined|changed|added)
+    | (?<![a-z])(?:set|defined|stored|loaded|read|comes?|taken|injected|supplied|managed|retrieved)[-_ ](?:in|me|this|via|by|at|from|with|through|on|as)(?![a-z])
+    | (?<![a-z])not[-_ ](?:set|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
+    | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
+    | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
+    """
+)
+_MASK = re.compile(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
+_SEQUENCES = (
+    "0123456789",
+    "1234567890",
+    "abcdefghij",
+    "abcdef0123",
+    "deadbeef",
+    "cafebabe",
+    "9876543210",
+    "0123456789abcdef",
+)
+_REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
+_DEFAULT = re.compile(r"\$\{[^}:-]*:?-([^}]*)\}|\$\{[^}:=]*:?=([^}]*)\}")
+
+
+def reference(value: str) -> bool:
+    """Whether a value points to where the secret is instead of being it."""
+    text = value.strip().strip("'\"")
+    return bool(_REFERENCE.match(text) or _TEMPLATE.match(text))
+
+
+def code(value: str) -> bool:
+    """Whether a bare right-hand side is an expression: `process.env.X`, `var.password`, `os.environ[...]`."""
+    return bool(_CODE.match(value))
+
+
+def masked(value: str) -> bool:
+    """Whether a value was blanked out or is one thing repeated: nobody's key."""
+    return bool(_MASK.search(value) or _REPEATED.match(value))
+
+
+def placeholder(value: str) -> bool:
+    """Whether a value stands for a value that somebody else fills in."""
+    text = value.strip().strip("'\"`").strip()
+    if not text or text.lower() in STAND_INS or reference(text) or masked(text):
+        return True
+    return bool(_CONTAINS.search(text))
+
+
+def sequential(value: str) -> bool:
+    """Whether a value was typed along the keyboard or the alphabet."""
+    low = value.lower()
+    return any(sequence in low for sequence in _SEQUENCES)
+
+
+def default_of(value: str) -> str | None:
+    """The literal of `${VAR:-literal}`, which is used when nobody sets the variable; None when there is none."""
+    found = _DEFAULT.fullmatch(value.strip())
+    return (found[1] or found[2]) if found else None

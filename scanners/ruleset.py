@@ -1,0 +1,182 @@
+"""Rules as data: what a rule file may say, read and checked.
+
+A rule finds by `pattern` (Python `re` over bytes, at most `reach` bytes wide, so that a window around a hit is enough),
+judges by entropy, checksum, placeholder and stop rules, and tells what to do instead. Rule ids are permanent: they are
+documentation anchors, SARIF rule ids and what people allow by, and are never used again for something else.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, fields
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from scanners.model import Confidence, Severity
+
+REACH = 512
+"""How many bytes a match may span unless its rule says otherwise."""
+FOLDER = Path(__file__).with_name("rules")
+RULE_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+
+
+class RuleError(ValueError):
+    """A rule file that cannot be used: says which file, which rule and what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One kind of secret."""
+
+    id: str
+    title: str
+    pattern: str
+    keywords: tuple[str, ...]
+    """Lower-case literals of which every match holds at least one, in any case."""
+    severity: Severity
+    confidence: Confidence
+    service: str
+    help: str
+    family: str = ""
+    group: int = 1
+    """Which group of `pattern` is the value."""
+    name_group: int = 0
+    """Which group is (the end of) the name the value goes by; 0: it has none."""
+    trigger: str = ""
+    """What the database of all patterns looks for instead of `pattern`: cheaper, and contained in every match."""
+    reach: int = REACH
+    entropy: float = 0.0
+    """Bits per character the value must have at least."""
+    checksum: str = ""
+    """A check of `scanners.checksums`."""
+    judge: str = ""
+    """A judge of `scanners.judge` that decides by name and value; empty: the pattern decides."""
+    stop: tuple[str, ...] = ()
+    """Patterns that make a value no finding when one of them is found in it."""
+    needs: tuple[str, ...] = ()
+    """Patterns that must all be found in the whole match."""
+    weak: tuple[str, ...] = ()
+    """Patterns over the whole match that make it weak: emulators, localhost."""
+    lenient: bool = False
+    """Values that look like placeholders count all the same: the shape alone is proof."""
+    rank: int = 50
+    """Which rule wins where two match one value: the more specific, the higher."""
+    passwordless: str = ""
+    """What replaces the secret altogether, when something does."""
+    aliases: tuple[str, ...] = ()
+    """What others call the rule (`SEC101/152`)."""
+    examples: tuple[str, ...] = ()
+    negatives: tuple[str, ...] = ()
+
+    @property
+    def searched(self) -> str:
+        """What the database looks for."""
+        return self.trigger or self.pattern
+
+
+_KEYS = frozenset(field.name for field in fields(Rule))
+_NOT_AT_RUN_TIME = ("examples", "negatives", "help", "aliases")
+
+
+def rule_files() -> dict[str, bytes]:
+    """The rule files that come with the project, by family name, in order."""
+    return {path.stem: path.read_bytes() for path in sorted(FOLDER.glob("*.toml"))}
+
+
+def digest(files: Mapping[str, bytes]) -> str:
+    """Names one set of rule files: the cache is keyed by it."""
+    total = sha256()
+    for name, data in files.items():
+        total.update(f"{name}:{len(data)}:".encode() + data)
+    return total.hexdigest()
+
+
+def parse(files: Mapping[str, bytes]) -> RuleSet:
+    """Read rule files.
+
+    Raises:
+        RuleError: no TOML, a key that no rule has, a missing or mistyped one, an id used twice.
+    """
+    rules: list[Rule] = []
+    for family, data in files.items():
+        try:
+            entries = tomllib.loads(data.decode())["rule"]
+        except (ValueError, KeyError) as error:
+            raise RuleError(f"{family}.toml cannot be read: {error}") from error
+        rules.extend(_rule(family, entry) for entry in entries)
+    return RuleSet(tuple(rules))
+
+
+def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
+    where = f"{family}.toml, rule {entry.get('id', '?')}"
+    values: dict[str, Any] = {"family": family}
+    for key, value in entry.items():
+        if key not in _KEYS:
+            raise RuleError(f"{where}: no rule has a key {key!r}")
+        values[key] = tuple(value) if isinstance(value, list) else value
+    try:
+        values["severity"] = Severity(values["severity"])
+        values["confidence"] = Confidence(values["confidence"])
+        rule = Rule(**values)
+        re.compile(rule.pattern.encode())
+    except (KeyError, TypeError, ValueError, re.error) as error:
+        raise RuleError(f"{where}: {error}") from error
+    if not RULE_ID.fullmatch(rule.id):
+        raise RuleError(f"{where}: an id is kebab-case")
+    return rule
+
+
+class RuleSet:
+    """All rules in their order, by number and by id."""
+
+    def __init__(self, rules: Iterable[Rule]) -> None:
+        self.rules: tuple[Rule, ...] = tuple(rules)
+        if len(self.by_id) != len(self.rules):
+            ids = [rule.id for rule in self.rules]
+            raise RuleError(f"used twice: {sorted({name for name in ids if ids.count(name) > 1})}")
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self.rules)
+
+    def __len__(self) -> int:
+        return len(self.rules)
+
+    def __getitem__(self, number: int) -> Rule:
+        return self.rules[number]
+
+    @cached_property
+    def by_id(self) -> dict[str, Rule]:
+        """Rules by their ids."""
+        return {rule.id: rule for rule in self.rules}
+
+    def to_run(self) -> list[dict[str, Any]]:
+        """What scanning needs of the rules, as JSON: reading it is many times cheaper than reading TOML."""
+        entries = []
+        for rule in self.rules:
+            entry = {key: value for key, value in asdict(rule).items() if key not in _NOT_AT_RUN_TIME}
+            entries.append(entry)
+        return entries
+
+    @classmethod
+    def from_run(cls, entries: Iterable[Mapping[str, Any]]) -> RuleSet:
+        """The inverse of `to_run`: rules without examples and help.
+
+        Raises:
+            RuleError: something no `to_run` wrote.
+        """
+        rules = []
+        try:
+            for entry in entries:
+                values: dict[str, Any] = {
+                    key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+                }
+                values["severity"] = Severity(values["severity"])
+                values["confidence"] = Confidence(values["confidence"])
+                rules.append(Rule(**values, help=""))
+        except (TypeError, ValueError, KeyError, AttributeError) as error:
+            raise RuleError(f"not a rule set: {error}") from error
+        return cls(rules)

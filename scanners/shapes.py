@@ -1,0 +1,100 @@
+"""What a value looks like: an id, a number, an address, a path, words, or something made to be hard to guess."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from scanners.entropy import shannon
+
+
+class Shape(StrEnum):
+    """The plain things a value can be; `OPAQUE` is what is left."""
+
+    GUID = "guid"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    URL = "url"
+    HOST = "host"
+    PATH = "path"
+    IMAGE = "image"
+    EMAIL = "email"
+    TIME = "time"
+    VERSION = "version"
+    JSON = "json"
+    WORDS = "words"
+    """Lower-case words joined by dashes, dots or underscores: how things are named."""
+    PROSE = "prose"
+    OPAQUE = "opaque"
+
+
+GUID = re.compile(r"\{?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?")
+_SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
+    (Shape.GUID, GUID),
+    (Shape.BOOLEAN, re.compile(r"(?i)true|false|yes|no|on|off|enabled?|disabled?|null|none")),
+    (Shape.NUMBER, re.compile(r"[-+]?[0-9][0-9_,.]*%?|0x[0-9a-fA-F]{1,8}")),
+    (Shape.TIME, re.compile(r"\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w|y|sec|min|mb|gb|kb|mi|gi|ki|%|px)|P(?:T?\d+[YMWDHS])+|\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d\d:\d\d(?::\d\d)?", re.IGNORECASE)),
+    (Shape.VERSION, re.compile(r"v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?")),
+    (Shape.URL, re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
+    (Shape.EMAIL, re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
+    (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
+    (Shape.IMAGE, re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?/)?[a-z0-9][\w-]*(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,60})?@sha256:[0-9a-f]{64}|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./-]+(?::[\w.-]+)?|[a-z][\w-]*(?:/[a-z][\w-]*)+:[\w.-]{1,30}")),
+    (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
+)  # fmt: skip
+_SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ][a-z0-9]{1,3}|[-_./:, ][a-z]+[0-9]{0,3})*", re.IGNORECASE)
+_PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?: [A-Za-z0-9,.;:!?'()-]+){2,}\Z")
+_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
+_BASE64ISH = re.compile(r"[A-Za-z0-9+/_.~=-]+")
+
+
+def shape_of(value: str) -> Shape:
+    """The plainest thing a value can be read as."""
+    for shape, pattern in _SHAPES:
+        if pattern.fullmatch(value):
+            return shape
+    if value[:1] in "{[" and value[-1:] in "}]":
+        return Shape.JSON
+    if _PROSE.match(value):
+        return Shape.PROSE
+    if _SEPARATED.fullmatch(value) and wordy(value):
+        return Shape.WORDS
+    return Shape.OPAQUE
+
+
+def classes_of(value: str) -> int:
+    """How many of lower case, upper case, digits and everything else a value draws on."""
+    return (
+        any(c.islower() for c in value)
+        + any(c.isupper() for c in value)
+        + any(c.isdigit() for c in value)
+        + any(not c.isalnum() for c in value)
+    )
+
+
+def wordy(value: str) -> bool:
+    """Whether every part of a value reads as a word or a short number: vowels where a language has them."""
+    parts = [part for part in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", value) if part]
+    letters = [re.sub(r"[0-9]{1,3}\Z", "", part) for part in parts]
+    return all(_pronounceable(part) for part in letters)
+
+
+def _pronounceable(part: str) -> bool:
+    if len(part) <= 4:
+        return part.isalpha() or not part
+    if not part.isalpha():
+        return False
+    low = part.lower()
+    vowels = sum(low.count(vowel) for vowel in "aeiouy")
+    return 0.2 <= vowels / len(low) <= 0.65 and not re.search(r"[^aeiouy]{5}|[aeiou]{4}", low)
+
+
+def random_looking(value: str, *, least: int = 16) -> bool:
+    """Whether a value of one token reads as made by a machine: hex, base64 or a mix, long and surprising enough."""
+    if len(value) < least or not _BASE64ISH.fullmatch(value):
+        return False
+    digits = sum(c.isdigit() for c in value)
+    if _HEX.fullmatch(value):
+        return 2 <= digits < len(value) and shannon(value) >= 2.7
+    if not digits and not (classes_of(value) >= 2 and len(value) >= 20 and not wordy(value)):
+        return False
+    return shannon(value) >= 3.0 and not wordy(value)

@@ -1,0 +1,230 @@
+"""Files below paths: walked, read in pieces of bounded size, scanned on all cores, reported by line and column."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scanners import ignoring
+from scanners.engine import Engine
+from scanners.model import Document, FileLocation, Finding, Fingerprinter, Match, Report, preview
+from scanners.positions import Lines
+from scanners.words import words
+
+PIECE = 16 * 1024 * 1024
+"""Bytes of a file held at once."""
+OVERLAP = 128 * 1024
+"""Bytes that two pieces share: more than twice what the widest rule spans, so that every match lies whole in one."""
+_MANY_FILES = 1500
+_MANY_BYTES = 24 * 1024 * 1024
+_NEVER_ENTERED = frozenset({".git", ".hg", ".svn"})
+_OPAQUE = words(
+    "png jpg jpeg gif bmp ico webp tif tiff psd woff woff2 ttf otf eot mp3 mp4 m4a mov avi mkv webm wav flac ogg zip gz bz2 xz "
+    "zst 7z rar tar tgz jar whl nupkg vsix iso dmg pyc pdf"
+)
+"""Endings of files in which nothing can be read without decoding them."""
+
+
+@dataclass(slots=True)
+class Found:
+    """What one file or one batch of files gave."""
+
+    findings: list[Finding]
+    errors: list[dict[str, str]]
+    files: int = 0
+    bytes: int = 0
+
+
+def scan(
+    paths: Sequence[Path],
+    *,
+    engine: Engine,
+    fingerprinter: Fingerprinter,
+    ignore: bool = True,
+    workers: int | None = None,
+) -> Report:
+    """Scan files and everything below directories.
+
+    Symbolic links below a path are not followed. A file that cannot be read is an entry of `errors` and hides nothing.
+
+    Args:
+        paths: files or directories.
+        engine: loaded rules.
+        fingerprinter: tells equal values without showing them.
+        ignore: leave out what `.gitignore` files leave out.
+        workers: processes; by default as many as there are cores, and none for a small tree.
+    """
+    errors: list[dict[str, str]] = []
+    names, total = [], 0
+    for path in paths:
+        for name, size in walk(path, errors, ignore=ignore):
+            names.append(name)
+            total += size
+    cores = workers if workers is not None else _cores()
+    if cores > 1 and (workers is not None or len(names) > _MANY_FILES or total > _MANY_BYTES):
+        batches = _in_parallel(names, fingerprinter, cores)
+    else:
+        batches = iter([_batch(names, engine, fingerprinter)])
+    report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
+    for found in batches:
+        report.findings += found.findings
+        report.errors += found.errors
+        report.scanned["files"] += found.files
+        report.scanned["bytes"] += found.bytes
+    report.findings = list(report.ordered())
+    report.errors.sort(key=lambda error: str(error["where"]))
+    return report
+
+
+def walk(path: Path, errors: list[dict[str, str]], *, ignore: bool = True) -> Iterator[tuple[str, int]]:
+    """Regular files at or below a path with their sizes, in order of their names; what cannot be read goes to `errors`."""
+    root = os.fspath(path)
+    try:
+        about = path.stat()
+    except OSError as error:
+        errors.append(_unreadable(root, error))
+        return
+    if not stat.S_ISDIR(about.st_mode):
+        yield root, about.st_size
+        return
+    yield from _below(root, "", (), errors, ignore=ignore)
+
+
+def _below(
+    folder: str, base: str, above: tuple[ignoring.IgnoreFile, ...], errors: list[dict[str, str]], *, ignore: bool
+) -> Iterator[tuple[str, int]]:
+    # An explicit stack: trees can be deeper than Python's recursion.
+    stack = [(folder, base, above)]
+    while stack:
+        folder, base, above = stack.pop()
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            errors.append(_unreadable(folder, error))
+            continue
+        files = above
+        if ignore and any(entry.name == ".gitignore" for entry in entries):
+            own = ignoring.read(Path(folder, ".gitignore"), base)
+            files = (*above, own) if own else above
+        deeper = []
+        for entry in entries:
+            name = base + entry.name
+            try:
+                directory = entry.is_dir(follow_symlinks=False)
+                if ignore and files and ignoring.ignored(name, directory=directory, files=files):
+                    continue
+                if directory:
+                    if entry.name not in _NEVER_ENTERED:
+                        deeper.append((entry.path, name + "/", files))
+                elif entry.is_file(follow_symlinks=False):
+                    yield entry.path, entry.stat(follow_symlinks=False).st_size
+            except OSError as error:
+                errors.append(_unreadable(entry.path, error))
+        stack.extend(reversed(deeper))
+
+
+def scan_file(name: str, engine: Engine, fingerprinter: Fingerprinter) -> tuple[list[Finding], int]:
+    """The findings of one file and how many bytes were read.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if name.rpartition(".")[2].lower() in _OPAQUE:
+        return [], 0
+    findings: list[Finding] = []
+    shown = name.replace(os.sep, "/")
+    location = FileLocation(shown, 1, 1)
+    lines_before, column_before, size = 0, 0, 0
+    with Path(name).open("rb") as file:
+        piece, first = file.read(PIECE), True
+        while piece:
+            size += len(piece)
+            more = file.read(PIECE - OVERLAP) if len(piece) == PIECE or not first else b""
+            low = 0 if first else OVERLAP // 2
+            high = len(piece) - OVERLAP // 2 if more else len(piece)
+            lines = Lines(piece)
+            for match in engine.scan(Document(piece, location, name=shown.rpartition("/")[2])):
+                if low <= match.start < high:
+                    line, column = lines.at(match.start)
+                    column += column_before if line == 1 else 0
+                    findings.append(found_at(match, FileLocation(shown, lines_before + line, column), fingerprinter))
+            if not more:
+                break
+            done = piece[:-OVERLAP]
+            breaks = done.count(b"\n")
+            lines_before += breaks
+            column_before = len(done) - done.rfind(b"\n") - 1 if breaks else column_before + len(done)
+            piece, first = piece[-OVERLAP:] + more, False
+            size -= OVERLAP
+    return findings, size
+
+
+def found_at(match: Match, location: FileLocation, fingerprinter: Fingerprinter) -> Finding:
+    """A match as a finding: the value stays behind."""
+    return Finding(
+        rule=match.rule,
+        title=match.title,
+        severity=match.severity,
+        confidence=match.confidence,
+        location=location,
+        fingerprint=fingerprinter.of_secret(match.secret),
+        preview=preview(match.secret),
+        verified=match.verified,
+        service=match.service,
+        detail=match.detail,
+        weak=match.weak,
+    )
+
+
+def _batch(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter) -> Found:
+    found = Found([], [])
+    for name in names:
+        try:
+            findings, size = scan_file(name, engine, fingerprinter)
+        except OSError as error:
+            found.errors.append(_unreadable(name, error))
+            continue
+        found.findings += findings
+        found.files += 1
+        found.bytes += size
+    return found
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:
+        return os.cpu_count() or 1
+
+
+_engine: Engine | None = None
+
+
+def _in_parallel(names: Sequence[str], fingerprinter: Fingerprinter, workers: int) -> Iterator[Found]:
+    """Batches over processes. Values stay in the process that read them: findings hold none."""
+    import multiprocessing
+
+    size = max(1, min(400, len(names) // (workers * 4) or 1))
+    batches = [(list(names[at : at + size]), fingerprinter) for at in range(0, len(names), size)]
+    # Spawned, not forked: the caller may have threads (the wizard has).
+    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(_work, batches)
+
+
+def _work(batch: tuple[list[str], Fingerprinter]) -> Found:
+    global _engine
+    if _engine is None:
+        _engine = Engine.load()
+    return _batch(batch[0], _engine, batch[1])
+
+
+def _unreadable(where: str, error: OSError) -> dict[str, str]:
+    return {
+        "where": where.replace(os.sep, "/"),
+        "what": f"cannot be read: {error.strerror or error}",
+        "hint": "run as a user who may read it, or leave it out",
+    }
