@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.errors import KeyliftError, PlanFileError, RunError, StaleError
+from migrator.errors import KeyliftError, PlanFileError, RunError
 from migrator.model import Estate, Json, Plan
 from migrator.state import StateFolder, default_folder
-from scanners.model import Finding, Report
+from scanners.model import Finding, Fingerprinter, Report
 
 if TYPE_CHECKING:
     from migrator.access import AccessReport
     from migrator.cloud.session import Session
-    from migrator.executor import RunResult
+    from migrator.executor import Executor, RunResult
     from migrator.ports import Event
     from migrator.proof import Proof
     from scanners.engine import Engine
@@ -65,6 +65,7 @@ class ScanResult:
 
     report: Report
     estate: Estate
+    fingerprinter: Fingerprinter
 
     def estate_file(self) -> str:
         """The estate as the simulator takes it, every value replaced by a token."""
@@ -72,7 +73,7 @@ class ScanResult:
 
         from migrator.snapshot import estate_document
 
-        return json.dumps(estate_document(self.estate), indent=1, ensure_ascii=False) + "\n"
+        return json.dumps(estate_document(self.estate, self.fingerprinter), indent=1, ensure_ascii=False) + "\n"
 
 
 @contextmanager
@@ -106,15 +107,15 @@ def scan_azure(place: Workplace, scope: Scope, *, revisions: bool = False, tell:
     engine = _engine(place)
     with session(place, tell) as opened:
         estate = _read(opened, scope, tell, with_revisions=revisions)
-    return ScanResult(scan_estate(estate, engine, fingerprinter), estate)
+    return ScanResult(scan_estate(estate, engine, fingerprinter), estate, fingerprinter)
 
 
-def scan_estate(estate: Estate, engine: Engine, fingerprinter: Any) -> Report:
+def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) -> Report:
     """Judge every value of an estate that was read. Pure."""
     from scanners.sources import container_app
 
     report = Report()
-    known = container_app.known_secrets(((app.document, app.secrets) for app in estate.apps), fingerprinter)
+    known = container_app.known_secrets(((app.document, app.secrets) for app in estate.apps), fingerprinter, engine)
     for app in estate.apps:
         report.findings += container_app.scan(app.document, app.secrets, engine, fingerprinter, known)
         for revision in app.revisions:
@@ -255,31 +256,16 @@ def apply_plan(place: Workplace, plan: Plan, *, on_event: OnEvent = _silent, tel
     """Carry a plan out as a new run.
 
     Raises:
-        StaleError: the plan belongs to another cloud or state folder.
+        PlanFileError: the plan belongs to another cloud or state folder.
         RunError: another run on one of these apps is not finished.
     """
-    from migrator.executor import Executor
-
-    fingerprinter = place.state.fingerprinter()
-    if plan.estate.get("key") != fingerprinter.key_id:
-        raise StaleError(
-            "this plan was made with another state folder",
-            why="its fingerprints can only be checked with the key they were made with",
-            hint="apply it where it was made (--state-dir DIR), or plan again here",
-        )
-    with _executing(place, on_event, tell) as (executor, cloud):
-        if plan.cloud != cloud:
-            raise StaleError(
-                f"this plan was made for the cloud '{plan.cloud}', not for '{cloud}'",
-                hint=f"apply it there: --cloud {plan.cloud}",
-            )
-        assert isinstance(executor, Executor)
+    with _executing(place, on_event, tell) as executor:
         return executor.apply(plan)
 
 
 def resume_run(place: Workplace, run: str, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
     """Go on with a run that was interrupted."""
-    with _executing(place, on_event, tell) as (executor, _):
+    with _executing(place, on_event, tell) as executor:
         return executor.resume(run)
 
 
@@ -287,7 +273,7 @@ def rollback_run(
     place: Workplace, run: str, *, apps: Sequence[str] = (), on_event: OnEvent = _silent, tell: Tell = _silent
 ) -> RunResult:
     """Put the apps of a run (or only those named) back as they were before it."""
-    with _executing(place, on_event, tell) as (executor, _):
+    with _executing(place, on_event, tell) as executor:
         return executor.rollback(run, apps=tuple(apps))
 
 
@@ -305,28 +291,23 @@ def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
 
 
 @contextmanager
-def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Any]:
+def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Executor]:
     from migrator.cloud.cloud import AzureCloud
     from migrator.cloud.session import WallClock
     from migrator.executor import Executor
     from migrator.journal import Journal
-    from migrator.scheduling import Threads
 
     fingerprinter = place.state.fingerprinter()
     with Journal.open(place.state.database) as journal, session(place, tell) as opened:
-        cloud = AzureCloud(opened)
-        yield (
-            Executor(
-                cloud=cloud,
-                journal=journal,
-                clock=WallClock(),
-                fingerprinter=fingerprinter,
-                scheduler=Threads(place.workers),
-                on_event=on_event,
-                propagation=place.propagation,
-                proof=place.proof,
-            ),
-            cloud.name,
+        yield Executor(
+            AzureCloud(opened),
+            journal,
+            WallClock(),
+            fingerprinter,
+            on_event,
+            workers=place.workers,
+            propagation=place.propagation,
+            proof=place.proof,
         )
 
 

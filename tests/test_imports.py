@@ -8,7 +8,18 @@ import sys
 
 import pytest
 
-HEAVY = {"azure", "textual", "rich", "requests", "msal", "hyperscan", "jinja2", "starlette", "uvicorn", "detect_secrets"}
+HEAVY = {
+    "azure",
+    "textual",
+    "rich",
+    "requests",
+    "msal",
+    "hyperscan",
+    "jinja2",
+    "starlette",
+    "uvicorn",
+    "detect_secrets",
+}
 
 PROBE = """
 import json, sys

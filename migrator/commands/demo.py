@@ -13,7 +13,8 @@ from migrator.console import Console
 @click.option("--keep", is_flag=True, help="Leave the simulator running and print the profile to use with --cloud.")
 @click.option("--folder", type=click.Path(path_type=Path, file_okay=False), help="Keep the demo's files here.")
 @click.option("--no-color", is_flag=True, help="No colour.")
-def demo(keep: bool, folder: Path | None, no_color: bool) -> None:
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks.")
+def demo(keep: bool, folder: Path | None, no_color: bool, verbose: bool) -> None:  # noqa: ARG001 - `main` looks for it
     """Show the main job on a simulated estate: scan, plan, apply, prove, roll back.
 
     Needs no Azure, asks nothing, takes under a minute.

@@ -32,6 +32,7 @@ from migrator.errors import UsageError
 )
 @click.option("--speed", type=click.FloatRange(min=0.001), default=60.0, help="Virtual seconds a wall second [60].")
 @click.option("--switch", "switches", multiple=True, metavar="NAME=VALUE", help="Choose an answer Azure leaves open.")
+@click.option("-v", "--verbose", is_flag=True, help="Show tracebacks.")
 def simulator(
     estate: Path,
     port: int,
@@ -41,6 +42,7 @@ def simulator(
     faults: Path | None,
     speed: float,
     switches: tuple[str, ...],
+    verbose: bool,  # noqa: ARG001 - `main` looks for it
 ) -> None:
     """Run a loopback Azure until SIGTERM.
 

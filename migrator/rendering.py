@@ -1,0 +1,184 @@
+"""From results to text: findings and plans by the format's module in `migrator.output`, runs and proofs here."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from migrator.model import Json, Plan, ResourceId
+from scanners.model import Report
+
+if TYPE_CHECKING:
+    from migrator.access import AccessReport
+    from migrator.console import Console
+    from migrator.executor import RunResult
+    from migrator.proof import Proof
+
+SCHEMA = 1
+
+
+def findings(form: str, report: Report, console: Console) -> str:
+    """A scan's report in one of the formats."""
+    return str(_format(form).findings(report, **_look(form, console)))
+
+
+def plan(form: str, made: Plan, console: Console) -> str:
+    """A plan in one of the formats."""
+    if form == "json":
+        return made.to_json()
+    return str(_format(form).plan(made, **_look(form, console)))
+
+
+def _format(form: str) -> Any:
+    return importlib.import_module(f"migrator.output.{form}")
+
+
+def _look(form: str, console: Console) -> dict[str, Any]:
+    import sys
+
+    if form != "human":
+        return {}
+    tty = console.output is None and sys.stdout.isatty()
+    return {"color": console.colored(stream_is_tty=tty), "width": console.width()}
+
+
+def _json(document: Json) -> str:
+    return json.dumps({"schema": SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n"
+
+
+def table(rows: Iterable[Sequence[str]], head: Sequence[str]) -> str:
+    """Columns as wide as they need to be."""
+    lines = [[str(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+    )
+
+
+def summary(made: Plan) -> str:
+    """What a plan changes, in one line, for the question before it is applied."""
+    apps = {step.app.lower() for step in made.steps if step.app}
+    kinds: dict[str, int] = {}
+    for step in made.steps:
+        kinds[step.kind] = kinds.get(step.kind, 0) + 1
+    parts = [f"{count} {kind}" for kind, count in kinds.items()]
+    return f"{len(apps)} apps, {len(made.steps)} steps: {', '.join(parts)}; {len(made.skipped)} findings are left alone"
+
+
+# Runs
+
+
+def runs(form: str, listed: list[Json]) -> str:
+    """All runs."""
+    if form == "json":
+        return _json({"runs": listed})
+    if not listed:
+        return "no runs yet; make one: keylift apply PLAN.json\n"
+    rows = [
+        (
+            entry["id"],
+            entry["state"],
+            entry["cloud"],
+            entry["started"] or "",
+            entry["ended"] or "",
+            _apps(entry["apps"]),
+        )
+        for entry in listed
+    ]
+    return table(rows, ("RUN", "STATE", "CLOUD", "STARTED", "ENDED", "APPS")) + "\n"
+
+
+def _apps(apps: Json) -> str:
+    counts: dict[str, int] = {}
+    for app in apps.values():
+        counts[app["state"]] = counts.get(app["state"], 0) + 1
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+
+
+def status(form: str, described: Json) -> str:
+    """One run, step by step."""
+    if form == "json":
+        return _json(described)
+    lines = [
+        f"run {described['id']}: {described['state']}",
+        f"plan {described['plan']} on {described['cloud']}, started {described['started']}, ended {described['ended']}",
+        "",
+        table([(step["id"], step["state"]) for step in described["steps"]], ("STEP", "STATE")),
+    ]
+    for app, entry in described["apps"].items():
+        if entry["error"]:
+            lines += ["", f"{_name(app)}: {entry['error'].get('what', '')}"]
+            lines += [f"  why: {entry['error']['why']}"] if entry["error"].get("why") else []
+            lines += [f"  next: {entry['error']['hint']}"] if entry["error"].get("hint") else []
+    return "\n".join([*lines, "", _next(str(described["id"]), str(described["state"]))]) + "\n"
+
+
+def _next(run: str, state: str) -> str:
+    words = {
+        "done": f"prove it: keylift verify {run}    take it back: keylift rollback {run}",
+        "partly-done": f"see why: keylift status {run}    take the rest back: keylift rollback {run}",
+        "interrupted": f"go on: keylift resume {run}    or take it back: keylift rollback {run}",
+        "running": f"it is at work; look again: keylift status {run}",
+        "rolling-back": f"it is at work; look again: keylift status {run}",
+        "failed": f"mend what the error names, then: keylift rollback {run}",
+        "rolled-back": "nothing of it is left in the apps; plan again: keylift plan --vault NAME -o plan.json",
+    }
+    return "next: " + words.get(state, f"keylift status {run}")
+
+
+def result(form: str, ended: RunResult) -> str:
+    """How a run, a resumption or a rollback ended."""
+    if form == "json":
+        return _json(
+            {
+                "run": ended.run,
+                "plan": ended.plan,
+                "state": ended.state,
+                "exit_code": int(ended.exit_code),
+                "apps": [
+                    {"app": app.app, "state": app.state, "proven": app.proven, "cause": app.cause, "error": app.error}
+                    for app in ended.apps
+                ],
+                "left": list(ended.left),
+            }
+        )
+    rows = []
+    for app in ended.apps:
+        state = app.state if app.proven or app.state != "done" else "done, unproven"
+        rows.append((app.name, state, (app.error or {}).get("what", "")))
+    lines = [f"run {ended.run}: {'interrupted' if ended.stopped else ended.state}", ""]
+    lines.append(table(rows, ("APP", "STATE", "")))
+    for app in ended.apps:
+        if app.error:
+            lines += ["", f"{app.name}: {app.error.get('what', '')}"]
+            lines += [f"  why: {app.error['why']}"] if app.error.get("why") else []
+            lines += [f"  next: {app.error['hint']}"] if app.error.get("hint") else []
+    lines += ["", *(f"left: {text}" for text in ended.left)] if ended.left else []
+    state = "interrupted" if ended.stopped else str(ended.state)
+    return "\n".join([*lines, "", _next(ended.run, state)]) + "\n"
+
+
+def _name(app: str) -> str:
+    try:
+        return ResourceId.parse(app).name
+    except ValueError:
+        return app
+
+
+# Proof and access
+
+
+def proof(form: str, proven: Proof) -> str:
+    """What a verification found."""
+    if form == "json":
+        return _json(proven.as_dict())
+    return str(_format("human").proof(proven))
+
+
+def access(form: str, report: AccessReport) -> str:
+    """Who can read what."""
+    if form == "json":
+        return _json(report.as_dict())
+    return str(_format("human").access(report))
