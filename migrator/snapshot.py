@@ -148,12 +148,14 @@ def _text(value: Any, tokens: Tokens, *, numbers: bool = False) -> Any:
 def _vault_secrets(estate: Estate, tokens: Tokens) -> Iterator[Json]:
     """What the apps' references resolve to, once for each vault secret; and what else is known of the vaults."""
     hosts = {urlsplit(vault.uri).netloc.lower(): vault for vault in estate.vaults}
+    # a simulated vault answers to the name it would have in Azure too
+    names = {vault.name.lower(): vault for vault in estate.vaults}
     done: set[tuple[str, str]] = set()
     for app in estate.apps:
         for secret in app.secrets:
             parts = urlsplit(secret.key_vault_url or "")
             segments = parts.path.strip("/").split("/")
-            vault = hosts.get(parts.netloc.lower())
+            vault = hosts.get(parts.netloc.lower()) or names.get(parts.netloc.lower().split(".")[0])
             if vault is None or secret.value is None or len(segments) < 2:
                 continue
             key = (vault.id.lower(), segments[1].lower())

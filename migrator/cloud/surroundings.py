@@ -104,6 +104,8 @@ def read_kind(
     rows: Sequence[Row] | None,
     referenced: Iterable[str],
     on_error: OnError,
+    *,
+    trusting: bool = False,
 ) -> tuple[Resource, ...]:
     """All resources of a type in some subscriptions, and those referred to from elsewhere, in order of ids.
 
@@ -111,9 +113,10 @@ def read_kind(
         session: The session.
         kind: How the type is read.
         within: Subscriptions to list.
-        rows: The inventory's rows of the type; a subscription without any is not listed. None: not known.
+        rows: The inventory's rows of the type. None: not known.
         referenced: Ids that must be among the result if they can be read at all.
         on_error: Told what could not be read.
+        trusting: Do not list a subscription in which the inventory, which may be minutes behind, shows none.
     """
     found: dict[str, Resource] = {}
 
@@ -127,8 +130,9 @@ def read_kind(
             # no right on the whole subscription: what the inventory shows is read one by one below
             return []
 
-    present = None if rows is None else {row.subscription for row in rows}
-    for documents in session.map(listing, [s for s in within if present is None or s.lower() in present]):
+    shown = {row.subscription for row in rows or ()}
+    listed = [s for s in within if s.lower() in shown] if trusting and rows is not None else list(within)
+    for documents in session.map(listing, listed):
         for document in documents:
             take(document)
     wanted = {reference.lower(): reference for reference in referenced}
