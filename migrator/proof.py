@@ -1,0 +1,303 @@
+"""Proves a run again against the cloud as it is now: references, roles, running replicas, no plaintext left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+
+from migrator import health
+from migrator.appwrite import listed, unlike, who
+from migrator.diagnosis import READERS
+from migrator.errors import CloudError, DeniedError, NotFoundError
+from migrator.fingerprints import app_fingerprint
+from migrator.journal import AppEntry, Journal
+from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by_app, same_id, settled
+from migrator.ports import Cloud
+from migrator.steps.identity_attach import attached
+from migrator.switching import same_url, switched
+from migrator.veil import Known, Values, section
+from scanners.model import Fingerprinter
+
+
+class Status(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    UNPROVEN = "unproven"
+    """Nothing speaks against it, and nothing runs or may be read that could prove it."""
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that was looked at."""
+
+    name: str
+    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `registry`, `plaintext`, `revision`, `app`."""
+    subject: str
+    """What it was about: the secret, the env variable, the revision."""
+    status: Status
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AppProof:
+    """All checks of one app."""
+
+    app: str
+    state: str
+    """What the run made of it: one of `AppState`."""
+    checks: tuple[Check, ...]
+
+    @property
+    def name(self) -> str:
+        return ResourceId.parse(self.app).name
+
+    @property
+    def status(self) -> Status:
+        """The worst of the checks."""
+        found = {check.status for check in self.checks}
+        return next((status for status in (Status.FAILED, Status.UNPROVEN) if status in found), Status.OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A run as it stands now."""
+
+    run: str
+    plan: str
+    apps: tuple[AppProof, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed; what is unproven is said, not counted."""
+        return all(app.status is not Status.FAILED for app in self.apps)
+
+    @property
+    def exit_code(self) -> int:
+        """0, or 13: something is not as the run left it."""
+        return 0 if self.ok else 13
+
+    def as_dict(self) -> Json:
+        """The JSON form."""
+        return {
+            "schema": 1,
+            "run": self.run,
+            "plan": self.plan,
+            "ok": self.ok,
+            "apps": [
+                {
+                    "app": app.app,
+                    "state": app.state,
+                    "status": str(app.status),
+                    "checks": [
+                        {"name": c.name, "subject": c.subject, "status": str(c.status), "text": c.text}
+                        for c in app.checks
+                    ],
+                }
+                for app in self.apps
+            ],
+        }
+
+
+def verify(run: str, cloud: Cloud, journal: Journal, fingerprinter: Fingerprinter) -> Proof:
+    """Look at every app of a run again.
+
+    Args:
+        run: Its id.
+        cloud: Where it was carried out.
+        journal: Which knows what it did.
+        fingerprinter: With the key the plan was made with.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    plan = journal.plan(run)
+    facts = {entry.step: entry.facts for entry in journal.steps(run).values()}
+    entries = journal.apps(run)
+    groups = by_app(plan.steps)
+    found: list[AppProof] = []
+    for app, entry in entries.items():
+        look = _App(plan, groups[app], facts, cloud, fingerprinter)
+        if entry.state == AppState.DONE:
+            checks = tuple(_guarded(look.checks, "app", look.name))
+        elif entry.state in {AppState.ROLLED_BACK, AppState.STALE}:
+            checks = tuple(_guarded(partial(look.as_before, entry), "app", look.name))
+        else:
+            text = f"the run left it '{entry.state}': keylift resume {run}"
+            checks = (Check("app", look.name, Status.FAILED, text),)
+        found.append(AppProof(groups[app][0].app, entry.state, checks))
+    return Proof(run, plan.id, tuple(found))
+
+
+def _guarded(look: Callable[[], Iterable[Check]], name: str, subject: str) -> Iterator[Check]:
+    """Checks, and what kept further ones from being made."""
+    try:
+        yield from look()
+    except NotFoundError as error:
+        yield Check(name, subject, Status.FAILED, f"it is gone: {error.what}")
+    except DeniedError as error:
+        yield Check(name, subject, Status.UNPROVEN, f"you may not look: {error.what}: {error.why}")
+    except CloudError as error:
+        yield Check(name, subject, Status.FAILED, f"{error.what}: {error.why}")
+
+
+@dataclass(slots=True)
+class _App:
+    """One app under examination."""
+
+    plan: Plan
+    steps: list[Step]
+    facts: Mapping[str, Json]
+    cloud: Cloud
+    fingerprinter: Fingerprinter
+    known: Known = field(default_factory=Known)
+
+    @property
+    def id(self) -> str:
+        return self.steps[0].app
+
+    @property
+    def name(self) -> str:
+        return ResourceId.parse(self.id).name
+
+    def all_steps(self) -> list[Step]:
+        """The app's steps, and the shared ones they wait for."""
+        needed = {name for step in self.steps for name in step.after}
+        return [step for step in self.plan.steps if step in self.steps or (not step.app and step.id in needed)]
+
+    def as_before(self, entry: AppEntry) -> Iterator[Check]:
+        """An app that was put back must be as it was read before the plan."""
+        document = self.cloud.get_app(self.id)
+        if entry.initial is not None:
+            veiled = Values(self.fingerprinter).veil(settled(document))
+            changed = unlike(entry.initial, veiled)
+            if not changed:
+                yield Check("app", self.name, Status.OK, "it is as before the plan")
+                return
+            text = f"it differs from before the plan in {listed(changed)}; {who(document)}"
+        else:
+            planned = [step.expects[self.id.lower()] for step in self.steps if self.id.lower() in step.expects]
+            if planned[:1] == [app_fingerprint(document, self.cloud.get_app_secrets(self.id), self.fingerprinter)]:
+                yield Check("app", self.name, Status.OK, "it is as when the plan was made")
+                return
+            text = f"it was not touched, and is not what the plan was made from; {who(document)}"
+        yield Check("app", self.name, Status.UNPROVEN, text)
+
+    def checks(self) -> Iterator[Check]:
+        document = self.cloud.get_app(self.id)
+        secrets = self.cloud.get_app_secrets(self.id)
+        for secret in secrets:
+            if secret.value is not None:
+                self.known.see(secret.value)
+        for step in self.all_steps():
+            if step.kind == "identity-attach":
+                yield self._identity(document, step.change["identity"])
+            elif step.kind == "role-assignment":
+                yield from _guarded(partial(self._role, step), "role", ResourceId.parse(step.target).name)
+            elif step.kind == "app-switch":
+                yield from self._switch(step, document, secrets)
+        yield from self._plaintext(document)
+        yield from self._revision(document)
+
+    def _identity(self, document: Json, identity: str) -> Check:
+        there = attached(document, identity)
+        return Check(
+            "identity",
+            identity.rsplit("/", 1)[-1],
+            Status.OK if there else Status.FAILED,
+            "attached" if there else f"not attached any more; {who(document)}",
+        )
+
+    def _role(self, step: Step) -> Iterator[Check]:
+        facts = self.facts.get(step.id, {})
+        held = self.cloud.list_assignments(step.change["scope"], facts.get("principal"))
+        subject = f"{step.change['role_name']} at {ResourceId.parse(step.change['scope']).name}"
+        if any(same_id(assignment.id, facts.get("assignment")) for assignment in held):
+            yield Check("role", subject, Status.OK, "assigned")
+            return
+        other = next((a for a in held if a.role == step.change["role"] or a.role in READERS), None)
+        if other is not None:
+            yield Check("role", subject, Status.OK, f"held by assignment {other.id}")
+            return
+        yield Check("role", subject, Status.FAILED, "the assignment is gone: the app's next refresh will fail")
+
+    def _switch(self, step: Step, document: Json, secrets: tuple[AppSecret, ...]) -> Iterator[Check]:
+        change = step.change
+        shown = {secret.name: secret for secret in secrets}
+        for wanted in change["secrets"]:
+            yield self._reference(wanted, shown.get(wanted["name"]), document)
+            yield from _guarded(
+                partial(self._vault_value, wanted, shown.get(wanted["name"])),
+                "vault-secret",
+                str(wanted["key_vault_url"]).rsplit("/", 1)[-1],
+            )
+        veiled = Values(self.fingerprinter).veil(settled(document))
+        _, odd = switched(veiled, change | {"secrets": [], "traffic": None}, "")
+        for env in change["env"]:
+            problem = next((text for text in odd if text.startswith(env["path"])), "")
+            plain = self._is_plain(veiled, env)
+            status = Status.FAILED if problem or plain else Status.OK
+            yield Check("env", env["env"], status, problem or ("plaintext again" if plain else "refers to the secret"))
+        entries = section(document, "properties", "configuration", "registries") or []
+        for registry in change["registries"]:
+            entry = next((e for e in entries if str(e.get("server")).lower() == registry["server"].lower()), {})
+            good = same_id(entry.get("identity"), registry["identity"])
+            text = "pulled from with the identity" if good else f"not pulled from with the identity; {who(document)}"
+            yield Check("registry", registry["server"], Status.OK if good else Status.FAILED, text)
+
+    def _reference(self, wanted: Json, shown: AppSecret | None, document: Json) -> Check:
+        if shown is None:
+            return Check("reference", wanted["name"], Status.FAILED, f"the secret is gone; {who(document)}")
+        if not same_url(shown.key_vault_url, wanted["key_vault_url"]):
+            pinned = (shown.key_vault_url or "").lower().startswith(wanted["key_vault_url"].lower() + "/")
+            text = "it is pinned to one version" if pinned else "it does not refer to the vault secret any more"
+            return Check("reference", wanted["name"], Status.FAILED, f"{text}; {who(document)}")
+        return Check("reference", wanted["name"], Status.OK, "refers to the vault, without a version")
+
+    def _vault_value(self, wanted: Json, shown: AppSecret | None) -> Iterator[Check]:
+        uri, _, name = wanted["key_vault_url"].partition("/secrets/")
+        found = self.cloud.get_secret(uri, name)
+        if found is None:
+            yield Check("vault-secret", name, Status.FAILED, "the vault has no such secret")
+            return
+        self.known.see(found[0])
+        if shown is None or shown.value is None:
+            yield Check("vault-secret", name, Status.UNPROVEN, "Azure does not give the value the app has")
+        elif self.fingerprinter.of_secret(found[0]) == self.fingerprinter.of_secret(shown.value):
+            yield Check("vault-secret", name, Status.OK, "the app has the vault's value")
+        else:
+            # rotated: the app follows within half an hour (FACTS, section 1.3)
+            yield Check("vault-secret", name, Status.UNPROVEN, "the vault has a newer value than the app, for now")
+
+    def _is_plain(self, veiled: Json, env: Json) -> bool:
+        kind = "initContainers" if env["init"] else "containers"
+        for container in section(veiled, "properties", "template", kind) or []:
+            if container.get("name") == env["container"]:
+                return any(e.get("name") == env["env"] and "value" in e for e in container.get("env") or [])
+        return False
+
+    def _plaintext(self, document: Json) -> Iterator[Check]:
+        moved = {step.change["fingerprint"] for step in self.all_steps() if step.kind == "vault-secret"}
+        shown = json.dumps(Values(self.fingerprinter).veil(section(document, "properties", "template")))
+        again = sorted(mark for mark in moved if mark in shown)
+        text = f"a value that was moved is in the template again; {who(document)}" if again else "none in the template"
+        yield Check("plaintext", self.name, Status.FAILED if again else Status.OK, text)
+
+    def _revision(self, document: Json) -> Iterator[Check]:
+        name = str(section(document, "properties", "latestRevisionName") or "")
+        if not name:
+            yield Check("revision", self.name, Status.FAILED, "the app has no revision")
+            return
+        revision = self.cloud.get_revision(self.id, name)
+        found = health.look(document, revision, self.cloud.list_replicas(self.id, name))
+        status = {
+            health.State.RUNS: Status.OK,
+            health.State.AT_ZERO: Status.UNPROVEN,
+            health.State.STARTING: Status.UNPROVEN,
+            health.State.FAILED: Status.FAILED,
+        }[found.state]
+        yield Check("revision", name, status, self.known.redact(found.text))
