@@ -53,6 +53,8 @@ class Switches:
     """Whether `RoleAssignmentExists` names the id of the other assignment (captured 2026-06; not in traffic 0039)."""
     role_assignment_limit: int = 4000
     """Role assignments that a subscription may have (role-based-access-control limits)."""
+    directory_readable: bool = True
+    """Whether callers may look up principals in Microsoft Graph (an Entra matter, by default granted to people only)."""
     token_lifetime: float = 86400.0
     """How long a token is good for."""
     page_size: int = 50

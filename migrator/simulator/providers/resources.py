@@ -90,7 +90,7 @@ def _endpoints(call: Call) -> Response:
         "vmImageAliasDoc": f"https://images.{_NOWHERE}/aliases.json",
         "activeDirectoryDataLake": f"https://datalake.{_NOWHERE}/",
         "sqlManagement": f"https://sqlmanagement.{_NOWHERE}/",
-        "microsoftGraphResourceId": f"https://graph.{_NOWHERE}/",
+        "microsoftGraphResourceId": f"{arm}/",
         "appInsightsResourceId": f"https://api.applicationinsights.{_NOWHERE}",
         "appInsightsTelemetryChannelResourceId": f"https://dc.applicationinsights.{_NOWHERE}/v2/track",
         "attestationResourceId": f"https://attest.{_NOWHERE}",
