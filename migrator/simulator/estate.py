@@ -84,9 +84,9 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
         switches = mapping(document.get("switches", {}), "switches")
         azure.switches = placed("switches", lambda: Switches.of({**azure.switches.as_dict(), **switches}))
         _subscriptions(azure, document)
-        entries = sorted(_entries(document), key=lambda entry: entry.rank)
-        present = {entry.document["id"].lower() for entry in entries}
-        entries = [*_implied(document, entries, present), *entries]
+        given = list(_entries(document))
+        present = {entry.document["id"].lower() for entry in given}
+        entries = sorted([*given, *_implied(document, given, present)], key=lambda entry: entry.rank)
         _take(azure, (entry for entry in entries if not entry.last))
         _secrets(azure, document)
         estate_needs.load(azure, document)
