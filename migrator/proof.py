@@ -244,7 +244,8 @@ class _App:
             yield Check("env", env["env"], status, problem or ("plaintext again" if plain else "refers to the secret"))
         entries = section(document, "properties", "configuration", "registries") or []
         for registry in change["registries"]:
-            entry = next((e for e in entries if str(e.get("server")).lower() == registry["server"].lower()), {})
+            server = str(registry["server"]).lower()
+            entry: Json = next((e for e in entries if str(e.get("server")).lower() == server), {})
             good = same_id(entry.get("identity"), registry["identity"])
             text = "pulled from with the identity" if good else f"not pulled from with the identity; {who(document)}"
             yield Check("registry", registry["server"], Status.OK if good else Status.FAILED, text)
