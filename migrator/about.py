@@ -13,3 +13,8 @@ def tool() -> Json:
     from importlib.metadata import version
 
     return {"name": "keylift", "version": version("keylift")}
+
+
+def rule_page(rule: str) -> str:
+    """The documentation of a rule: its id is the anchor."""
+    return f"{HOME}/blob/main/docs/rules.md#{rule}"

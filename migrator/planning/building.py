@@ -236,7 +236,7 @@ class Builder:
                     "text": f"{who} has {role} at {assignment.scope} (assignment {assignment.id}), which is wider than "
                     f"{need.name} at {scope}; when nothing else needs it: az role assignment create --role "
                     f"'{need.name}' --assignee-object-id {principal} --assignee-principal-type ServicePrincipal "
-                    f"--scope {scope}, then az role assignment delete --ids {assignment.id}",
+                    f"--scope {scope} && az role assignment delete --ids {assignment.id}",
                 }
             )
 
@@ -368,21 +368,20 @@ def _registries(plan: AppPlan) -> list[Json]:
 
 
 def _why(secrets: list[Json], env: list[Json], registries: list[Json], revision: str) -> str:
-    parts = []
     inline = sum(1 for entry in secrets if entry["was"] == "inline")
-    if inline:
-        parts.append(f"{_count(inline, 'inline secret')} become references under the same names")
-    if env:
-        parts.append(f"{_count(len(env), 'plaintext env value')} become secret references")
-    if registries:
-        parts.append(f"{_count(len(registries), 'registry', 'registries')} is pulled from with the identity")
+    told = [
+        (
+            inline,
+            "inline secret becomes a reference under its name",
+            "inline secrets become references, names unchanged",
+        ),
+        (len(env), "plaintext env value becomes a secret reference", "plaintext env values become secret references"),
+        (len(registries), "registry is pulled from with the identity", "registries are pulled from with the identity"),
+    ]
+    parts = [f"{number} {one if number == 1 else many}" for number, one, many in told if number]
     effect = {
         "template": "one new revision",
         "suffix": "one new revision, so that a fresh replica pulls with the identity now and not at the next scaling",
         "none": "no new revision and no restart, because the values stay equal",
     }[revision]
     return f"{', '.join(parts)}, in one change: {effect}"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one}" if number == 1 else f"{number} {many or one + 's'}"

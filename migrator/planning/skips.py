@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from shlex import quote
 
 from migrator.model import Json, Lock, ResourceId, Vault
 from migrator.planning import consumers
@@ -98,7 +99,7 @@ def of_app(view: AppView, locks: Iterable[Lock]) -> Skip | None:
         return Skip(
             "managed-by",
             f"{view.name} is managed by {owner}, which would undo a change or refuse it",
-            f"change it where it is managed: az resource show --ids {owner}",
+            f"change it where it is managed: az resource show --ids {quote(str(owner))}",
         )
     held = covering(locks, view.id, "ReadOnly")
     if held:
@@ -162,7 +163,7 @@ def of_template(view: AppView) -> Skip | None:
             "duplicate-env",
             f"{view.name} names {', '.join(twice)} twice; a new revision of such a template can hang without an error "
             "(ACA#1273), and which of the values counts is not certain",
-            f"keep one of them (az containerapp update {view.at} --remove-env-vars {twice[0].split('/')[-1]}, then "
+            f"keep one of them (az containerapp update {view.at} --remove-env-vars {quote(twice[0].split('/')[-1])}, then "
             "--set-env-vars), and plan again",
         )
     if view.mode not in {"single", "multiple"}:
@@ -179,13 +180,13 @@ def of_env(view: AppView, place: EnvPlace, vault: Vault) -> Skip | None:
     by_hand = (
         f"az keyvault secret set --vault-name {vault.name} -n NAME --file FILE, then az containerapp secret set "
         f"{view.at} --secrets x=keyvaultref:{vault.uri}/secrets/NAME,identityref:ID, then az containerapp update "
-        f"{view.at} --set-env-vars {place.name}=secretref:x"
+        f"{view.at} --set-env-vars {quote(place.name)}=secretref:x"
     )
     if is_blank(place.value):
         return Skip(
             "empty",
             f"{place.name} is empty, and an empty vault secret makes every later write of the app fail (ACA#1291)",
-            f"az containerapp update {view.at} --remove-env-vars {place.name}",
+            f"az containerapp update {view.at} --remove-env-vars {quote(place.name)}",
         )
     literal = literal_reference(place.value)
     if literal == "secretref":
@@ -193,7 +194,7 @@ def of_env(view: AppView, place: EnvPlace, vault: Vault) -> Skip | None:
             "literal-secretref",
             f"{place.name} holds the text of a secret reference: the prefix is only known in lower case and only to "
             "the CLI, so the app sees the text itself (ACA#346)",
-            f"az containerapp update {view.at} --set-env-vars {place.name}=secretref:SECRET_NAME",
+            f"az containerapp update {view.at} --set-env-vars {quote(place.name)}=secretref:SECRET_NAME",
         )
     if literal == "keyvault":
         return Skip(
@@ -303,8 +304,8 @@ def of_other(finding: Finding, apps: Mapping[str, AppView]) -> Skip:
     if "/revisions/" in low:
         app, _, name = resource.rpartition("/revisions/") if "/revisions/" in resource else (resource, "", resource)
         view = apps.get(app.lower())
-        at = view.at if view else f"--ids {app}"
-        revision = name.rpartition("/")[2]
+        at = view.at if view else f"--ids {quote(app)}"
+        revision = quote(name.rpartition("/")[2])
         return Skip(
             "old-revision",
             "a revision cannot be edited; it shows the value as long as it is kept",
@@ -312,7 +313,9 @@ def of_other(finding: Finding, apps: Mapping[str, AppView]) -> Skip:
         )
     for part, code, reason, hint in _RESOURCES:
         if part in low:
-            return Skip(code, reason, hint.format(id=resource, name=resource.rstrip("/").rpartition("/")[2]))
+            return Skip(
+                code, reason, hint.format(id=quote(resource), name=quote(resource.rstrip("/").rpartition("/")[2]))
+            )
     if "/containerapps/" in low:
         return Skip(
             "gone",

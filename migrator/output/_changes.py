@@ -1,0 +1,166 @@
+"""A plan in words: what each step changes, how it is undone, what is told beside the steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from migrator.kinds import find
+from migrator.model import Json, Plan, ResourceId, Step, same_id
+from migrator.output._words import clean, count, joined, short
+
+SHARED = "shared by several apps"
+
+_UNDO = {
+    "delete": "delete it",
+    "detach": "detach it",
+    "disable": "disable this version; the name stays taken, and nothing is deleted",
+    "restore": "put back what was there before",
+}
+_UNDO_OF = {
+    ("vault-secret", "restore"): "write the older value again, as the newest version",
+    ("app-switch", "restore"): "one change back to what was read before; needs no vault",
+    ("traffic-shift", "restore"): "traffic as it was before this step",
+    ("role-assignment", "delete"): "delete the assignment",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The steps of one app, or those that several share."""
+
+    title: str
+    where: str
+    """Resource group; empty for shared steps."""
+    steps: tuple[Step, ...]
+    notes: tuple[Json, ...]
+
+
+def lines(step: Step) -> list[tuple[str, str]]:
+    """`(sign, text)` of what a step changes, as its kind describes it; a kind unknown here is named."""
+    kind = find().get(step.kind)
+    described = kind.describe(step) if kind else [("~", f"{step.kind}: {short(step.target)}")]
+    return [(sign if sign in {"+", "~", "-"} else " ", clean(text)) for sign, text in described]
+
+
+def undo(step: Step) -> str:
+    """How a step is taken back."""
+    ways = [_UNDO_OF.get((step.kind, key)) or _UNDO.get(key, key) for key, value in step.undo.items() if value]
+    if ways:
+        return joined(ways)
+    return "nothing to undo: it changes nothing" if _changes_nothing(step) else "nothing to undo"
+
+
+def _changes_nothing(step: Step) -> bool:
+    return step.kind == "app-prove" or step.change.get("action") == "adopt" or bool(step.change.get("existing"))
+
+
+def groups(plan: Plan) -> list[Group]:
+    """The plan's steps by app, shared ones first, in the plan's order."""
+    by: dict[str, list[Step]] = {}
+    for step in plan.steps:
+        by.setdefault(step.app.lower(), []).append(step)
+    found = []
+    for key, steps in by.items():
+        notes = tuple(note for note in plan.notes if key and same_id(str(note["app"]), key))
+        title, where = (SHARED, "") if not key else _title(steps[0].app)
+        found.append(Group(title, where, tuple(steps), notes))
+    return found
+
+
+def loose_notes(plan: Plan) -> list[Json]:
+    """Notes that belong to no app with steps."""
+    apps = {step.app.lower() for step in plan.steps if step.app}
+    return [note for note in plan.notes if str(note["app"]).lower() not in apps]
+
+
+def _title(app: str) -> tuple[str, str]:
+    try:
+        parts = ResourceId.parse(app)
+    except ValueError:
+        return clean(app), ""
+    return clean(parts.name), clean(parts.group)
+
+
+def summary(plan: Plan) -> str:
+    """The plan's numbers in one sentence."""
+    steps = plan.steps
+    apps = {step.app.lower() for step in steps if step.app}
+    written = [s for s in steps if s.kind == "vault-secret" and s.change.get("action") != "adopt"]
+    switches = [step for step in steps if step.kind == "app-switch"]
+    parts = [
+        (len(apps), "app", ""),
+        (sum(len(s.change["env"]) for s in switches), "env value", ""),
+        (sum(1 for s in switches for one in s.change["secrets"] if one["was"] == "inline"), "inline secret", ""),
+        (sum(len(s.change["registries"]) for s in switches), "registry password", ""),
+        (len(written), "vault secret to write", "vault secrets to write"),
+        (sum(1 for s in steps if s.kind == "identity-create"), "identity to make", "identities to make"),
+        (
+            sum(1 for s in steps if s.kind == "role-assignment" and not s.change.get("existing")),
+            "role assignment",
+            "",
+        ),
+        (sum(1 for s in switches if s.change["revision"] != "none"), "new revision", ""),
+        (sum(1 for s in steps if s.kind == "traffic-shift"), "traffic shift", ""),
+    ]
+    told = [count(number, one, many) for number, one, many in parts if number]
+    if not told:
+        told = ["nothing to do"]
+    if plan.skipped:
+        told.append(f"{count(len(plan.skipped), 'finding')} skipped")
+    return ", ".join(told)
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Findings that are left for one and the same reason."""
+
+    reason: str
+    hint: str
+    places: tuple[str, ...]
+
+
+def skipped(plan: Plan) -> list[Skipped]:
+    """What is skipped, grouped by reason, in the plan's order."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for entry in plan.skipped:
+        by.setdefault((clean(entry["reason"]), clean(entry.get("hint", ""))), []).append(_place(entry.get("finding")))
+    return [Skipped(reason, hint, tuple(dict.fromkeys(places))) for (reason, hint), places in by.items()]
+
+
+def _place(finding: Json | None) -> str:
+    finding = finding or {}
+    if "resource" in finding:
+        return clean(short(str(finding["resource"])))
+    place = finding.get("location") or {}
+    if place.get("kind") == "azure":
+        return clean(f"{short(str(place['resource']))}: {place['name']}")
+    return clean(place.get("path") or place.get("image") or "")
+
+
+def missing_rights(plan: Plan) -> list[Json]:
+    """Rights the operator is known to lack."""
+    return [right for right in _rights(plan) if right.get("held") is False]
+
+
+def unknown_rights(plan: Plan) -> list[Json]:
+    """Rights of which it is not known whether the operator has them."""
+    return [right for right in _rights(plan) if right.get("held") is None]
+
+
+def _rights(plan: Plan) -> Iterable[Json]:
+    found: list[Json] = plan.operator.get("permissions", [])
+    return found
+
+
+def grant(right: Json) -> str:
+    """The command that gives a right by its smallest built-in role."""
+    return clean(f"az role assignment create --role '{right['role']}' --scope {right['scope']} --assignee YOU")
+
+
+def grants(rights: Iterable[Json]) -> list[tuple[str, list[str]]]:
+    """`(command, actions)`: one command gives several rights at a scope."""
+    by: dict[str, list[str]] = {}
+    for right in rights:
+        by.setdefault(grant(right), []).append(clean(right["action"]))
+    return list(by.items())
