@@ -195,6 +195,7 @@ class Azure:
         `<name>.azurecr.io` and their sovereign forms, so that references of captured estates still resolve.
         """
         host = (urlsplit(host).netloc if "://" in host else host.partition("/")[0]).lower()
+        host = re.sub(r"^localhost:", "127.0.0.1:", host)
         for plane, origin in self.origins.items():
             if ":" in plane and urlsplit(origin).netloc == host:
                 return plane

@@ -237,7 +237,7 @@ class Simulator:
                 raise
             entry["port"] = self._listeners.bind(plane)
         if old and old != entry["port"]:
-            entry["aliases"] = sorted({*entry["aliases"], f"{https.HOST}:{old}", f"localhost:{old}"})
+            entry["aliases"] = sorted({*entry["aliases"], f"{https.HOST}:{old}"})
         return f"https://{https.HOST}:{entry['port']}"
 
     def _write_profiles(self) -> None:
@@ -245,6 +245,8 @@ class Simulator:
         _write_json(self.profile_path, self.profile())
         folder = self.directory / "profiles"
         folder.mkdir(mode=0o700, exist_ok=True)
+        for old in folder.glob("*.json"):
+            old.unlink()
         written: set[str] = set()
         for entry in self.world.table("principals").values():
             if entry["kind"] in {"user-assigned", "system"}:
