@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from migrator.cloud import reading, surroundings, vaults, writing
-from migrator.cloud.session import LOCKS_VERSION, Session
+from migrator.cloud.clients import LOCKS_VERSION
+from migrator.cloud.session import Session
 from migrator.errors import DeniedError
 from migrator.model import AppSecret, Json, Lock, Permission, ResourceId, RoleAssignment, VaultSecret
 from migrator.ports import OnOperation

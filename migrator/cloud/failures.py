@@ -218,6 +218,16 @@ def of_response(status: int, text: str, doing: str, values: Iterable[str] = ()) 
     )
 
 
+def foreign_vault(doing: str) -> DeniedError:
+    """The project's error for a vault that asks for tokens of another domain than its own: none is given."""
+    return DeniedError(
+        f"could not {doing}",
+        why="the vault asks for a token of another service than its address belongs to",
+        hint="check which cloud is meant: --cloud public|china|usgov|PROFILE.json",
+        code="ForeignChallenge",
+    )
+
+
 def of_operation(document: dict[str, Any], doing: str, values: Iterable[str] = ()) -> CloudError:
     """The project's error for an operation that ended badly; a failed status carries `error` (seen, not recorded)."""
     error = document.get("error") or (document.get("properties") or {}).get("error") or {}

@@ -13,7 +13,8 @@ from typing import Any
 
 from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions
 
-from migrator.cloud.session import SUBSCRIPTIONS_VERSION, Session
+from migrator.cloud.clients import SUBSCRIPTIONS_VERSION
+from migrator.cloud.session import Session
 from migrator.errors import CloudError, UsageError
 from migrator.model import Json
 

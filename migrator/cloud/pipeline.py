@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import re
 import threading
+import time
 from collections import Counter
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +16,8 @@ from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import HttpTransport
 
 from migrator.ports import Clock
+
+_LOG = logging.getLogger(__name__)
 
 LOW = 20
 """Requests left in a bucket at which sending slows down to the rate it refills at."""
@@ -115,8 +119,17 @@ class Transport(HttpTransport[Any, Any]):
         self._pace.wait(bucket)
         with self._lock:
             self.counts[request.method] += 1
+        begun = time.monotonic()
         with self._slots:
             response = self._inner.send(request, **kwargs)
+        # the path alone: queries hold signatures, headers and bodies hold secrets
+        _LOG.debug(
+            "%s %s: %s, %.0f ms",
+            request.method,
+            request.url.partition("?")[0],
+            response.status_code,
+            (time.monotonic() - begun) * 1000,
+        )
         self._pace.learn(bucket, response.status_code, response.headers)
         return response
 
@@ -163,6 +176,12 @@ class Retries(RetryPolicy[Any, Any]):
         if wait is not None and wait > PATIENCE:
             return False
         return bool(super().is_retry(settings, response))
+
+    def increment(self, settings: dict[str, Any], response: Any = None, error: Exception | None = None) -> bool:
+        """Count an attempt; False when there is to be no further one: a certificate does not become good by waiting."""
+        if error is not None and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            return False
+        return bool(super().increment(settings, response, error))
 
     def _sleep_for_retry(self, response: PipelineResponse[Any, Any], transport: Any) -> bool:
         wait = self.get_retry_after(response)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.cloud import surroundings, vaults
+from migrator.cloud.clients import APPS_VERSION
 from migrator.cloud.inventory import (
     APPS,
     ENVIRONMENTS,
@@ -20,10 +21,11 @@ from migrator.cloud.inventory import (
     REGISTRIES,
     VAULTS,
     Row,
+    Subscription,
     subscriptions,
     try_inventory,
 )
-from migrator.cloud.session import APPS_VERSION, Session
+from migrator.cloud.session import Session
 from migrator.errors import CloudError, DeniedError, NotFoundError, UsageError
 from migrator.model import App, AppSecret, Estate, Json, Resource, ResourceId, Vault, same_id
 from scanners.model import Secret
@@ -93,7 +95,7 @@ def read_estate(
         scope.resource_groups,
         apps,
     )
-    target = vaults.find_vault(session, vault, within=within, rows=of(VAULTS)) if vault else None
+    target = _target(session, vault, within, of(VAULTS)) if vault else None
     estate = Estate(
         cloud=session.profile.name,
         tenant=within[0].tenant,
@@ -104,6 +106,14 @@ def read_estate(
         errors=errors.ordered(),
     )
     return _with_access(session, estate, of, target, errors) if with_access else estate
+
+
+def _target(session: Session, vault: str, within: Sequence[Subscription], rows: list[Row] | None) -> Vault:
+    """The vault of `--vault`; the scope of a scan does not bind it, so a name is looked for everywhere in the end."""
+    try:
+        return vaults.find_vault(session, vault, within=within, rows=rows)
+    except UsageError:
+        return vaults.find_vault(session, vault)
 
 
 def _with_access(

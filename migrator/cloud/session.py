@@ -1,56 +1,31 @@
-"""A session with one Azure: the credential, the SDK's clients (each made once), and the one seam where they are called.
-
-The clients get a pipeline of our own instead of the SDK's default one: without the policy that registers resource
-providers by itself (a change nobody planned), without the policies that log bodies, with retries that carry jitter.
-"""
+"""A session with one Azure: time, transport, credential, clients, and the one seam where the clients are called."""
 
 from __future__ import annotations
 
 import json
 import logging
 import random
-import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote, urlsplit
 
-from azure.core.exceptions import AzureError, DecodeError
-from azure.core.pipeline import policies
+from azure.core.exceptions import AzureError, DecodeError, DeserializationError
 from azure.core.pipeline.transport import HttpTransport, RequestsTransport
 from azure.core.rest import HttpRequest, HttpResponse
-from azure.mgmt.core import ARMPipelineClient
-from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
 
-from migrator import about
 from migrator.cloud import failures
+from migrator.cloud.clients import Clients
 from migrator.cloud.credentials import Tell, Tokens, make_credential
-from migrator.cloud.pipeline import Retries, Transport
+from migrator.cloud.pipeline import Transport
 from migrator.cloud.profiles import CloudProfile
 from migrator.errors import CloudError
 from migrator.model import Json
 from migrator.ports import Clock
 
-if TYPE_CHECKING:
-    from azure.keyvault.secrets import SecretClient
-    from azure.mgmt.appcontainers import ContainerAppsAPIClient
-    from azure.mgmt.authorization import AuthorizationManagementClient
-    from azure.mgmt.containerregistry import ContainerRegistryManagementClient
-    from azure.mgmt.keyvault import KeyVaultManagementClient
-    from azure.mgmt.msi import ManagedServiceIdentityClient
-    from azure.mgmt.resourcegraph import ResourceGraphClient
-
-APPS_VERSION = "2026-07-01"
-"""Of Microsoft.App: the newest of SDK 5.1. A PATCH at an older one could not carry newer properties."""
-AUTHORIZATION_VERSION = "2022-04-01"
-"""Of Microsoft.Authorization; pinned, because the package's last release is of 2023."""
-VAULTS_VERSION = "2026-05-15"
-REGISTRIES_VERSION = "2025-11-01"
-SUBSCRIPTIONS_VERSION = "2022-12-01"
-LOCKS_VERSION = "2020-05-01"
 IN_FLIGHT = 8
 """Requests at a time, well below ten connections a host, which is what the transport keeps."""
 BUSY_SECONDS = 900.0
@@ -86,7 +61,7 @@ def _silence() -> None:
         logger.propagate = False
 
 
-class Session:
+class Session(Clients):
     """Everything that talks to one Azure. Safe to use from many threads; close it when done."""
 
     def __init__(
@@ -112,18 +87,13 @@ class Session:
             tell: Says something to the person at the terminal (a device code).
         """
         _silence()
-        self.profile = profile
         self.clock: Clock = clock or WallClock()
         self.in_flight = in_flight
-        self.dice = random.Random(seed)  # noqa: S311 - jitter
+        dice = random.Random(seed)  # noqa: S311 - jitter
         inner = transport_factory() if transport_factory else self._https(profile)
-        self.transport = Transport(inner, self.clock, in_flight)
-        self._agent = f"keylift/{about.tool()['version']}"
-        self._lock = threading.RLock()
-        self._clients: dict[tuple[str, str], Any] = {}
-        self._auth = auth
-        self._tell = tell
-        self._tokens: Tokens | None = None
+        transport = Transport(inner, self.clock, in_flight)
+        make = partial(make_credential, profile, auth, tell, transport=transport, retry_total=3)
+        super().__init__(profile, transport, Tokens(make, profile, auth, self.clock), dice)
 
     @staticmethod
     def _https(profile: CloudProfile) -> HttpTransport[Any, Any]:
@@ -148,17 +118,6 @@ class Session:
 
     # Signing in
 
-    @property
-    def tokens(self) -> Tokens:
-        """The credential, made on first use."""
-        with self._lock:
-            if self._tokens is None:
-                make = partial(
-                    make_credential, self.profile, self._auth, self._tell, transport=self.transport, retry_total=3
-                )
-                self._tokens = Tokens(make, self.profile, self._auth, self.clock)
-            return self._tokens
-
     def sign_in(self) -> None:
         """Get a token for Resource Manager now, so that a missing sign-in shows before anything else.
 
@@ -166,123 +125,6 @@ class Session:
             SignInError: no credential works; it names all that were tried.
         """
         self.tokens.get_token_info(self.profile.scope)
-
-    # Clients
-
-    def _policies(self) -> list[Any]:
-        return [
-            policies.RequestIdPolicy(),
-            policies.HeadersPolicy(),
-            policies.UserAgentPolicy(user_agent=self._agent, use_env=False),
-            policies.ContentDecodePolicy(),
-            Retries(self.dice),
-            ARMChallengeAuthenticationPolicy(self.tokens, self.profile.scope),
-        ]
-
-    def _client(self, kind: str, scope: str, make: Callable[[], T]) -> T:
-        with self._lock:
-            key = (kind, scope.lower())
-            if key not in self._clients:
-                self._clients[key] = make()
-            client: T = self._clients[key]
-            return client
-
-    def _common(self) -> dict[str, Any]:
-        return {
-            "base_url": self.profile.resource_manager,
-            "credential_scopes": [self.profile.scope],
-            "policies": self._policies(),
-            "transport": self.transport,
-        }
-
-    def apps(self, subscription: str) -> ContainerAppsAPIClient:
-        """Client of Microsoft.App."""
-        from azure.mgmt.appcontainers import ContainerAppsAPIClient
-
-        return self._client(
-            "apps",
-            subscription,
-            lambda: ContainerAppsAPIClient(self.tokens, subscription, api_version=APPS_VERSION, **self._common()),
-        )
-
-    def authorization(self, subscription: str) -> AuthorizationManagementClient:
-        """Client of Microsoft.Authorization, at a pinned api-version."""
-        from azure.mgmt.authorization import AuthorizationManagementClient
-
-        return self._client(
-            "authorization",
-            subscription,
-            lambda: AuthorizationManagementClient(
-                self.tokens, subscription, api_version=AUTHORIZATION_VERSION, **self._common()
-            ),
-        )
-
-    def identities(self, subscription: str) -> ManagedServiceIdentityClient:
-        """Client of Microsoft.ManagedIdentity."""
-        from azure.mgmt.msi import ManagedServiceIdentityClient
-
-        return self._client(
-            "identities",
-            subscription,
-            lambda: ManagedServiceIdentityClient(self.tokens, subscription, **self._common()),
-        )
-
-    def vaults(self, subscription: str) -> KeyVaultManagementClient:
-        """Client of Microsoft.KeyVault on the management plane."""
-        from azure.mgmt.keyvault import KeyVaultManagementClient
-
-        return self._client(
-            "vaults",
-            subscription,
-            lambda: KeyVaultManagementClient(self.tokens, subscription, api_version=VAULTS_VERSION, **self._common()),
-        )
-
-    def registries(self, subscription: str) -> ContainerRegistryManagementClient:
-        """Client of Microsoft.ContainerRegistry."""
-        from azure.mgmt.containerregistry import ContainerRegistryManagementClient
-
-        return self._client(
-            "registries",
-            subscription,
-            lambda: ContainerRegistryManagementClient(
-                self.tokens, subscription, api_version=REGISTRIES_VERSION, **self._common()
-            ),
-        )
-
-    def graph(self) -> ResourceGraphClient:
-        """Client of Resource Graph."""
-        from azure.mgmt.resourcegraph import ResourceGraphClient
-
-        return self._client("graph", "", lambda: ResourceGraphClient(self.tokens, **self._common()))
-
-    def arm(self) -> ARMPipelineClient[Any, Any]:
-        """Resource Manager itself, for what no client of ours covers: subscriptions, locks, permissions, operations."""
-
-        def make() -> ARMPipelineClient[Any, Any]:
-            return ARMPipelineClient(
-                base_url=self.profile.resource_manager, policies=self._policies(), transport=self.transport
-            )
-
-        return self._client("arm", "", make)
-
-    def secrets(self, vault_uri: str) -> SecretClient:
-        """Client of one vault's data plane."""
-        from azure.keyvault.secrets import SecretClient
-
-        return self._client(
-            "secrets",
-            vault_uri.rstrip("/"),
-            lambda: SecretClient(
-                vault_uri,
-                self.tokens,
-                transport=self.transport,
-                retry_policy=Retries(self.dice),
-                user_agent=self._agent,
-                permit_redirects=False,
-                # a loopback vault's host is no subdomain of https://vault.azure.net
-                verify_challenge_resource=not self.profile.loopback,
-            ),
-        )
 
     # Calling
 
@@ -320,8 +162,12 @@ class Session:
                 return action()
             except AzureError as error:
                 failure = failures.translate(error, doing, hidden)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, DeserializationError):
                 failure = failures.translate(DecodeError("no JSON"), doing)
+            except ValueError as error:
+                if "challenge" not in str(error):
+                    raise
+                failure = failures.foreign_vault(doing)
             wait = self._again(failure, tried, begun, patience, repeat=repeat)
             if wait is None:
                 # outside the handler: the library's error holds the request's and the answer's bodies
@@ -335,6 +181,8 @@ class Session:
             self.tokens.forget()
             return 0.0
         wait = min(15.0, 0.25 * 2.0**tried) * self.dice.uniform(0.5, 1.0)
+        if failure.code == "FailedIdentityOperation" and repeat and tried == 0:
+            return 2.0 + wait  # the identity provider was busy for a moment (CORRECTIONS, section 3)
         if failure.code in failures.BUSY:
             return wait if self.clock.now() + wait < begun + patience else None
         passing = failure.code == failures.TRUNCATED or failure.status == 412

@@ -8,15 +8,15 @@ from typing import Any, Protocol
 
 from azure.core.pipeline.policies import ContentDecodePolicy
 
-from migrator.cloud.inventory import Row
-from migrator.cloud.session import (
+from migrator.cloud.clients import (
     APPS_VERSION,
     AUTHORIZATION_VERSION,
     LOCKS_VERSION,
     REGISTRIES_VERSION,
     VAULTS_VERSION,
-    Session,
 )
+from migrator.cloud.inventory import Row
+from migrator.cloud.session import Session
 from migrator.errors import CloudError, NotFoundError
 from migrator.model import Json, Lock, Permission, Resource, ResourceId, RoleAssignment, RoleDefinition
 

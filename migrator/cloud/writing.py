@@ -10,7 +10,8 @@ from typing import Any
 from azure.core.rest import HttpResponse
 
 from migrator.cloud import failures, reading, surroundings
-from migrator.cloud.session import APPS_VERSION, Session
+from migrator.cloud.clients import APPS_VERSION
+from migrator.cloud.session import Session
 from migrator.errors import CloudError, NotFoundError
 from migrator.model import Json, ResourceId, RoleAssignment, same_id
 from migrator.ports import OnOperation
