@@ -152,6 +152,16 @@ def _notes(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]
             )
         for switch in plan.draft.switches:
             found += _lock_note(estate, switch.registry.id, view.id)
+    found += [
+        {
+            "app": "",
+            "kind": "unread",
+            "text": f"{error.get('where')} could not be read: {error.get('what')}; {error.get('hint') or ''}".rstrip(
+                "; "
+            ),
+        }
+        for error in estate.errors
+    ]
     return found + (_lock_note(estate, vault.id, "") if some else [])
 
 

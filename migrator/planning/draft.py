@@ -98,6 +98,12 @@ class Drafting:
         of_vault = skips.of_vault(self.vault, self.estate.locks)
         for key in sorted(by_app):
             self._app(self.views[key], by_app[key], of_vault)
+        for key in sorted(set(self.views) - set(by_app)):
+            view = self.views[key]
+            if not view.app.secrets_read and any(not secret.key_vault_url for secret in view.secrets.values()):
+                # nobody could look, so there is no finding; that is no reason to say nothing
+                why = skips.unreadable(view)
+                self._skipped.append((("azure", view.id, "", "", "", "", why.code), why.of_resource(view.id)))
 
     def skip(self, findings: Iterable[Finding], why: Skip) -> None:
         """Leave findings as they are."""

@@ -31,16 +31,15 @@ class Skip:
 
     def of(self, finding: Finding) -> Json:
         """The entry of the plan's `skipped`."""
-        return {
-            "finding": {
-                "rule": finding.rule,
-                "location": finding.location.as_dict(),
-                "fingerprint": finding.fingerprint,
-            },
-            "code": self.code,
-            "reason": self.reason,
-            "hint": self.hint,
-        }
+        place = finding.location.as_dict()
+        return self._entry({"rule": finding.rule, "location": place, "fingerprint": finding.fingerprint})
+
+    def of_resource(self, resource: str) -> Json:
+        """The entry for a resource in which nothing could be looked for."""
+        return self._entry({"resource": resource})
+
+    def _entry(self, finding: Json) -> Json:
+        return {"finding": finding, "code": self.code, "reason": self.reason, "hint": self.hint}
 
 
 def covering(locks: Iterable[Lock], scope: str, level: str) -> list[Lock]:
@@ -129,12 +128,7 @@ def of_app(view: AppView, locks: Iterable[Lock]) -> Skip | None:
 def _unsendable(view: AppView) -> Skip | None:
     """A PATCH of the secrets carries all of them: one that cannot be sent, or is refused, stops them all."""
     if view.secrets and not view.app.secrets_read:
-        return Skip(
-            "secrets-unreadable",
-            f"you may not list the secrets of {view.name}, and a change of one must send them all",
-            "get Microsoft.App/containerApps/listSecrets/action: az role assignment create --role 'Container Apps "
-            f"Contributor' --assignee YOU --scope {view.id}",
-        )
+        return unreadable(view)
     for name, secret in view.secrets.items():
         if secret.key_vault_url and secret.value is None:
             return Skip(
@@ -155,6 +149,16 @@ def _unsendable(view: AppView) -> Skip | None:
     return None
 
 
+def unreadable(view: AppView) -> Skip:
+    """The operator may not list the app's secrets."""
+    return Skip(
+        "secrets-unreadable",
+        f"you may not list the secrets of {view.name}, and a change of one must send them all",
+        "get Microsoft.App/containerApps/listSecrets/action: az role assignment create --role 'Container Apps "
+        f"Contributor' --assignee YOU --scope {view.id}",
+    )
+
+
 def of_template(view: AppView) -> Skip | None:
     """What keeps a new revision from being made; inline secrets need none."""
     twice = view.duplicate_env()
@@ -163,7 +167,7 @@ def of_template(view: AppView) -> Skip | None:
             "duplicate-env",
             f"{view.name} names {', '.join(twice)} twice; a new revision of such a template can hang without an error "
             "(ACA#1273), and which of the values counts is not certain",
-            f"keep one of them (az containerapp update {view.at} --remove-env-vars {quote(twice[0].split('/')[-1])}, then "
+            f"keep one of them (az containerapp update {view.at} --remove-env-vars {quote(twice[0].partition('/')[2])}, then "
             "--set-env-vars), and plan again",
         )
     if view.mode not in {"single", "multiple"}:

@@ -93,6 +93,16 @@ def test_a_lock_against_deletion_is_told() -> None:
     assert len(notes(plan, "lock")) == 2
 
 
+def test_an_app_nobody_could_look_into_is_named() -> None:
+    spec = Spec(inline={"token": None}, secrets_read=False)
+    errors = ({"where": spec.id, "what": "no right to list its secrets", "hint": "ask for it"},)
+    plan = make(spec, findings=[], errors=errors)
+    assert codes(plan) == ["secrets-unreadable"]
+    assert plan.skipped[0]["finding"] == {"resource": spec.id}
+    assert "ask for it" in notes(plan, "unread")[0]
+    assert make(Spec(secrets_read=False)).skipped == ()
+
+
 def test_an_empty_secret_stops_its_app() -> None:
     plan = make(Spec(env={"DB": PASSWORD}, inline={"blank": ""}))
     assert sorted(codes(plan)) == ["blank-secret", "empty"]
