@@ -1,0 +1,197 @@
+"""What `keylift access` tells: principals and what they read, references and whether they resolve, excess."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from migrator.model import Json, same_id
+
+SCHEMA = 1
+ALL = "*"
+"""In place of a secret's name: every secret of the vault, those made later included."""
+
+CAN_LIST, SEES_ENV = "list-secrets", "env"
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What gives an access: a role assignment, or an entry of a vault's access policies."""
+
+    kind: str
+    """`role` or `policy`."""
+    name: str
+    """The role's name, or the policy's secret permissions."""
+    scope: str
+    """Where it was given: an ARM id; of a policy the vault's."""
+    id: str
+    """The assignment's id; of a policy the vault's."""
+    conditional: bool = False
+    """The assignment has a condition: whether it holds for a given secret cannot be told from here."""
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "scope": self.scope,
+            "id": self.id,
+            "conditional": self.conditional,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One vault secret, or all of a vault, that a principal can read."""
+
+    vault: str
+    """ARM id."""
+    secret: str
+    """Name, or `*`."""
+    grants: tuple[Grant, ...]
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it hangs on conditions alone."""
+        return all(grant.conditional for grant in self.grants)
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "vault": self.vault,
+            "secret": self.secret,
+            "conditional": self.conditional,
+            "grants": [grant.as_dict() for grant in self.grants],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A grant that gives more than the estate's references use."""
+
+    grant: Grant
+    why: str
+    replacement: tuple[tuple[str, str], ...]
+    """The smallest that would do: (role name, scope) pairs; empty when nothing uses the grant."""
+    commands: tuple[str, ...]
+    """What replaces it, the new before the old, so that nothing breaks in between."""
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "grant": self.grant.as_dict(),
+            "why": self.why,
+            "replacement": [{"role": role, "scope": scope} for role, scope in self.replacement],
+            "commands": list(self.commands),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A secret of an app that points into a vault, and whether the identity it names can read it."""
+
+    app: str
+    name: str
+    """The app secret's name."""
+    vault: str
+    """ARM id; the host of the URL where the vault is not part of the estate."""
+    secret: str
+    principal: str
+    """Empty where the identity's object id is not known."""
+    readable: bool | None
+    """None: a condition decides, or the vault or the identity is not part of the estate."""
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "app": self.app,
+            "name": self.name,
+            "vault": self.vault,
+            "secret": self.secret,
+            "principal": self.principal,
+            "readable": self.readable,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """One identity, user, group or application with what it can read in vaults."""
+
+    id: str
+    """Object id."""
+    name: str
+    """The identity's name, `<app> (system)`, or the object id of what is not a resource."""
+    kind: str
+    """`user-assigned`, `system`, or the assignment's principal type."""
+    resource: str = ""
+    """ARM id of the identity, or of the app whose system identity it is."""
+    apps: tuple[str, ...] = ()
+    """ARM ids of the apps it is attached to."""
+    readings: tuple[Reading, ...] = ()
+    excess: tuple[Excess, ...] = ()
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "resource": self.resource,
+            "apps": list(self.apps),
+            "readings": [reading.as_dict() for reading in self.readings],
+            "excess": [excess.as_dict() for excess in self.excess],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ValueReader:
+    """Somebody who reads values of apps without any role on a vault."""
+
+    principal: str
+    name: str
+    way: str
+    """`list-secrets`: all secrets of the apps, resolved references included. `env`: literal env values."""
+    grant: Grant
+    apps: tuple[str, ...]
+    """ARM ids."""
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "principal": self.principal,
+            "name": self.name,
+            "way": self.way,
+            "grant": self.grant.as_dict(),
+            "apps": list(self.apps),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AccessReport:
+    """Who can read what, in order of names."""
+
+    principals: tuple[Principal, ...]
+    references: tuple[Reference, ...]
+    value_readers: tuple[ValueReader, ...]
+    notes: tuple[str, ...] = ()
+    """What could not be judged, and what could not be read."""
+
+    def can_read(self, principal: str, vault: str, secret: str) -> bool | None:
+        """Whether a principal (object id) reads a secret of a vault (ARM id); None: a condition decides."""
+        found = [
+            reading.conditional
+            for entry in self.principals
+            if entry.id == principal.lower()
+            for reading in entry.readings
+            if same_id(reading.vault, vault) and reading.secret.lower() in {ALL, secret.lower()}
+        ]
+        return None if found and all(found) else bool(found)
+
+    def as_dict(self) -> Json:
+        """The document of the JSON format."""
+        return {
+            "schema": SCHEMA,
+            "principals": [entry.as_dict() for entry in self.principals],
+            "references": [entry.as_dict() for entry in self.references],
+            "value_readers": [entry.as_dict() for entry in self.value_readers],
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,376 @@
+"""Who can read what: judged from an estate, and held against the simulator asked as each identity."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from migrator.access import access
+from migrator.errors import UsageError
+from migrator.model import App, AppSecret, Estate, Resource, RoleAssignment, RoleDefinition, Vault
+from migrator.simulator import rbac
+from migrator.simulator.providers import vault_secrets, vaults
+
+from .simulator.inside import GROUP, SUBSCRIPTION, VAULTS, Inside
+
+USER = "4633458b-17de-408a-b874-0445c86b69e6"
+OFFICER = "b86a8fe4-44ce-4948-aee5-eccb2c155cd7"
+READER = "acdd72a7-3385-48ef-bd42-f606fba81ae7"
+OPERATOR = "f3bd1b5c-91fa-40e7-afe7-0c11d331232c"
+ROLES = (
+    RoleDefinition(
+        USER,
+        "Key Vault Secrets User",
+        data_actions=(
+            "Microsoft.KeyVault/vaults/secrets/getSecret/action",
+            "Microsoft.KeyVault/vaults/secrets/readMetadata/action",
+        ),
+    ),
+    RoleDefinition(OFFICER, "Key Vault Secrets Officer", data_actions=("Microsoft.KeyVault/vaults/secrets/*",)),
+    RoleDefinition(READER, "Reader", actions=("*/read",)),
+    RoleDefinition(OPERATOR, "Container Apps Operator", actions=("Microsoft.App/containerApps/*/action",)),
+)
+IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
+APPS = f"{GROUP}/providers/Microsoft.App/containerApps"
+KV = f"{VAULTS}/kv-shop"
+
+
+def vault(name: str, **properties: Any) -> Vault:
+    properties.setdefault("enableRbacAuthorization", True)
+    return Vault(f"{VAULTS}/{name}", {"properties": {"vaultUri": f"https://{name}.vault.azure.net/", **properties}})
+
+
+def identity(name: str) -> Resource:
+    return Resource(f"{IDENTITIES}/{name}", {"properties": {"principalId": f"oid-{name}"}})
+
+
+def app(name: str, identity: str, *secrets: str, env: bool = False, vault: str = "kv-shop") -> App:
+    """An app whose secrets refer to vault secrets of the same name."""
+    entries = [{"name": "PLAIN", "value": "x"}] if env else [{"name": "A", "secretRef": "a"}]
+    document = {
+        "name": name,
+        "identity": {"type": "UserAssigned", "userAssignedIdentities": {f"{IDENTITIES}/{identity}": {}}},
+        "properties": {"template": {"containers": [{"name": "c", "env": entries}]}},
+    }
+    references = tuple(
+        AppSecret(s, None, f"https://{vault}.vault.azure.net/secrets/{s}", f"{IDENTITIES}/{identity}".upper())
+        for s in secrets
+    )
+    return App(f"{APPS}/{name}", document, references)
+
+
+def assigned(principal: str, role: str, scope: str, *, condition: str | None = None, kind: str = "") -> RoleAssignment:
+    name = f"{principal}-{role[:4]}-{scope.rpartition('/')[2]}"
+    return RoleAssignment(
+        f"{scope}/providers/Microsoft.Authorization/roleAssignments/{name}",
+        scope,
+        role,
+        principal,
+        kind or "ServicePrincipal",
+        condition,
+    )
+
+
+def estate(*assignments: RoleAssignment, **more: Any) -> Estate:
+    parts: dict[str, Any] = {
+        "subscriptions": (SUBSCRIPTION,),
+        "vaults": (vault("kv-shop"),),
+        "identities": (identity("id-api"), identity("id-web")),
+        "apps": (app("api", "id-api", "db"), app("web", "id-web", "token", env=True)),
+        "roles": ROLES,
+    }
+    return Estate(assignments=assignments, **(parts | more))
+
+
+def test_a_role_at_its_secret_is_just_right() -> None:
+    report = access(estate(assigned("oid-id-api", USER, f"{KV}/secrets/DB")))
+    api, web = (next(p for p in report.principals if p.name == name) for name in ("id-api", "id-web"))
+    assert [(r.vault, r.secret) for r in api.readings] == [(KV, "DB")]
+    assert api.excess == ()
+    assert web.readings == ()
+    assert report.can_read("oid-id-api", KV, "db") is True
+    assert report.can_read("OID-ID-API", KV.lower(), "token") is False
+    assert [(r.name, r.principal, r.readable) for r in report.references] == [
+        ("db", "oid-id-api", True),
+        ("token", "oid-id-web", False),
+    ]
+
+
+@pytest.mark.parametrize("scope", ["/", f"/subscriptions/{SUBSCRIPTION}", GROUP.upper(), KV])
+def test_a_wider_scope_is_excess_with_the_smallest_replacement(scope: str) -> None:
+    report = access(estate(assigned("oid-id-api", USER, scope)), identity="id-api")
+    (api,) = report.principals
+    assert [r.secret for r in api.readings] == ["*"]
+    (excess,) = api.excess
+    assert excess.replacement == (("Key Vault Secrets User", f"{KV}/secrets/db"),)
+    create, delete = excess.commands
+    assert create.startswith("az role assignment create")
+    assert f'--scope "{KV}/secrets/db"' in create
+    assert delete == f'az role assignment delete --ids "{excess.grant.id}"'
+
+
+def test_a_wider_role_and_an_unused_one_are_excess() -> None:
+    report = access(
+        estate(
+            assigned("oid-id-api", OFFICER, f"{KV}/secrets/db"),
+            assigned("oid-id-web", USER, f"{KV}/secrets/db"),
+        )
+    )
+    found = {p.name: p.excess for p in report.principals}
+    assert "more than reading" in found["id-api"][0].why
+    assert found["id-web"][0].replacement == ()
+    assert len(found["id-web"][0].commands) == 1
+
+
+def test_conditions_are_reported_and_not_judged() -> None:
+    report = access(estate(assigned("oid-id-api", USER, KV, condition="@Resource[x] StringEquals 'db'")))
+    assert report.can_read("oid-id-api", KV, "db") is None
+    assert report.references[0].readable is None
+    (api,) = (p for p in report.principals if p.name == "id-api")
+    assert api.readings[0].conditional
+    assert api.excess == ()
+
+
+def test_policies_open_the_whole_vault() -> None:
+    def policy(name: str, *held: str, **more: str) -> dict[str, Any]:
+        return {"tenantId": "t", "objectId": f"OID-{name}", "permissions": {"secrets": list(held)}, **more}
+
+    policies = [policy("id-api", "Get", "List"), policy("id-web", "list"), policy("other", "all", applicationId="x")]
+    report = access(
+        estate(
+            assigned("oid-id-web", USER, KV),  # means nothing on this vault
+            vaults=(vault("kv-shop", enableRbacAuthorization=None, accessPolicies=policies),),
+        )
+    )
+    assert report.can_read("oid-id-api", KV, "anything") is True
+    assert report.can_read("oid-id-web", KV, "token") is False
+    assert report.can_read("oid-other", KV, "token") is False
+    (api,) = (p for p in report.principals if p.name == "id-api")
+    assert "voids all its policies" in api.excess[0].why
+    assert api.excess[0].commands == (
+        "az keyvault set-policy --name kv-shop --object-id oid-id-api --secret-permissions get",
+    )
+
+
+def test_values_are_read_without_a_vault_role() -> None:
+    report = access(
+        estate(
+            assigned("somebody", READER, f"/subscriptions/{SUBSCRIPTION}", kind="User"),
+            assigned("deployer", OPERATOR, f"{APPS}/api"),
+            assigned("team", OPERATOR, GROUP, kind="Group"),
+        )
+    )
+    found = [(r.principal, r.way, [a.rpartition("/")[2] for a in r.apps]) for r in report.value_readers]
+    assert found == [
+        ("deployer", "list-secrets", ["api"]),
+        ("somebody", "env", ["web"]),
+        ("team", "list-secrets", ["api", "web"]),
+    ]
+    assert any("member of these groups" in note for note in report.notes)
+
+
+def test_filters() -> None:
+    whole = estate(
+        assigned("oid-id-api", USER, f"{KV}/secrets/db"),
+        assigned("oid-id-web", USER, KV),
+        assigned("oid-admin", OFFICER, GROUP, kind="User"),
+    )
+
+    def names(**filters: Any) -> list[str]:
+        return [p.name for p in access(whole, **filters).principals]
+
+    assert names() == ["id-api", "id-web", "oid-admin"]
+    assert names(identity=f"{IDENTITIES}/ID-API") == ["id-api"]
+    assert names(identity="oid-id-web") == ["id-web"]
+    assert names(apps=("web",)) == ["id-web"]
+    assert names(secret="db") == ["id-api", "id-web", "oid-admin"]
+    assert names(secret="token") == ["id-web", "oid-admin"]
+    with pytest.raises(UsageError) as raised:
+        access(whole, identity="id-ap")
+    assert "id-api" in raised.value.hint
+    narrowed = access(whole, secret="db", identity="id-api")
+    assert [r.secret for r in narrowed.references] == ["db"]
+
+
+def test_what_is_not_known_is_said() -> None:
+    report = access(estate(assigned("oid-id-api", "ffffffff-0000-0000-0000-000000000000", KV)))
+    assert report.can_read("oid-id-api", KV, "db") is False
+    assert "could not be read" in report.notes[0]
+
+
+def test_system_identities_and_foreign_vaults() -> None:
+    document = {"name": "own", "identity": {"type": "SystemAssigned", "principalId": "OID-OWN"}, "properties": {}}
+    secrets = (
+        AppSecret("a", None, "https://kv-shop.vault.azure.net/secrets/a", "system"),
+        AppSecret("b", None, "https://kv-elsewhere.vault.azure.net/secrets/b", "System"),
+        AppSecret("c", None, None, None),
+    )
+    report = access(estate(assigned("oid-own", USER, f"{KV}/secrets/a"), apps=(App(f"{APPS}/own", document, secrets),)))
+    assert [(r.name, r.vault, r.principal, r.readable) for r in report.references] == [
+        ("a", KV, "oid-own", True),
+        ("b", "kv-elsewhere.vault.azure.net", "oid-own", None),
+    ]
+    (own,) = (p for p in report.principals if p.kind == "system")
+    assert (own.name, own.resource, own.excess) == ("own (system)", f"{APPS}/own", ())
+
+
+def test_the_document_is_plain_json() -> None:
+    document = access(estate(assigned("oid-id-api", USER, GROUP))).as_dict()
+    assert json.loads(json.dumps(document)) == document
+    assert document["schema"] == 1
+
+
+# Against the simulator
+
+NAMES = ("one", "two", "three")
+VAULT_NAMES = ("kv-aaa", "kv-bbb")
+SECRETS = ("s1", "s2")
+CUSTOM = {
+    "aaaaaaaa-0000-0000-0000-000000000001": {"dataActions": ["Microsoft.KeyVault/*/getSecret/action"]},
+    "aaaaaaaa-0000-0000-0000-000000000002": {
+        "dataActions": ["*"],
+        "notDataActions": ["Microsoft.KeyVault/vaults/secrets/*"],
+    },
+    "aaaaaaaa-0000-0000-0000-000000000003": {"dataActions": ["Microsoft.KeyVault/vaults/*/secrets/getSecret/action"]},
+    "aaaaaaaa-0000-0000-0000-000000000004": {
+        "actions": ["*"],
+        "notActions": ["Microsoft.App/containerApps/listSecrets/action"],
+    },
+    "aaaaaaaa-0000-0000-0000-000000000005": {"actions": ["microsoft.app/ContainerApps/LISTSECRETS/action"]},
+}
+BUILT_IN = (
+    *("Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator", "Key Vault Reader"),
+    *("Key Vault Certificate User", "Key Vault Contributor", "Owner", "Reader", "Container Apps Operator"),
+)
+SCOPES = (
+    "/",
+    f"/subscriptions/{SUBSCRIPTION}",
+    GROUP,
+    *(f"{VAULTS}/{name}" for name in VAULT_NAMES),
+    *(f"{VAULTS}/{name}/secrets/{secret}" for name in VAULT_NAMES for secret in SECRETS),
+    f"{VAULTS}/kv-aa",  # a name that begins another one
+    f"{APPS}/api",
+)
+CONDITIONS = (
+    None,
+    None,
+    "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringEquals 's1'",
+    "@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'kv-bbb'",
+)
+
+random_assignments = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES),
+        st.sampled_from((*BUILT_IN, *CUSTOM)),
+        st.sampled_from(SCOPES),
+        st.sampled_from(CONDITIONS),
+    ),
+    max_size=8,
+)
+random_policies = st.lists(
+    st.tuples(
+        st.sampled_from(NAMES),
+        st.lists(st.sampled_from(["get", "Get", "list", "set", "all", "purge"]), max_size=3),
+        st.booleans(),
+    ),
+    max_size=3,
+)
+
+
+def _read(inside: Inside) -> Estate:
+    """The estate as Resource Manager tells it."""
+    space = f"/subscriptions/{SUBSCRIPTION}/providers"
+    role_version = {"version": "2022-04-01"}
+    listed = inside.arm("GET", f"{space}/Microsoft.Authorization/roleAssignments", **role_version).body["value"]
+    defined = inside.arm("GET", f"{space}/Microsoft.Authorization/roleDefinitions", **role_version).body["value"]
+
+    def flat(entry: Any, part: str) -> tuple[str, ...]:
+        return tuple(one for block in entry["properties"]["permissions"] for one in block[part])
+
+    return Estate(
+        subscriptions=(SUBSCRIPTION,),
+        vaults=tuple(Vault(v["id"], v) for v in inside.arm("GET", f"{space}/Microsoft.KeyVault/vaults").body["value"]),
+        apps=(app("api", "none", "s1", env=True, vault="kv-aaa"),),
+        assignments=tuple(
+            RoleAssignment(
+                entry["id"],
+                entry["properties"]["scope"],
+                entry["properties"]["roleDefinitionId"].rpartition("/")[2].lower(),
+                entry["properties"]["principalId"],
+                entry["properties"]["principalType"],
+                entry["properties"]["condition"],
+            )
+            for entry in listed
+        ),
+        roles=tuple(
+            RoleDefinition(
+                entry["name"].lower(),
+                entry["properties"]["roleName"],
+                flat(entry, "actions"),
+                flat(entry, "notActions"),
+                flat(entry, "dataActions"),
+                flat(entry, "notDataActions"),
+            )
+            for entry in defined
+        ),
+    )
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.booleans(), random_assignments, random_policies)
+def test_the_report_agrees_with_the_vaults(
+    second_takes_roles: bool,
+    assignments: list[tuple[str, str, str, str | None]],
+    policies: list[tuple[str, list[str], bool]],
+) -> None:
+    inside = Inside()
+    world = inside.azure.world
+    for guid, permission in CUSTOM.items():
+        whole = {"actions": [], "notActions": [], "dataActions": [], "notDataActions": [], **permission}
+        world.table("role-definitions")[guid] = {
+            "id": guid,
+            "roleName": guid,
+            "description": "",
+            "permissions": [whole],
+            "assignableScopes": ["/"],
+        }
+    people = {name: inside.identity(name) for name in NAMES}
+    entries = [
+        {
+            "tenantId": "t",
+            "objectId": people[name],
+            "permissions": {"secrets": held},
+            **({"applicationId": "x"} if obo else {}),
+        }
+        for name, held, obo in policies
+    ]
+    for name, takes_roles in zip(VAULT_NAMES, (True, second_takes_roles), strict=True):
+        properties = {"enableRbacAuthorization": takes_roles, "accessPolicies": entries}
+        vaults.load(inside.azure, {"id": f"{VAULTS}/{name}", "location": "westeurope", "properties": properties})
+        for secret in SECRETS:
+            vault_secrets.plant(inside.azure, name, secret, f"{name}-{secret}")
+    for number, (name, role, scope, condition) in enumerate(assignments):
+        inside.grant(people[name], role, scope, name=world.guid(str(number)), condition=condition)
+
+    report = access(_read(inside))
+
+    for name, principal in people.items():
+        for kv in VAULT_NAMES:
+            for secret in SECRETS:
+                told = report.can_read(principal, f"{VAULTS}/{kv}", secret)
+                answer = inside.vault(kv, "GET", f"/secrets/{secret}", caller=principal)
+                assert told is None or told is (answer.status == 200), (name, kv, secret, report.as_dict())
+        for way, action in (
+            ("list-secrets", "Microsoft.App/containerApps/listSecrets/action"),
+            ("env", "Microsoft.App/containerApps/read"),
+        ):
+            readers = [r for r in report.value_readers if r.principal == principal and r.way == way]
+            allowed = rbac.allowed(inside.azure, principal, action, f"{APPS}/api")
+            assert bool(readers) >= allowed, (name, way)
+            assert allowed or all(reader.grant.conditional for reader in readers), (name, way)
+    readable = {(r.principal, r.readable) for r in report.references}
+    assert readable == {("", None)}  # the identity of that app is not part of the estate
