@@ -25,6 +25,7 @@ UNTIL_READY = ("runningStatus", "latestRevisionName", "latestReadyRevisionName",
 
 _MODES = {"single": "Single", "multiple": "Multiple", "labels": "Labels"}
 _TRANSPORTS = {"auto": "Auto", "http": "Http", "http2": "Http2", "tcp": "Tcp"}
+_CERTIFICATES = {"accept": "Accept", "ignore": "Ignore", "require": "Require"}
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -93,9 +94,9 @@ def understood(properties: Json, *, created: bool) -> Json:
     if created and configuration.get("maxInactiveRevisions") is None:
         configuration["maxInactiveRevisions"] = 100
     if isinstance(ingress := configuration.get("ingress"), dict):
-        transport = ingress.get("transport")
-        if transport is not None:
-            ingress["transport"] = _TRANSPORTS.get(str(transport).lower(), transport)
+        for name, words in (("transport", _TRANSPORTS), ("clientCertificateMode", _CERTIFICATES)):
+            if ingress.get(name) is not None:
+                ingress[name] = words.get(str(ingress[name]).lower(), ingress[name])
         if ingress.get("traffic") is not None:
             ingress["traffic"] = [_traffic(entry) for entry in ingress["traffic"]]
     for container in _containers(template):
@@ -151,7 +152,8 @@ def settled(accepted: Json) -> Json:
     if isinstance(configuration.get("ingress"), dict):
         _settle_ingress(configuration["ingress"], labels=configuration["activeRevisionsMode"] == "Labels")
     if isinstance(dapr := configuration.get("dapr"), dict):
-        _defaults(dapr, {"enabled": False, "enableApiLogging": False})
+        # as captured of an app that a template gave no more than id and port
+        _defaults(dapr, {"enabled": False, "enableApiLogging": False, "appProtocol": "http", "logLevel": "info"})
     template["revisionSuffix"] = template.get("revisionSuffix") or ""
     for name in ("initContainers", "volumes", "serviceBinds"):
         template[name] = template.get(name) or None
@@ -248,7 +250,11 @@ def located(azure: Azure, document: Json, environment: Json) -> None:
     )
     ingress = properties["configuration"].get("ingress")
     if isinstance(ingress, dict) and home:
-        ingress["fqdn"] = f"{name}.{home}" if ingress.get("external") else f"{name}.internal.{home}"
+        brought = azure.world.table("hosts").get(document["id"].lower())
+        if brought and brought["external"] == bool(ingress.get("external")):
+            ingress["fqdn"] = brought["fqdn"]
+        else:
+            ingress["fqdn"] = f"{name}.{home}" if ingress.get("external") else f"{name}.internal.{home}"
 
 
 def host(document: Json, environment: Json | None, revision: str) -> str:

@@ -132,7 +132,7 @@ def _store(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     key = document["id"].lower()
     unchanged = old is not None and _comparable(document) == _comparable(old)
     created = old is None
-    if created:
+    if created and _subnet(document):
         document["properties"].pop("staticIp", None)
     call.world.resources[key] = document
     if unchanged:
@@ -230,12 +230,14 @@ def filled(azure: Azure, document: Json) -> Json:
         "daprConfiguration": {"version": DAPR},
         "eventStreamEndpoint": f"https://{where}.azurecontainerapps.dev/subscriptions/{subscription}/resourceGroups/{group}"
         f"/managedEnvironments/{name}/eventstream",
-        "infrastructureResourceGroup": f"ME_{name}_{group}_{where}" if profiles else None,
+        # the platform's own resources in the subscription: only for a network of the customer's (recorded both ways)
+        "infrastructureResourceGroup": f"ME_{name}_{group}_{where}" if profiles and _subnet(document) else None,
         "peerAuthentication": {"mtls": {"enabled": False}},
         "peerTrafficConfiguration": {"encryption": {"enabled": False}},
         "publicNetworkAccess": "Enabled",
         "appLogsConfiguration": {"destination": None, "logAnalyticsConfiguration": None},
         "customDomainConfiguration": {},
+        "staticIp": places.addresses(azure.world, document["id"], 1)[0],
     }
     for key, value in defaults.items():
         if properties.get(key) is None:
@@ -255,6 +257,12 @@ def filled(azure: Azure, document: Json) -> Json:
             header["value"] = None
     _domain(azure, properties["customDomainConfiguration"])
     return document
+
+
+def _subnet(document: Json) -> str | None:
+    """The subnet of the customer's that an environment is in."""
+    found: str | None = (document["properties"].get("vnetConfiguration") or {}).get("infrastructureSubnetId")
+    return found
 
 
 def _domain(azure: Azure, domain: Json) -> None:
@@ -289,7 +297,6 @@ def load(azure: Azure, document: Json) -> None:
     loaded.setdefault("systemData", documents.stamped(azure, "", None))
     loaded.setdefault("identity", {"type": "None"})
     loaded = filled(azure, loaded)
-    loaded["properties"].setdefault("staticIp", places.addresses(azure.world, loaded["id"], 1)[0])
     azure.world.resources[loaded["id"].lower()] = loaded
 
 

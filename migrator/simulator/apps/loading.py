@@ -39,7 +39,7 @@ def load_app(azure: Azure, document: Json) -> None:
     sent = (properties.get("configuration") or {}).get("secrets") or []
     accepted = documents.understood(properties, created=False)
     filled = documents.settled(accepted)
-    _keep_storage(properties.get("template") or {}, filled["template"])
+    _keep_given(properties.get("template") or {}, filled["template"])
     stored: Json = {
         **{key: value for key, value in given.items() if key in {"managedBy", "kind", "extendedLocation"}},
         "id": identifier,
@@ -73,12 +73,12 @@ def _value(azure: Azure, app: str, secret: Json) -> str:
     return str(secret["value"]) if secret.get("value") is not None else azure.world.guid("secret", app, secret["name"])
 
 
-def _keep_storage(given: Json, filled: Json) -> None:
-    """Ephemeral storage of a captured document stays as it was."""
+def _keep_given(given: Json, filled: Json) -> None:
+    """What a captured document says of resources and scale stays, also where an app made now would show another value."""
+    filled["scale"] |= {k: v for k, v in (given.get("scale") or {}).items() if k != "rules"}
     for kind in ("containers", "initContainers"):
         for was, becomes in zip(given.get(kind) or [], filled.get(kind) or [], strict=True):
-            if storage := (was.get("resources") or {}).get("ephemeralStorage"):
-                becomes["resources"]["ephemeralStorage"] = storage
+            becomes["resources"] |= {k: v for k, v in (was.get("resources") or {}).items() if k != "memory"}
 
 
 def _identity(azure: Azure, resource: str, given: Json | None) -> Json:
@@ -121,7 +121,10 @@ def on_loaded(azure: Azure, due: float, event: dict[str, Any]) -> None:
     if profile is None:
         properties["workloadProfileName"] = None  # as captured, though a new app would get a profile
     if fqdn:
-        properties["configuration"]["ingress"]["fqdn"] = fqdn
+        ingress = properties["configuration"]["ingress"]
+        ingress["fqdn"] = fqdn
+        # an estate's environment may lack its domain: the app keeps the name it came with through every write
+        azure.world.table("hosts")[app] = {"fqdn": fqdn, "external": bool(ingress.get("external"))}
     _revisions(azure, app, document, due)
     for secret in properties["configuration"].get("secrets") or []:
         if "keyVaultUrl" in secret:

@@ -1,10 +1,11 @@
 """Replicas: what makes one start or fail, and how it is shown.
 
-A replica is kept as {"name", "created", "state": "starting" | "running" | "crashing" | "pulling" | "terminated",
+A replica is kept as {"name", "created", "state": "starting" | "started" | "running" | "crashing" | "pulling" |
+"terminated",
 "started"?, "id", "restarts"} inside its revision's record.
 
 The table `needs` (lower-case app id -> list of {"env", "value"}) tells what an app cannot run without: a replica whose
-environment does not give each named variable that value crashes.
+environment does not give each named variable that value (None: any value) crashes.
 """
 
 from __future__ import annotations
@@ -68,7 +69,8 @@ def crashing(azure: Azure, app: str, template: Json) -> str | None:
     chosen = template.get("containers") or []
     seen = [environment(azure, app, container) for container in validation.containers(template)]
     for need in azure.world.table("needs").get(app) or []:
-        if not any(env.get(need["env"]) == need["value"] for env in seen):
+        values = [env[need["env"]] for env in seen if env.get(need["env"]) is not None]
+        if not values or (need["value"] is not None and need["value"] not in values):
             return str(chosen[0].get("name")) if chosen else ""
     return None
 
@@ -126,7 +128,7 @@ def view(document: Json, revision: Json, replica: Json, version: str) -> Json:
         "type": "Microsoft.App/containerapps/revisions/replicas",
         "properties": {
             "createdTime": iso(replica["created"], digits=0),
-            "runningState": "Running" if state == "running" else "NotRunning",
+            "runningState": "Running" if state in {"running", "started"} else "NotRunning",
             "runningStateDetails": details,
             "containers": [_container(replica, c, endpoint, version) for c in chosen],
             "initContainers": [
@@ -139,10 +141,10 @@ def view(document: Json, revision: Json, replica: Json, version: str) -> Json:
 def _container(replica: Json, container: Json, endpoint: str, version: str, *, initial: bool = False) -> Json:
     name, state = container.get("name"), replica["state"]
     shown: Json = {"name": name}
-    up = state in {"running", "terminated"}
+    up = state in {"running", "started", "terminated"}
     if up:
         shown["containerId"] = f"containerd://{replica['id']}"
-    shown |= {"ready": up, "started": up and not initial, "restartCount": replica["restarts"]}
+    shown |= {"ready": up and state != "started", "started": up and not initial, "restartCount": replica["restarts"]}
     if up and initial:
         shown |= {
             "runningState": "Terminated",

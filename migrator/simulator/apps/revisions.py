@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 
 DRAIN = 30.0
 """How long a revision that was replaced still shows up as active (recorded: 20 to 35 seconds)."""
+GONE = 45.0
+"""How long a replica that was terminated is still listed (recorded: 29 seconds and more)."""
+STARTED = 0.6
+"""The part of a replica's start after which its containers run; then they become ready (recorded: 0006, 0007)."""
 RETRY = 60.0
 """How long the platform waits before it tries again to start what failed."""
 CREATED = 0.4
@@ -129,7 +133,9 @@ def start(azure: Azure, app: str, record: Json, moment: float, *, running: bool 
         replica = replicas.new(azure.world, record["name"], record["batch"], moment, running=running)
         record["replicas"].append(replica)
         if not running:
-            _schedule(azure, "containerapp.replica", moment + azure.switches.replica_start, app, record, replica)
+            lasting = azure.switches.replica_start
+            _schedule(azure, "containerapp.started", moment + lasting * STARTED, app, record, replica)
+            _schedule(azure, "containerapp.replica", moment + lasting, app, record, replica)
     if running:
         record["ready"] = True
         _up(azure, app, record, moment)
@@ -168,19 +174,38 @@ def on_revision(azure: Azure, due: float, event: dict[str, Any]) -> None:
         make(azure, document, event["revision"], due)
 
 
-def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
-    """A starting replica comes up or fails; a failed one is tried again."""
+def _concerned(azure: Azure, event: dict[str, Any]) -> tuple[Json, Json, Json] | None:
+    """The app, revision and live replica of an event; None if one of them is gone or the revision hangs."""
     document = azure.world.resources.get(event["app"])
     record = records(azure, event["app"]).get(event["revision"]) if document else None
     replica = next((r for r in _live(record) if r["name"] == event["replica"]), None) if record else None
     if document is None or record is None or replica is None or not record["active"]:
+        return None
+    if replicas.duplicate_env(record["template"]) and azure.switches.duplicate_env == "stuck":
+        return None  # no visible error, never ready (ACA#1273)
+    return document, record, replica
+
+
+def on_started(azure: Azure, due: float, event: dict[str, Any]) -> None:
+    """The image of a starting replica is there: its containers run, but are not ready yet."""
+    found = _concerned(azure, event)
+    if found is not None and found[2]["state"] == "starting":
+        document, record, replica = found
+        if replicas.unpullable(azure, document, record["template"]) is None:
+            replica |= {"state": "started", "started": due}
+
+
+def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
+    """A starting replica becomes ready or fails; a failed one is tried again."""
+    found = _concerned(azure, event)
+    if found is None:
         return
+    document, record, replica = found
     template = record["template"]
-    if replicas.duplicate_env(template) and azure.switches.duplicate_env == "stuck":
-        return  # no visible error, never ready (ACA#1273)
-    reason = replicas.unpullable(azure, document, template)
+    reason = None if replica["state"] == "started" else replicas.unpullable(azure, document, template)
     crashed = None if reason else replicas.crashing(azure, event["app"], template)
     if reason or crashed is not None:
+        replica.pop("started", None)
         if crashed is not None:
             replica["restarts"] += 1
         replica["state"] = "pulling" if reason else "crashing"
@@ -192,7 +217,8 @@ def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
             record["state"] = "Failed"
         _schedule(azure, "containerapp.replica", due + RETRY, event["app"], record, replica)
         return
-    replica["state"], replica["started"] = "running", due
+    replica["state"] = "running"
+    replica.setdefault("started", due)
     if all(r["state"] == "running" for r in _live(record)):
         record["ready"] = True
         if record["state"] != "Deprovisioning":
@@ -209,10 +235,12 @@ def on_ready(azure: Azure, document: Json, record: Json, moment: float) -> None:
         properties["latestReadyRevisionName"] = record["name"]
     configuration = properties["configuration"]
     mode = configuration.get("activeRevisionsMode")
-    chosen = record.pop("chosen", False) or record["name"] == properties.get("latestRevisionName")
-    if mode == _SINGLE and chosen:
+    chosen = record.pop("chosen", None)
+    latest = record["name"] == properties.get("latestRevisionName")
+    if mode == _SINGLE and (latest or chosen is not None):
         for other in active(azure, app):
-            if other is not record:
+            # one that was chosen does not take the place of one that was made since
+            if other is not record and (latest or other["created"] <= chosen):
                 drain(azure, app, other, moment)
     elif mode == _LABEL_MODE and record["name"] == properties.get("latestRevisionName"):
         _label(configuration, record["name"])
@@ -281,10 +309,9 @@ def restart(azure: Azure, app: str, record: Json, moment: float) -> None:
         return  # scaled to zero or stopped: there is nothing to replace
     record["batch"] = f"{azure.world.random.getrandbits(40):010x}"
     for replica in old:
-        if replica["state"] == "running":
-            replica["state"] = "terminated"
-            _schedule(azure, "containerapp.gone", moment + DRAIN, app, record, replica)
-    record["replicas"] = [r for r in record["replicas"] if r["state"] == "terminated"]
+        replica["state"] = "terminated"
+        replica.setdefault("started", replica["created"])
+        _schedule(azure, "containerapp.gone", moment + GONE, app, record, replica)
     start(azure, app, record, moment)
 
 
@@ -295,7 +322,7 @@ def activate(azure: Azure, document: Json, record: Json, moment: float) -> None:
     """
     if record["active"] and record["state"] != "Deprovisioning":
         return
-    record |= {"active": True, "state": "Activating", "ready": False, "replicas": [], "chosen": True}
+    record |= {"active": True, "state": "Activating", "ready": False, "replicas": [], "chosen": moment}
     record.pop("lastActive", None)
     start(azure, document["id"].lower(), record, moment)
 

@@ -29,7 +29,7 @@ TYPES = """
 Properties: provisioningState runningStatus? deploymentErrors?~2024-08-02 managedEnvironmentId environmentId@2022-11-01 workloadProfileName@2022-11-01 patchingMode~2024-08-02 outboundIpAddresses latestRevisionName? latestReadyRevisionName?@2022-11-01 latestRevisionFqdn? customDomainVerificationId configuration:Configuration template:Template eventStreamEndpoint?@2022-11-01 delegatedIdentities?@2023-11-02 workloadProfileType? patchingConfiguration?~2025-10-02 networking?@2026-07-01
 Configuration: secrets:Secret[] activeRevisionsMode targetLabel~2024-10-02 revisionTransitionThreshold:#~2024-10-02 ingress:Ingress registries:Registry[] dapr:Dapr runtime:Runtime@2025-01-01~2023-11-02 maxInactiveRevisions:#@2022-11-01 service:Service@2022-11-01 identitySettings:IdentitySetting[]@2025-01-01~2024-02-02
 -Secret: name value identity@2022-11-01 keyVaultUrl@2022-11-01
-Ingress: fqdn external:! targetPort:# exposedPort:#@2022-10-01 transport traffic:Traffic[] customDomains:CustomDomain[] allowInsecure:! ipSecurityRestrictions:IpRule[]@2022-11-01 corsPolicy:Cors@2022-11-01 clientCertificateMode@2022-11-01 stickySessions:Sticky@2022-11-01 additionalPortMappings:PortMapping[]@2024-03-01~2023-08-01 targetPortHttpScheme~2024-10-02
+Ingress: fqdn external:! targetPort:# exposedPort:#@2022-06-01 transport traffic:Traffic[] customDomains:CustomDomain[] allowInsecure:! ipSecurityRestrictions:IpRule[]@2022-11-01 corsPolicy:Cors@2022-11-01 clientCertificateMode@2022-11-01 stickySessions:Sticky@2022-11-01 additionalPortMappings:PortMapping[]@2024-03-01~2023-08-01 targetPortHttpScheme~2024-10-02
 -Traffic: revisionName weight:# latestRevision:! label
 -CustomDomain: name bindingType certificateId
 -IpRule: name description ipAddressRange action

@@ -106,4 +106,7 @@ def _auth_token(call: Call) -> Response:
 
 
 def _verification(call: Call) -> Response:
-    return answer(200, places.verification(call.world), api_supported_versions="")
+    # recorded: a POST that counts as a read and names no versions
+    left = "x_ms_ratelimit_remaining_subscription_"
+    counted = {f"{left}reads": "1099", f"{left}global_reads": "16499", f"{left}writes": "", f"{left}global_writes": ""}
+    return answer(200, places.verification(call.world), api_supported_versions="", **counted)

@@ -37,6 +37,7 @@ def register(azure: Azure) -> None:
         azure.route("arm", "GET", path, handler, versions=VERSIONS, action=f"{KIND}/replicas/read", scope=one)
     for event, handler_of in (
         ("revision", revisions.on_revision),
+        ("started", revisions.on_started),
         ("replica", revisions.on_replica),
         ("drained", revisions.on_drained),
         ("idle", revisions.on_idle),
