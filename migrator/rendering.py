@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import json
+import sys
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from migrator.model import Json, Plan, ResourceId
 from scanners.model import Report
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from migrator.access import AccessReport
     from migrator.console import Console
     from migrator.executor import RunResult
+    from migrator.output.formats import Look
     from migrator.proof import Proof
 
 SCHEMA = 1
@@ -21,27 +22,23 @@ SCHEMA = 1
 
 def findings(form: str, report: Report, console: Console) -> str:
     """A scan's report in one of the formats."""
-    return str(_format(form).findings(report, **_look(form, console)))
+    from migrator.output import formats
+
+    return formats.render_findings(form, report, _look(console))
 
 
 def plan(form: str, made: Plan, console: Console) -> str:
     """A plan in one of the formats."""
-    if form == "json":
-        return made.to_json()
-    return str(_format(form).plan(made, **_look(form, console)))
+    from migrator.output import formats
+
+    return formats.render_plan(form, made, _look(console))
 
 
-def _format(form: str) -> Any:
-    return importlib.import_module(f"migrator.output.{form}")
+def _look(console: Console) -> Look:
+    from migrator.output.formats import Look
 
-
-def _look(form: str, console: Console) -> dict[str, Any]:
-    import sys
-
-    if form != "human":
-        return {}
     tty = console.output is None and sys.stdout.isatty()
-    return {"color": console.colored(stream_is_tty=tty), "width": console.width()}
+    return Look(color=console.colored(stream_is_tty=tty), width=console.width())
 
 
 def _json(document: Json) -> str:
@@ -58,13 +55,10 @@ def table(rows: Iterable[Sequence[str]], head: Sequence[str]) -> str:
 
 
 def summary(made: Plan) -> str:
-    """What a plan changes, in one line, for the question before it is applied."""
-    apps = {step.app.lower() for step in made.steps if step.app}
-    kinds: dict[str, int] = {}
-    for step in made.steps:
-        kinds[step.kind] = kinds.get(step.kind, 0) + 1
-    parts = [f"{count} {kind}" for kind, count in kinds.items()]
-    return f"{len(apps)} apps, {len(made.steps)} steps: {', '.join(parts)}; {len(made.skipped)} findings are left alone"
+    """What a plan changes, in a line, for the question before it is applied."""
+    from migrator.output import _changes
+
+    return _changes.summary(made)
 
 
 # Runs
@@ -174,11 +168,70 @@ def proof(form: str, proven: Proof) -> str:
     """What a verification found."""
     if form == "json":
         return _json(proven.as_dict())
-    return str(_format("human").proof(proven))
+    rows = []
+    for app in proven.apps:
+        rows.append((app.name, str(app.status), ""))
+        rows += [
+            ("", f"  {check.status}", f"{check.name} {check.subject}: {check.text}".rstrip(": "))
+            for check in app.checks
+            if check.status != "ok" or len(proven.apps) == 1
+        ]
+    checked = sum(len(app.checks) for app in proven.apps)
+    verdict = "everything is as the run left it" if proven.ok else "something is not as the run left it"
+    return f"{table(rows, ('APP', 'STATUS', 'CHECK'))}\n\n{checked} checks of {len(proven.apps)} apps: {verdict}\n"
 
 
 def access(form: str, report: AccessReport) -> str:
     """Who can read what."""
+    from migrator.access_report import ALL
+
     if form == "json":
         return _json(report.as_dict())
-    return str(_format("human").access(report))
+    rows = []
+    for who in report.principals:
+        for reading in who.readings:
+            what = "every secret" if reading.secret == ALL else reading.secret
+            mark = "if its condition holds" if reading.conditional else ""
+            by = ", ".join(sorted({f"{grant.name} at {_place(grant.scope)}" for grant in reading.grants}))
+            rows.append((f"{who.name} ({who.kind})", f"{_name(reading.vault)}/{what}", by, mark))
+    lines = ["Who reads vault secrets", ""]
+    lines.append(
+        table(rows, ("WHO", "SECRET", "BY", "")) if rows else "nobody, as far as role assignments and policies tell"
+    )
+    wide = [(who, excess) for who in report.principals for excess in who.excess]
+    if wide:
+        lines += ["", "Wider than needed", ""]
+        for who, excess in wide:
+            lines.append(f"{who.name}: {excess.grant.name} at {_place(excess.grant.scope)}: {excess.why}")
+            lines += [f"    {command}" for command in excess.commands]
+    readers: dict[tuple[str, str, str], set[str]] = {}
+    for reader in report.value_readers:
+        way = "lists secrets, resolved ones too" if reader.way == "list-secrets" else "sees env values"
+        readers.setdefault((reader.name, way, f"{reader.grant.name} at {_place(reader.grant.scope)}"), set()).update(
+            reader.apps
+        )
+    if readers:
+        lines += ["", "Who reads values of apps without a vault role", ""]
+        lines.append(
+            table([(*key, f"{len(apps)} apps") for key, apps in sorted(readers.items())], ("WHO", "HOW", "BY", "OF"))
+        )
+    broken = [entry for entry in report.references if entry.readable is False]
+    if broken:
+        lines += ["", "References that their identity cannot read", ""]
+        lines.append(
+            table(
+                [(_name(r.app), r.name, f"{_name(r.vault)}/{r.secret}") for r in broken],
+                ("APP", "SECRET", "VAULT SECRET"),
+            )
+        )
+    lines += ["", *report.notes] if report.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def _place(scope: str) -> str:
+    parts = scope.strip("/").split("/")
+    if scope.strip("/") == "":
+        return "the tenant"
+    if len(parts) == 2:
+        return f"subscription {parts[1]}"
+    return "/".join(parts[-2:])
