@@ -98,6 +98,7 @@ def _resolved(drafting: Drafting, options: Options) -> list[VaultItem]:
     """Values that have a place in the vault; the others are skipped and leave their apps."""
     held = {secret.name.lower(): secret for secret in drafting.vault.secrets}
     found = []
+    gone: set[tuple[str, str]] = set()
     for one in _arranged(drafting, options):
         why = vaulting.resolve(one, held, drafting.vault, options)
         if why is None:
@@ -105,9 +106,9 @@ def _resolved(drafting: Drafting, options: Options) -> list[VaultItem]:
             continue
         for item in one.items:
             drafting.skip_item(item, why)
-        gone = {id(item) for item in one.items}
-        for app in drafting.apps:
-            app.items = [item for item in app.items if id(item) not in gone]
+            gone.add((item.view.key, item.fingerprint))
+    for app in drafting.apps:
+        app.items = [item for item in app.items if (item.view.key, item.fingerprint) not in gone]
     return found
 
 

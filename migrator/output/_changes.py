@@ -138,6 +138,23 @@ def _place(finding: Json | None) -> str:
     return clean(place.get("path") or place.get("image") or "")
 
 
+@dataclass(frozen=True, slots=True)
+class Risk:
+    """Places where values lie in one and the same way."""
+
+    places: tuple[str, ...]
+    what: str
+    until: str
+
+
+def risks(plan: Plan) -> list[Risk]:
+    """The plan's rest risk, equal texts together, in the plan's order."""
+    by: dict[tuple[str, str], list[str]] = {}
+    for risk in plan.rest_risk:
+        by.setdefault((clean(risk["what"]), clean(risk["until"])), []).append(clean(short(str(risk["where"]))))
+    return [Risk(tuple(dict.fromkeys(places)), what, until) for (what, until), places in by.items()]
+
+
 def missing_rights(plan: Plan) -> list[Json]:
     """Rights the operator is known to lack."""
     return [right for right in _rights(plan) if right.get("held") is False]

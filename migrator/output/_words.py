@@ -79,12 +79,13 @@ def within(place: Mapping[str, Any]) -> str:
 
 
 def short(resource: str) -> str:
-    """A resource's own name, with its group for those that have one."""
+    """A resource's own name, with its group for those that have one; of a collection the kind."""
     parts = resource.strip("/").split("/")
     low = [part.lower() for part in parts]
     if "providers" in low and "resourcegroups" in low:
         group = parts[low.index("resourcegroups") + 1]
-        return f"{'/'.join(parts[low.index('providers') + 3 :: 2])} in {group}"
+        below = parts[low.index("providers") + 2 :]
+        return f"{'/'.join(below[1::2]) or below[0]} in {group}" if below else group
     return resource
 
 

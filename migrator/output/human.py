@@ -126,9 +126,9 @@ def _risks(page: _Page, plan: Plan) -> None:
     if not plan.rest_risk:
         return
     page.line(("Where values still lie afterwards", "bold"))
-    for risk in plan.rest_risk:
-        page.line((words.clean(risk["where"]), ""), indent=2)
-        page.line((f"{words.clean(risk['what'])}; until {words.clean(risk['until'])}", "dim"), indent=4)
+    for risk in changes.risks(plan):
+        page.line((", ".join(risk.places), ""), indent=2, hang=2)
+        page.line((f"{risk.what}; until {risk.until}", "dim"), indent=4)
     page.blank()
 
 

@@ -99,9 +99,9 @@ def _rest(plan: Plan) -> list[str]:
         text += _folded("what you need to apply it", _table(["action", "scope", "smallest role", "held"], rows))
     if plan.rest_risk:
         text += ["### Where values still lie afterwards", ""]
-        for risk in plan.rest_risk:
-            where = _code(risk["where"])
-            text.append(f"- {where}: {_plain(risk['what'])}. Until {_plain(risk['until'])}.")
+        for risk in changes.risks(plan):
+            where = ", ".join(map(_code, risk.places))
+            text.append(f"- {where}: {_plain(risk.what)}. Until {_plain(risk.until)}.")
         text.append("")
     return text
 
