@@ -36,6 +36,7 @@ class Pace:
         self._lock = threading.Lock()
         self._spacing: dict[tuple[str, str, str], float] = {}
         self._next: dict[tuple[str, str, str], float] = {}
+        self._held: dict[tuple[str, str, str], float] = {}
 
     @staticmethod
     def bucket(method: str, url: str) -> tuple[str, str, str]:
@@ -48,14 +49,13 @@ class Pace:
     def wait(self, bucket: tuple[str, str, str]) -> None:
         """Let the time pass until the bucket may be drawn from."""
         with self._lock:
-            due = self._next.get(bucket)
-            if due is None:
-                return
             now = self._clock.now()
-            delay = due - now
-            self._next[bucket] = max(due, now) + self._spacing.get(bucket, 0.0)
-        if delay > 0:
-            self._clock.sleep(delay)
+            due = max(self._next.get(bucket, now), self._held.get(bucket, now), now)
+            spacing = self._spacing.get(bucket)
+            if spacing is not None:
+                self._next[bucket] = due + spacing
+        if due > now:
+            self._clock.sleep(due - now)
 
     def learn(self, bucket: tuple[str, str, str], status: int, headers: Any) -> None:
         """Take in what an answer says of the bucket."""
@@ -63,13 +63,13 @@ class Pace:
         if status == 429:
             hold = max(hold, min(_seconds(headers.get("Retry-After")), PATIENCE))
         with self._lock:
-            spacing = 0.0
+            now = self._clock.now()
+            if hold:
+                # answers to requests that were sent before do not lift it
+                self._held[bucket] = max(self._held.get(bucket, now), now + hold)
             if left is not None and left < LOW:
-                spacing = 1.0 if left <= 2 else 1.0 / _REFILL[bucket[2]]
-            if spacing or hold:
-                now = self._clock.now()
-                self._spacing[bucket] = spacing
-                self._next[bucket] = max(self._next.get(bucket, now), now + max(hold, spacing))
+                self._spacing[bucket] = 1.0 if left <= 2 else 1.0 / _REFILL[bucket[2]]
+                self._next.setdefault(bucket, now + self._spacing[bucket])
             else:
                 self._spacing.pop(bucket, None)
                 self._next.pop(bucket, None)

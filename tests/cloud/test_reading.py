@@ -303,3 +303,14 @@ def test_values_are_in_secrets_only(tmp_path: Path) -> None:
         found = reading.read_estate(world.session, Scope(), with_access=True)
     assert "inline-value" not in repr(found)
     assert "vault-value" not in repr(found)
+
+
+def test_the_vault_may_lie_outside_the_scanned_subscriptions(tmp_path: Path) -> None:
+    document = shop_estate()
+    document["subscriptions"].append(OTHER)
+    document["resources"].append(app("two", group=f"/subscriptions/{OTHER}/resourceGroups/rg-two"))
+    with running(document, tmp_path) as world:
+        found = reading.read_estate(world.session, Scope(subscriptions=(OTHER,)), with_access=True, vault="kv-shop")
+    assert [a.name for a in found.apps] == ["two"]
+    assert [v.id.lower() for v in found.vaults] == [VAULT.lower()]
+    assert any(a.scope.lower().startswith(VAULT.lower()) for a in found.assignments)

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import traceback
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -232,9 +234,38 @@ def test_throttling_holds_all_threads_back_and_graph_tells_its_own_way() -> None
     pace = Pace(clock)
     bucket = ("arm", SUB, "reads")
     pace.learn(bucket, 429, {"Retry-After": "9"})
+    pace.learn(bucket, 200, {})  # an answer to a request that was under way
     pace.wait(bucket)
     assert clock.slept == [9.0]
     graph = ("arm", "", "writes")
     pace.learn(graph, 200, {"x-ms-user-quota-remaining": "0", "x-ms-user-quota-resets-after": "00:00:05"})
     pace.wait(graph)
     assert clock.slept == [9.0, 5.0]
+
+
+def test_a_certificate_that_is_not_trusted_is_told_at_once(world: World) -> None:
+    document = json.loads(world.simulator.profile_path.read_text())
+    document["ca_file"] = None
+    path = world.log.parent / "untrusting.json"
+    path.write_text(json.dumps(document))
+    with Session(load_profile(str(path)), clock=world.clock) as session, pytest.raises(SignInError) as caught:
+        inventory.subscriptions(session)
+    assert "certificate" in caught.value.why.lower()
+
+
+def test_a_vault_of_another_domain_gets_no_token(world: World) -> None:
+    # with a profile that is not on this machine, the challenge's resource must be the vault's own domain
+    uri = world.simulator.azure.origin(f"vault:{VAULT.lower()}")
+    world.session.profile = replace(world.session.profile, authority="https://login.example")
+    with pytest.raises(DeniedError) as caught:
+        vaults.get_secret(world.session, uri, "db")
+    assert caught.value.code == "ForeignChallenge"
+
+
+def test_verbose_shows_paths_and_nothing_else(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG, logger="migrator"):
+        inventory.subscriptions(world.session)
+        vaults.get_secret(world.session, world.simulator.azure.origin(f"vault:{VAULT.lower()}"), "db")
+    lines = [record.getMessage() for record in caplog.records]
+    assert any(re.fullmatch(r"GET https://127\.0\.0\.1:\d+/subscriptions: 200, \d+ ms", line) for line in lines)
+    assert not any("?" in line or "Bearer" in line for line in lines)
