@@ -157,6 +157,7 @@ def test_a_condition_names_repositories(inside: Inside) -> None:
 def test_who_shows_nothing(inside: Inside) -> None:
     inside.arm("PUT", ACR, NEW, version="2025-11-01")
     assert registries.may_pull(inside.azure, "mcr.microsoft.com") is None
+    assert registries.may_pull(inside.azure, f"https://{SERVER}:443/") is not None
     assert registries.may_pull(inside.azure, "docker.io", username="x", password="y") is None
     assert "authentication required" in str(registries.may_pull(inside.azure, SERVER))
     inside.arm("PATCH", ACR, {"properties": {"anonymousPullEnabled": True}}, version="2025-11-01")
@@ -187,6 +188,10 @@ def test_a_loaded_registry_knows_the_passwords_of_the_estate(inside: Inside) -> 
         app_document("four", "acrshop", {"value": "stale"}),
     ):
         inside.azure.world.resources[document["id"].lower()] = document
+    # where Microsoft.App keeps values, its documents hold names only
+    kept = inside.azure.world.table("app-secrets")
+    (first,) = (d for d in inside.azure.world.resources.values() if d["id"].endswith("/one"))
+    kept[first["id"].lower()] = {"pw": {"value": first["properties"]["configuration"]["secrets"][0].pop("value")}}
     inside.azure.settle()
     for user, password, works in (
         ("acrShop", "stale", True),

@@ -104,9 +104,14 @@ def find(azure: Azure, registry: str) -> Json | None:
     """The stored document of a registry by ARM id, or by login server, without case."""
     key = registry.lower().rstrip("/")
     if not key.startswith("/"):
-        key = azure.world.table("registry-servers").get(key, "")
+        key = azure.world.table("registry-servers").get(_host(key), "")
     found: Json | None = azure.world.resources.get(key)
     return found
+
+
+def _host(server: str) -> str:
+    """A registry's server as apps write it: with a scheme, a port or a slash at the end."""
+    return server.lower().removeprefix("https://").rstrip("/").removesuffix(":443")
 
 
 def load(azure: Azure, document: Json) -> None:
@@ -187,6 +192,8 @@ def _adopt(azure: Azure, _due: float, arguments: Json) -> None:
     The admin user, whose name is the registry's, gets the first two as its own; any other name is a token or a service
     principal of the registry.
     """
+    from migrator.simulator.apps import secrets  # which asks this module about pulls
+
     registry = find(azure, arguments["registry"])
     if registry is None:
         return
@@ -194,10 +201,13 @@ def _adopt(azure: Azure, _due: float, arguments: Json) -> None:
     for kind in ("Microsoft.App/containerApps", "Microsoft.App/jobs"):
         for app in azure.world.of_type(kind):
             configuration = (app.get("properties") or {}).get("configuration") or {}
-            secrets = {str(entry.get("name")): entry for entry in configuration.get("secrets") or []}
+            # Microsoft.App keeps the values apart from its documents
+            named = {str(entry.get("name")): entry for entry in configuration.get("secrets") or []}
+            kept: Json = secrets.values(azure, str(app["id"]).lower())
             for entry in configuration.get("registries") or []:
-                password = _value(azure, secrets.get(str(entry.get("passwordSecretRef") or ""), {}))
-                server, user = str(entry.get("server") or "").lower(), str(entry.get("username") or "")
+                reference = str(entry.get("passwordSecretRef") or "")
+                password = _value(azure, {**named.get(reference, {}), **kept.get(reference, {})})
+                server, user = _host(str(entry.get("server") or "")), str(entry.get("username") or "")
                 if not password or not user or server != str(registry["properties"]["loginServer"]).lower():
                     continue
                 if user.lower() != str(registry["name"]).lower():
