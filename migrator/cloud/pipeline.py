@@ -60,8 +60,9 @@ class Pace:
     def learn(self, bucket: tuple[str, str, str], status: int, headers: Any) -> None:
         """Take in what an answer says of the bucket."""
         left, hold = _remaining(headers)
-        if status == 429:
-            hold = max(hold, min(_seconds(headers.get("Retry-After")), PATIENCE))
+        asked = _seconds(headers.get("Retry-After")) if status == 429 else 0.0
+        if asked <= PATIENCE:  # a longer one is an error, not a wait
+            hold = max(hold, asked)
         with self._lock:
             now = self._clock.now()
             if hold:
