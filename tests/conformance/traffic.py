@@ -8,6 +8,7 @@ Ids that the service makes up are mapped from what was recorded to what is answe
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Iterator
@@ -160,14 +161,29 @@ def read(path: Path) -> list[Step]:
 def replay(name: str, steps: list[Step]) -> Report:
     """Replay a flow; one that has several sources is several replays."""
     report = Report(name)
+    for part in _parts(steps):
+        report.outcomes += Replay(part).run()
+    return report
+
+
+def answers(steps: list[Step]) -> Iterator[tuple[Step, Any]]:
+    """The bodies that a flow's requests are answered with here."""
+    for part in _parts(steps):
+        run = Replay(part)
+        run.run()
+        yield from run.bodies
+
+
+def _parts(steps: list[Step]) -> Iterator[list[Step]]:
+    """A flow by its sources; where time runs back, another cloud begins."""
     part: list[Step] = []
     for step in steps:
         if part and (step.source != part[-1].source or step.moment < part[-1].moment):
-            report.outcomes += Replay(part).run()
+            yield part
             part = []
         part.append(step)
-    report.outcomes += Replay(part).run() if part else []
-    return report
+    if part:
+        yield part
 
 
 class Replay:
@@ -179,6 +195,7 @@ class Replay:
             World(1), Clock(speed=0.0, start=steps[0].moment - 60), origins={"arm": "https://management.azure.com"}
         )
         self.recent = True
+        self.bodies: list[tuple[Step, Any]] = []
         self.names: dict[str, str] = {}
         """What was recorded -> what is answered here."""
         self.azure.world.table("tenant")["id"] = "72f988bf-86f1-41af-91ab-2d7cd011db47"
@@ -205,6 +222,7 @@ class Replay:
             self.azure.clock.advance(max(step.moment - self.azure.clock.now(), 0.0))
             self._pace(index, step)
             response = self._ask(step)
+            self.bodies.append((step, copy.deepcopy(response.body)))
             outcomes.append(Outcome(step, list(self._compare(step, response))))
         return outcomes
 

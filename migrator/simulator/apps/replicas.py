@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from migrator.simulator.azure import Azure
     from migrator.simulator.world import World
 
+_STATES = ("runningState", "runningStateDetails", "initContainers")
+"""Members that came after 2022-03-01."""
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What Kubernetes makes generated names of."""
 
@@ -121,20 +123,27 @@ def view(document: Json, revision: Json, replica: Json, version: str) -> Json:
                 *(f"Container {container['name']} {ended}" for container in chosen),
             ]
         )
+    recent = since(version, "2022-11-01", "2022-11-01")
     endpoint = f"{places.slug(document['location'])}.azurecontainerapps.dev{path}{below}"
+    properties: Json = {
+        "createdTime": iso(replica["created"], digits=0),
+        "runningState": "Running" if state in {"running", "started"} else "NotRunning",
+        "runningStateDetails": details,
+        "containers": [_container(replica, c, endpoint, version) for c in chosen],
+        "initContainers": [
+            _container(replica, c, endpoint, version, initial=True) for c in template.get("initContainers") or []
+        ],
+    }
+    if not recent:
+        properties = {key: value for key, value in properties.items() if key not in _STATES}
+        for container in properties["containers"]:
+            for name in _STATES[:2]:
+                del container[name]
     return {
         "id": f"{path}/providers/Microsoft.App{below}",
         "name": replica["name"],
         "type": "Microsoft.App/containerapps/revisions/replicas",
-        "properties": {
-            "createdTime": iso(replica["created"], digits=0),
-            "runningState": "Running" if state in {"running", "started"} else "NotRunning",
-            "runningStateDetails": details,
-            "containers": [_container(replica, c, endpoint, version) for c in chosen],
-            "initContainers": [
-                _container(replica, c, endpoint, version, initial=True) for c in template.get("initContainers") or []
-            ],
-        },
+        "properties": properties,
     }
 
 

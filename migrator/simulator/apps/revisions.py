@@ -487,7 +487,8 @@ def _template(azure: Azure, app: str, template: Json) -> Json:
         container["resources"] = {
             k: v for k, v in (container.get("resources") or {}).items() if k != "ephemeralStorage"
         }
-        container.setdefault("probes", [])
+        if container in (shown.get("containers") or []):
+            container.setdefault("probes", [])
         if azure.switches.secret_ref_display == "prefixed":  # noqa: S105 - a word for a way to show names
             for entry in container.get("env") or []:
                 if entry.get("secretRef"):

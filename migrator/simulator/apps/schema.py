@@ -47,8 +47,9 @@ Runtime: java:Java dotnet:Dotnet?~2024-10-02
 -Dotnet: autoConfigureDataProtection:!
 -Service: type
 -IdentitySetting: identity lifecycle
-Template: revisionSuffix terminationGracePeriodSeconds:#@2022-11-01 containers:Container[] initContainers:Container[]@2022-06-01 scale:Scale volumes:Volume[] serviceBinds:ServiceBind[]@2022-11-01 customMetricsSettings?~2025-10-02
+Template: revisionSuffix terminationGracePeriodSeconds:#@2022-11-01 containers:Container[] initContainers:InitContainer[]@2022-06-01 scale:Scale volumes:Volume[] serviceBinds:ServiceBind[]@2022-11-01 customMetricsSettings?~2025-10-02
 -Container: image imageType~2024-08-02 name command args env:Env[] resources:Resources probes:Probe[] volumeMounts:VolumeMount[]
+-InitContainer: image imageType~2024-08-02 name command args env:Env[] resources:Resources volumeMounts:VolumeMount[]
 -Env: name value secretRef
 -Resources: cpu:# memory ephemeralStorage gpu:#~2024-02-02
 -Probe: failureThreshold:# httpGet:HttpGet initialDelaySeconds:# periodSeconds:# successThreshold:# tcpSocket:TcpSocket terminationGracePeriodSeconds:# timeoutSeconds:# type
