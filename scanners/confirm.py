@@ -13,8 +13,10 @@ from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, judge
 from scanners.matching import Window
 from scanners.model import Confidence, Match, Secret, Severity
-from scanners.placeholders import placeholder, reference
+from scanners.placeholders import blanked, placeholder, reference, sequential
+from scanners.published import emulator, published
 from scanners.ruleset import Rule
+from scanners.validity import VALID
 
 _NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
@@ -27,11 +29,6 @@ _LESS = {
 _LOCAL = re.compile(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
-EMULATOR_KEYS = (
-    "Eby8vdM02x",  # Azurite's account key, the same everywhere
-    "C2y6yDjf5/R+",  # the Cosmos DB emulator's
-)
-"""First characters of keys that ship with emulators: published, and the same on every machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +90,9 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     if verified is None:
         if rule.entropy and shannon(value) < rule.entropy:
             return None
-        if not rule.lenient and (placeholder(value) if rule.judge == "" else reference(value)):
+        if _stands_for_another(rule, value):
             return None
-        if rule.lenient and reference(value):
+        if rule.shape and not VALID[rule.shape](value):
             return None
     whole = text_of(hit.group(0))
     if any(_compiled_text(stop).search(value) for stop in rule.stop):
@@ -108,8 +105,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         if verdict is None:
             return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
-    if value.startswith(EMULATOR_KEYS):
-        weak = True
+    weak = weak or emulator(value)
     if not weak and (_LOCAL.search(whole) or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)):
         weak = True
     if weak:
@@ -128,6 +124,15 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak=weak,
     )
     return Candidate(match, rule.rank, name_start)
+
+
+def _stands_for_another(rule: Rule, value: str) -> bool:
+    """Whether a value is a reference, a placeholder or blanked out, as far as the rule cares."""
+    if reference(value) or published(value):
+        return True
+    if rule.judge or (rule.lenient and rule.checksum):
+        return False
+    return blanked(value) if rule.lenient else placeholder(value) or (len(value) >= 20 and sequential(value))
 
 
 def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:

@@ -17,6 +17,7 @@ from scanners.decode import View, views
 from scanners.judge import TITLES, Form, judge
 from scanners.model import Confidence, Document, Match, Secret, Severity, reveal
 from scanners.placeholders import reference
+from scanners.published import emulator
 from scanners.ruleset import RuleSet
 
 LIVE_RULE = "env-secret"
@@ -140,18 +141,12 @@ class Engine:
             match
             for match in settle(found)
             if not (match.severity is Severity.LOW and (match.weak or match.confidence is Confidence.LOW))
-            and not _emulator(match)
+            and not emulator(reveal(match.secret))
         ]
         if not matches:
             return None
         order = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
         return min(matches, key=lambda match: (match.verified is None, order[match.confidence], match.start))
-
-
-def _emulator(match: Match) -> bool:
-    from scanners.confirm import EMULATOR_KEYS
-
-    return any(key in reveal(match.secret) for key in EMULATOR_KEYS)
 
 
 def _short(version: str) -> str:

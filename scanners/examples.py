@@ -3,7 +3,7 @@
 `%{alnum:36}` is 36 letters and digits, `%{hex:32}`, `%{HEX:32}`, `%{lower:20}`, `%{upper:16}`, `%{digits:10}`,
 `%{base64:86}`, `%{base64url:43}`, `%{base32:52}`, `%{word:12}` (a password: letters, digits and a sign) and `%{guid}` are
 what they say. `%{key:NAME:SEED}` is an Azure key that verifies under a seed, `%{cask:AZAC:AAAA}` a common annotated key,
-`%{entra}` a client secret, `%{github:ghp:30}` a token with its checksum; `%{bad:...}` is the same with a character changed. The same
+`%{entra}` a client secret, `%{jwt}` a token, `%{github:ghp:30}` a token with its checksum; `%{bad:...}` is the same with a character changed. The same
 text gives the same expansion everywhere.
 """
 
@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 import re
 import string
-from base64 import b64decode, b64encode
+from base64 import b64decode, b64encode, urlsafe_b64encode
 
 from scanners.checksums import base62_bytes, base62_crc, entra_checksum, marvin32, seed_of
 
@@ -82,10 +82,19 @@ def _filled(shape: str, source: random.Random) -> str:
         return f"{parts[0]}_{body}{base62_crc(body)}"
     if kind == "base64of":
         return b64encode(":".join(parts).encode()).decode()
+    if kind == "jwt":
+        return _jwt(source)
     if kind == "bad":
         whole = _filled(":".join(parts), source)
         return ("A" if whole[1] != "A" else "B").join((whole[:1], whole[2:]))
     raise ValueError(f"no such shape: {shape}")
+
+
+def _jwt(source: random.Random) -> str:
+    subject = "".join(source.choices(_ALPHABETS["lower"], k=12))
+    parts = ('{"alg":"HS256","typ":"JWT"}', f'{{"sub":"{subject}","iss":"https://contoso.net"}}')
+    signature = "".join(source.choices(_ALPHABETS["base64url"], k=43))
+    return ".".join([*(urlsafe_b64encode(part.encode()).decode().rstrip("=") for part in parts), signature])
 
 
 def _key(check: str, seed: str, source: random.Random) -> str:

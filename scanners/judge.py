@@ -12,9 +12,10 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from scanners.entropy import shannon
 from scanners.model import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
-from scanners.placeholders import code, default_of, placeholder, sequential
+from scanners.placeholders import code, code_piece, default_of, placeholder, sequential
 from scanners.shapes import Shape, classes_of, random_looking, shape_of, wordy
 from scanners.words import SECRET_WORDS, WELL_KNOWN
 
@@ -53,6 +54,20 @@ _NEVER = frozenset(
     {Shape.BOOLEAN, Shape.URL, Shape.PATH, Shape.IMAGE, Shape.EMAIL, Shape.TIME, Shape.VERSION, Shape.JSON}
 )
 _SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
+_PUBLISHED_FORM = re.compile(
+    r"xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
+    r"AIza|AKIA|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
+)
+"""Beginnings that a vendor gave its tokens. What begins so and is not of the vendor's form is a sample, or cut off."""
+_VENDOR_NAME = re.compile(
+    r"(?i)(?<![a-z])(?:aws|amazon|databricks|meraki|twitch|okta|softlayer|ibm|npm|pixie|sumo_?logic|cos_hmac)[\w.-]*(?:key|token|secret|pw|pwd)|"
+    r"(?<![a-z])_authToken"
+)
+_LEET = str.maketrans("$@013", "saoie")
+_LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|passwd|pass|key|token)+s?")
+"""Words that say "secret", with signs for letters: `super$ecret`."""
+_ANONYMOUS = re.compile(r"[\w.-]+@")
+"""What anonymous FTP takes for a password."""
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
 
 
@@ -68,9 +83,13 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     literal = default_of(text)
     if literal is not None:
         return judge(name, literal, Form.QUOTED if form is Form.BARE else form)
-    if not 4 <= len(text) <= 4096 or placeholder(text) or _names_itself(said, text):
+    if not 4 <= len(text) <= 4096 or placeholder(text) or _names_itself(said, text, form):
+        return None
+    if form is not Form.LIVE and (_PUBLISHED_FORM.match(text) or _of_a_vendor(name, said) or _echoes(name, text)):
         return None
     if form is Form.BARE and (code(text) or _CALL.fullmatch(text)):
+        return None
+    if form in (Form.QUOTED, Form.BARE) and code_piece(text):
         return None
     shape = shape_of(text)
     if shape in _NEVER:
@@ -78,6 +97,17 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     if said.kind is Kind.PASSWORD:
         return _password(said, text, shape, form)
     return _opaque(said, text, shape, form)
+
+
+def _of_a_vendor(name: str, said: Name) -> bool:
+    """Whether the name says whose secret it is, and that vendor's rules know exactly what one looks like."""
+    return said.kind is not Kind.PASSWORD and bool(_VENDOR_NAME.search(name))
+
+
+def _echoes(name: str, text: str) -> bool:
+    """Whether name and value are the same word but for signs: a constant that is called what it says."""
+    left, right = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in (name, text))
+    return min(len(left), len(right)) >= 8 and (left.endswith(right) or right.endswith(left))
 
 
 def well_known(value: str) -> bool:
@@ -92,6 +122,8 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     if shape is Shape.PROSE:
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if form is Form.LIVE and said.certain else None
     strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3)
+    if form is not Form.LIVE and ((len(text) >= 20 and sequential(text)) or _ANONYMOUS.fullmatch(text)):
+        return None
     if not said.certain:
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if random_looking(text, least=12) else None
     if strong:
@@ -114,6 +146,8 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
 
 
 def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
+    if form is not Form.LIVE and (sequential(text) or (said.kind is Kind.KEY and len(said.words) == 1)):
+        return None
     if shape is Shape.GUID:
         sure = said.certain and said.kind in (Kind.SECRET, Kind.TOKEN, Kind.KEY)
         return Judgement(said.kind, Confidence.MEDIUM) if sure else None
@@ -125,19 +159,25 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
     if random_looking(text, least=least):
         confident = said.certain and len(text) >= 20 and not sequential(text)
         return Judgement(said.kind, Confidence.HIGH if confident else Confidence.MEDIUM)
+    signs = classes_of(text) >= 3 and any(c.isdigit() for c in text)
+    if said.certain and said.kind is not Kind.CONNECTION and signs and len(text) >= 20 and shannon(text) >= 3.5 and form is not Form.BARE:
+        return Judgement(said.kind, Confidence.MEDIUM)
     if not said.certain or said.kind in (Kind.KEY, Kind.CONNECTION):
         return None
     if form is Form.BARE and _SYMBOL.fullmatch(text):
         return None
-    if len(text) >= 8 and classes_of(text) >= 3 and any(c.isdigit() for c in text) and not wordy(text):
+    if len(text) >= 8 and signs and not wordy(text):
         return Judgement(said.kind, Confidence.MEDIUM)
     if form is Form.LIVE and len(text) >= 8 and classes_of(text) >= 2 and not wordy(text):
         return Judgement(said.kind, Confidence.MEDIUM)
     return None
 
 
-def _names_itself(said: Name, text: str) -> bool:
+def _names_itself(said: Name, text: str, form: Form) -> bool:
     """Whether a value only repeats its name or says that it is a secret: `db-password`, `supersecretkey`."""
+    plain = text.lower().translate(_LEET)
+    if form is not Form.LIVE and plain.isalpha() and _LEET_WORDS.fullmatch(plain):
+        return True
     if well_known(text) or any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False
     words = [word for word in words_of(text) if not word.isdigit()]

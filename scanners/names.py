@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
-from scanners.words import INNOCENT_KEYS, INNOCENT_TAILS, NOISE
+from scanners.words import INNOCENT_KEYS, INNOCENT_TAILS, INNOCENT_TOKENS, NOISE
 
 
 class Kind(StrEnum):
@@ -117,6 +117,8 @@ def judge_name(name: str) -> Name:
         if before in INNOCENT_KEYS:
             return Name(Kind.OTHER, certain=False, words=words)
         return Name(Kind.KEY, certain=bool(before), words=words)
+    if last in ("token", "tokens") and (before in INNOCENT_TOKENS or "publickeytoken" in name.lower()):
+        return Name(Kind.OTHER, certain=False, words=words)
     if kind is Kind.PASSWORD and last in ("pass", "pw") and before in ("by", "multi", "first", "one", "single"):
         return Name(Kind.OTHER, certain=False, words=words)
     if kind is not Kind.OTHER:

@@ -66,15 +66,27 @@ _CONTAINS = re.compile(
     """
 )
 _MASK = re.compile(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
+_CODE_PIECE = re.compile(
+    r"""(?x)
+    \s*[+.&]\s?[\w$(].* | .*[\w)]\s*[+.&]\s*          # the middle of a concatenation: ' + name + '
+    | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
+    | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
+    | .*\bnew\s\w+\(.* | .*\w\(\).*
+    | [.]\w+(?:[ >.][\w.-]+)*                           # a selector
+    """
+)
 _SEQUENCES = (
     "0123456789",
     "1234567890",
+    "9876543210",
     "abcdefghij",
     "abcdef0123",
+    "abcdefg123",
+    "abcd1234abcd",
+    "a1b2c3d4",
     "deadbeef",
     "cafebabe",
-    "9876543210",
-    "0123456789abcdef",
+    "qwertyuiop",
 )
 _REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
 _DEFAULT = re.compile(r"\$\{[^}:-]*:?-([^}]*)\}|\$\{[^}:=]*:?=([^}]*)\}")
@@ -86,6 +98,11 @@ def reference(value: str) -> bool:
     return bool(_REFERENCE.match(text) or _TEMPLATE.match(text))
 
 
+def code_piece(value: str) -> bool:
+    """Whether what stands between two quotes is a piece of code, a route or a selector, not a value."""
+    return bool(_CODE_PIECE.fullmatch(value))
+
+
 def code(value: str) -> bool:
     """Whether a bare right-hand side is an expression: `process.env.X`, `var.password`, `os.environ[...]`."""
     return bool(_CODE.match(value))
@@ -94,6 +111,11 @@ def code(value: str) -> bool:
 def masked(value: str) -> bool:
     """Whether a value was blanked out or is one thing repeated: nobody's key."""
     return bool(_MASK.search(value) or _REPEATED.match(value))
+
+
+def blanked(value: str) -> bool:
+    """Whether parts of a value were made unreadable: `xxxxx`, `***`, `000000000000`."""
+    return bool(_MASK.search(value))
 
 
 def placeholder(value: str) -> bool:

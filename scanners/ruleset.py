@@ -53,6 +53,8 @@ class Rule:
     """Bits per character the value must have at least."""
     checksum: str = ""
     """A check of `scanners.checksums`."""
+    shape: str = ""
+    """A check of `scanners.validity` that the value must pass."""
     judge: str = ""
     """A judge of `scanners.judge` that decides by name and value; empty: the pattern decides."""
     stop: tuple[str, ...] = ()

@@ -42,6 +42,8 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
 )  # fmt: skip
 _SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ][a-z0-9]{1,3}|[-_./:, ][a-z]+[0-9]{0,3})*", re.IGNORECASE)
+_NAME = re.compile(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
+"""How resources are called: `cmp2-qat-1208358310`."""
 _PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?: [A-Za-z0-9,.;:!?'()-]+){2,}\Z")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _BASE64ISH = re.compile(r"[A-Za-z0-9+/_.~=-]+")
@@ -56,7 +58,7 @@ def shape_of(value: str) -> Shape:
         return Shape.JSON
     if _PROSE.match(value):
         return Shape.PROSE
-    if _SEPARATED.fullmatch(value) and wordy(value):
+    if _NAME.fullmatch(value) or (_SEPARATED.fullmatch(value) and wordy(value)):
         return Shape.WORDS
     return Shape.OPAQUE
 

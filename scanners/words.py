@@ -82,3 +82,12 @@ STAND_INS = words(
     """
 )
 """Values that stand for a value, whole."""
+
+
+INNOCENT_TOKENS = words(
+    """
+    antiforgery assembly authenticity cancellation cancel continuation csrf delimiter next page pagination parse parser public publishable
+    request requestverification resume skip sync syntax verification xsrf
+    """
+)
+"""Words before `token` that make it no secret."""

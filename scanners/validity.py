@@ -1,0 +1,28 @@
+"""Whether a value has the inner form that its kind must have: what a pattern cannot see."""
+
+from __future__ import annotations
+
+import json
+from base64 import urlsafe_b64decode
+from binascii import Error as Base64Error
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+
+def _json_web_token(value: str) -> bool:
+    """Header and payload are JSON objects, and the header names an algorithm or a type (RFC 7519, section 5)."""
+    parts = value.split(".")
+    header = _object(parts[0])
+    return header is not None and bool({"alg", "typ", "enc"} & header.keys()) and _object(parts[1]) is not None
+
+
+def _object(part: str) -> dict[str, object] | None:
+    try:
+        found = json.loads(urlsafe_b64decode(part.replace("/", "_") + "=" * (-len(part) % 4)))
+    except (ValueError, Base64Error, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+VALID: Mapping[str, Callable[[str], bool]] = MappingProxyType({"jwt": _json_web_token})
+"""Every check a rule may name as its `shape`."""
