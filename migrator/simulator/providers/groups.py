@@ -192,7 +192,7 @@ def _delete(call: Call) -> Response:
     entry["state"] = "Deleting"
     number = call.world.fresh_guid()
     call.world.table("group-deletions")[number] = _key(call)
-    call.world.schedule(call.now, "groups.empty", group=_key(call), caller=call.principal)
+    call.world.schedule(call.now + _EMPTYING, "groups.empty", group=_key(call), caller=call.principal)
     return Response(202, None, _polling(call, number))
 
 
