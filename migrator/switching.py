@@ -81,13 +81,14 @@ def switched(document: Json, change: Json, latest: str) -> tuple[Json, list[str]
     return after, odd
 
 
-def restored(document: Json, change: Json, before: Json) -> tuple[Json, list[str]]:
+def restored(document: Json, change: Json, before: Json, *, keep_new: bool = False) -> tuple[Json, list[str]]:
     """The document with this run's own switch taken back, and what somebody else made of it meanwhile.
 
     Args:
         document: The app as it stands, veiled.
         change: Of an `app-switch` step.
         before: The app right before the step, veiled.
+        keep_new: Leave the secrets that the switch added: a revision that is active may still need them.
     """
     after: Json = copy.deepcopy(document)
     left: list[str] = []
@@ -121,6 +122,8 @@ def restored(document: Json, change: Json, before: Json) -> tuple[Json, list[str
                 left.append(f"secret {entry.get('name')} was changed by somebody else")
         elif wanted["was"] == "inline":
             entries.append({"name": entry["name"], "value": {MARK: wanted["fingerprint"]}})
+        elif keep_new:
+            entries.append(entry)
         elif wanted["name"] in used:
             entries.append(entry)
             left.append(f"secret {wanted['name']} is in use by something this run did not make")

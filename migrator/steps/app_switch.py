@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from hashlib import sha256
 
-from migrator import health
 from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, read, unlike, write
 from migrator.diagnosis import Diagnosis, Reference, diagnose
-from migrator.errors import CloudError, NotFoundError, ReferenceRefusedError, StaleError, UnprovenError
+from migrator.errors import CloudError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import AppSecret, ResourceId, Step, same_id
 from migrator.ports import Outcome, StepContext
-from migrator.switching import patch_body, repinned, restored, same_url, switched
+from migrator.switchback import take_back
+from migrator.switching import patch_body, same_url, switched
 from migrator.veil import section
 
 PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
@@ -200,43 +200,7 @@ class AppSwitch(Kind):
             )
 
     def undo(self, step: Step, ctx: StepContext) -> str:
-        before = ctx.record.facts.get("pre_image")
-        if before is None:
-            return ""
-        try:
-            environment = read(step.target, ctx).environment
-        except NotFoundError:
-            return f"the app {_name(step)} is gone"
-        missing = Missing(step, ctx)
-        with ctx.lane(environment):
-            live = read(step.target, ctx)
-            wanted, odd = restored(live.veiled, step.change, before)
-            left = list(odd)
-            secrets = ctx.cloud.get_app_secrets(step.target) if live.veiled != wanted else ()
-            for secret in secrets:
-                if secret.value is not None:
-                    ctx.see(secret.value)
-                    live.values.add(secret.value)
-            body = patch_body(live.veiled, wanted, secrets, live.values)
-            if step.change["revision"] == "suffix" and body:
-                body["properties"].setdefault("template", {})["revisionSuffix"] = None
-            if body:
-                live = write(step, ctx, live, body, wanted, missing)
-        latest = ctx.record.facts.get("latest") or ""
-        moves = bool(step.change["traffic"]) and repinned(live.veiled, before, latest) != live.veiled
-        if moves or (body and step.change["revision"] != "none"):
-            try:
-                health.wait(step.target, live.latest, ctx)
-            except UnprovenError as error:
-                if moves:  # several revisions serve at a time: traffic stays on the one that does
-                    raise
-                left.append(f"{_name(step)} is as before, and {error.what}: {error.why}")
-        if moves:
-            with ctx.lane(environment):
-                live = read(step.target, ctx)
-                wanted = repinned(live.veiled, before, latest)
-                write(step, ctx, live, patch_body(live.veiled, wanted, (), live.values), wanted, missing)
-        return listed(left)
+        return take_back(step, ctx)
 
 
 def _name(step: Step) -> str:

@@ -244,6 +244,11 @@ def find(found: Estate) -> Iterator[Finding]:
                     if env.get("value") in planted:
                         path = f"properties.template.{kind}[{index}].env[{entry}].value"
                         yield one(app_, path, env["name"], env["value"], "planted")
+        for number, registry in enumerate(app_.document["properties"]["configuration"].get("registries") or []):
+            for secret in app_.secrets:
+                if secret.value and secret.name == registry.get("passwordSecretRef"):
+                    path = f"properties.configuration.registries[{number}].passwordSecretRef"
+                    yield one(app_, path, registry["server"], "the registry's password", "registry-password")
         for number, secret in enumerate(app_.secrets):
             for value in planted:
                 if secret.value == Secret(value) and not secret.key_vault_url:

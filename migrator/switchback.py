@@ -1,0 +1,185 @@
+"""Takes a switch back, in an order in which every revision that serves keeps what it needs.
+
+First the template, registries and inline values, with the secrets that the switch added still there; then, when the
+restored revision runs, traffic; then the revision that the switch made, where several are active; last the secrets it
+added. A secret that an active revision refers to cannot be deleted (FACTS, section 1.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from migrator import health
+from migrator.appwrite import Live, Missing, listed, read, write
+from migrator.errors import CloudError, NotFoundError, UnprovenError
+from migrator.model import AppSecret, Json, ResourceId, Step
+from migrator.ports import StepContext
+from migrator.switching import patch_body, repinned, restored, switched
+from migrator.veil import section
+
+DRAINING = 120.0
+"""Seconds a replaced revision may still count as active (recorded: 20 to 35)."""
+
+
+def take_back(step: Step, ctx: StepContext) -> str:
+    """Undo an `app-switch`; says what was left because somebody else changed it.
+
+    Raises:
+        OutsideChangeError: something else changed with a write.
+        UnprovenError: traffic waits for a restored revision that does not run.
+        CloudError: Azure refused, or a value is nowhere to be found.
+    """
+    before = ctx.record.facts.get("pre_image")
+    if before is None:
+        return ""
+    name = ResourceId.parse(step.target).name
+    try:
+        live = read(step.target, ctx)
+    except NotFoundError:
+        return f"the app {name} is gone"
+    work = _TakeBack(step, ctx, before, ctx.record.facts.get("latest") or "", live.environment)
+    work.remember_own(live)
+    live, changed = work.restore()
+    moves = bool(step.change["traffic"]) and repinned(live.veiled, before, work.latest) != live.veiled
+    if moves or (changed and step.change["revision"] != "none"):
+        try:
+            health.wait(step.target, live.latest, ctx)
+        except UnprovenError as error:
+            if moves or _serving(read(step.target, ctx)) == ctx.record.facts.get("revision"):
+                raise  # what serves now is the switched revision: it must keep what it needs
+            work.left.append(f"{name} is as before, and {error.what}: {error.why}")
+    if moves:
+        work.move_traffic()
+    work.retire()
+    work.drop_new()
+    return listed(list(dict.fromkeys(work.left)))
+
+
+class _TakeBack:
+    """The phases of one undo. Each looks first, so that it can be repeated."""
+
+    def __init__(self, step: Step, ctx: StepContext, before: Json, latest: str, environment: str) -> None:
+        self.step = step
+        self.ctx = ctx
+        self.before = before
+        self.latest = latest
+        """The revision that was the latest before the switch."""
+        self.left: list[str] = []
+        self._environment = environment
+        self._missing = Missing(step, ctx)
+
+    def remember_own(self, live: Live) -> None:
+        """Note the revision that the switch made, if the process died before it could."""
+        if self.ctx.record.facts.get("revision") or live.latest == self.latest:
+            return
+        reached, odd = switched(live.veiled, self.step.change, self.latest)
+        if not odd and reached == live.veiled:
+            self.ctx.record.note(revision=live.latest)
+
+    def restore(self) -> tuple[Live, bool]:
+        """Everything but traffic and the added secrets, in one PATCH; whether one was needed."""
+        ctx, change = self.ctx, self.step.change
+        with ctx.lane(self._environment):
+            live = read(self.step.target, ctx)
+            wanted, odd = restored(live.veiled, change, self.before, keep_new=True)
+            self.left += odd
+            if wanted == live.veiled:
+                return live, False
+            body = self._body(live, wanted)
+            if change["revision"] == "suffix":
+                body["properties"].setdefault("template", {})["revisionSuffix"] = None
+            return write(self.step, ctx, live, body, wanted, self._missing), True
+
+    def move_traffic(self) -> None:
+        """Traffic as before the switch."""
+        with self.ctx.lane(self._environment):
+            live = read(self.step.target, self.ctx)
+            wanted = repinned(live.veiled, self.before, self.latest)
+            if wanted != live.veiled:
+                write(self.step, self.ctx, live, self._body(live, wanted), wanted, self._missing)
+
+    def retire(self) -> None:
+        """Deactivate the revision that the switch made, if nobody else does: Multiple mode, or it never got ready."""
+        own = self.ctx.record.facts.get("revision")
+        if not own or own == self.latest:
+            return
+        live = read(self.step.target, self.ctx)
+        try:
+            revision = self.ctx.cloud.get_revision(self.step.target, own)
+        except NotFoundError:
+            return
+        properties = revision.get("properties") or {}
+        draining = str(properties.get("runningState") or "").lower() == "deprovisioning"
+        if own in {live.latest, _serving(live)} or draining or not properties.get("active"):
+            return
+        if live.multiple and properties.get("trafficWeight"):
+            self.left.append(f"revision {own} has traffic and stays active")
+            return
+        self.ctx.cloud.revision_action(self.step.target, own, "deactivate")
+
+    def drop_new(self) -> None:
+        """Take the added secrets away, unless something that serves still needs them."""
+        deadline = self.ctx.clock.now() + DRAINING
+        while True:
+            try:
+                with self.ctx.lane(self._environment):
+                    self._drop_new()
+            except CloudError as error:
+                if error.status != 400 or self.ctx.clock.now() >= deadline:
+                    raise
+                self.ctx.tell("the replaced revision to drain")
+                self.ctx.clock.sleep(5.0)
+            else:
+                return
+
+    def _drop_new(self) -> None:
+        live = read(self.step.target, self.ctx)
+        wanted, odd = restored(live.veiled, self.step.change, self.before)
+        self.left += odd
+        if wanted == live.veiled:
+            return
+        added = [str(entry["name"]) for entry in self.step.change["secrets"] if entry["was"] == "new"]
+        holders = self._holders(live, added)
+        if holders:
+            self.left.append(f"secrets {listed(added)} stay: {listed(holders)}, not made by this run, needs them")
+            return
+        write(self.step, self.ctx, live, self._body(live, wanted), wanted, self._missing)
+
+    def _holders(self, live: Live, added: Sequence[str]) -> list[str]:
+        """Other active revisions that refer to the added secrets: somebody deployed on top of the switch."""
+        if not live.multiple:
+            return []
+        own = self.ctx.record.facts.get("revision")
+        return [
+            str(revision.get("name"))
+            for revision in self.ctx.cloud.list_revisions(self.step.target)
+            if section(revision, "properties", "active")
+            and revision.get("name") not in {own, live.latest}
+            and any(_refers(revision, name) for name in added)
+        ]
+
+    def _body(self, live: Live, wanted: Json) -> Json:
+        secrets: tuple[AppSecret, ...] = ()
+        if section(live.veiled, "properties", "configuration", "secrets"):
+            secrets = self.ctx.cloud.get_app_secrets(self.step.target)
+        for secret in secrets:
+            if secret.value is not None:
+                self.ctx.see(secret.value)
+                live.values.add(secret.value)
+        return patch_body(live.veiled, wanted, secrets, live.values)
+
+
+def _serving(live: Live) -> str:
+    """The revision that serves in Single mode; in Multiple mode traffic says it."""
+    return "" if live.multiple else str(section(live.raw, "properties", "latestReadyRevisionName") or "")
+
+
+def _refers(revision: Json, name: str) -> bool:
+    """Whether a revision's template uses a secret; its name may be shown with a prefix (ACA#1705)."""
+    for kind in ("containers", "initContainers"):
+        for container in section(revision, "properties", "template", kind) or []:
+            for entry in container.get("env") or []:
+                shown = str(entry.get("secretRef") or "")
+                if shown == name or shown.endswith(f"-{name}"):
+                    return True
+    return False
