@@ -191,6 +191,15 @@ def test_a_new_principal_is_unknown_for_a_while(inside: Inside) -> None:
     assert put(inside, VAULT, wanted(new), OTHER).status == 201
 
 
+def test_people_are_assigned_under_what_the_caller_calls_them(inside: Inside) -> None:
+    person = principals.create(inside.azure, kind="other", name="ada@example.com", settled=True)["id"]
+    assert put(inside, SECRET, wanted(person)).body["properties"]["principalType"] == "User"
+    group = put(inside, VAULT, wanted(person, principalType="Group"), OTHER)
+    assert group.body["properties"]["principalType"] == "Group"
+    users = inside.arm("GET", "/v1.0/users", version=None, **{"$filter": "userPrincipalName eq 'ada@example.com'"})
+    assert [user["id"] for user in users.body["value"]] == [person]
+
+
 def test_a_subscription_takes_so_many_and_no_more(inside: Inside) -> None:
     inside.azure.switches.role_assignment_limit = len(inside.azure.world.table("assignments")) + 1
     assert put(inside, SECRET, wanted(inside.identity("one"))).status == 201

@@ -290,7 +290,9 @@ def _principal_type(call: Call, principal: str, claimed: str | None) -> str:
             "principalType property to a value, such as ServicePrincipal, User, or Group.  See "
             "https://aka.ms/docs-principaltype",
         )
-    real = str(entry.get("type", "ServicePrincipal"))
+    if entry["kind"] == "other":  # people and groups that the estate only names: what they are is not known here
+        return claimed or "User"
+    real = "ServicePrincipal"
     if claimed not in {None, real} and entry["known"] <= call.now:
         raise AzureError(
             400,

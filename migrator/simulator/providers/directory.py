@@ -29,6 +29,13 @@ def register(azure: Azure) -> None:
 
 
 def _document(entry: Json) -> Json:
+    if entry["kind"] == "other":
+        return {
+            "@odata.type": "#microsoft.graph.user",
+            "id": entry["id"],
+            "displayName": entry["name"],
+            "userPrincipalName": entry["name"],
+        }
     kind = "ManagedIdentity" if entry["kind"] in {"user-assigned", "system"} else "Application"
     return {
         "@odata.type": "#microsoft.graph.servicePrincipal",
@@ -68,7 +75,8 @@ def _by_ids(call: Call) -> Response:
 
 
 def _service_principals(call: Call) -> Response:
-    entries, text = _known(call), call.request.query.get("$filter", "").strip()
+    text = call.request.query.get("$filter", "").strip()
+    entries = [entry for entry in _known(call) if entry["kind"] != "other"]
     if found := _BY_NAME.fullmatch(text):
         name = found[1].lower()
         entries = [entry for entry in entries if name == entry["clientId"]]
@@ -94,6 +102,8 @@ def _service_principal(call: Call) -> Response:
 
 
 def _users(call: Call) -> Response:
-    """People are not simulated: every principal signs in by a secret."""
-    _known(call)
-    return _answer(call, "users", [])
+    """People whom the estate names; they cannot sign in here."""
+    entries, text = [entry for entry in _known(call) if entry["kind"] == "other"], call.request.query.get("$filter", "")
+    if found := _EQUALS.fullmatch(text.strip()):
+        entries = [entry for entry in entries if found[2].lower() in {entry["name"].lower(), entry["id"]}]
+    return _answer(call, "users", entries)
