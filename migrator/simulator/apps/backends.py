@@ -10,15 +10,15 @@ if TYPE_CHECKING:
 # providers are imported by the cloud itself, one after the other: not at import time here
 
 
-def fetch_secret(azure: Azure, principal: str, url: str) -> str:
-    """The value that a vault gives `principal` for a secret's URL.
+def fetch_secret(azure: Azure, principal: str, url: str, subnet: str) -> str:
+    """The value that a vault gives `principal` for a secret's URL, asked from an environment's subnet ("" without one).
 
     Raises:
         AzureError: whatever the vault answers.
     """
     from migrator.simulator.providers import vault_secrets
 
-    return vault_secrets.fetch(azure, principal, url)
+    return vault_secrets.fetch(azure, principal, url, subnet=subnet)
 
 
 def refused_pull(

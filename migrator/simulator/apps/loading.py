@@ -12,7 +12,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator import principals
-from migrator.simulator.apps import documents, environments, identities, places, replicas, revisions, secrets
+from migrator.simulator.apps import (
+    documents,
+    environments,
+    identities,
+    places,
+    refreshing,
+    replicas,
+    revisions,
+    secrets,
+)
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -65,7 +74,7 @@ def load_app(azure: Azure, document: Json) -> None:
         if not secret.get("keyVaultUrl")
     }
     azure.world.schedule(azure.clock.now(), "containerapp.loaded", app=app)
-    ensure_refresh(azure)
+    refreshing.ensure(azure)
 
 
 def _value(azure: Azure, app: str, secret: Json) -> str:
@@ -128,7 +137,7 @@ def on_loaded(azure: Azure, due: float, event: dict[str, Any]) -> None:
     _revisions(azure, app, document, due)
     for secret in properties["configuration"].get("secrets") or []:
         if "keyVaultUrl" in secret:
-            value = secrets.fetch(azure, app, secret, None, document["identity"])
+            value = secrets.fetch(azure, secrets.reader(azure, document), secret)
             secrets.values(azure, app)[secret["name"]] = {"value": value, "synced": due}
 
 
@@ -213,24 +222,3 @@ def load_auth_config(azure: Azure, document: Json) -> None:
         "type": "Microsoft.App/containerapps/authconfigs",
         "properties": document.get("properties") or {},
     }
-
-
-def ensure_refresh(azure: Azure) -> None:
-    """Start the common cycle in which apps fetch their references again, once for a world."""
-    table = azure.world.table("app-refresh")
-    if not table.get("running"):
-        table["running"] = True
-        _next(azure, azure.clock.now())
-
-
-def _next(azure: Azure, now: float) -> None:
-    azure.world.schedule(secrets.next_tick(now, azure.switches.secret_refresh), "containerapp.refresh")
-
-
-def on_refresh(azure: Azure, due: float, _event: dict[str, Any]) -> None:
-    """All apps fetch their references; replicas restart only where a value changed (measured, FACTS 1.3)."""
-    for document in azure.world.of_type(documents.KIND):
-        changed = secrets.refresh(azure, document, due)
-        if changed:
-            revisions.restart_for(azure, document, changed, due)
-    _next(azure, due)

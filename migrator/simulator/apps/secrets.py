@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -111,20 +112,36 @@ def unresolved(name: str, identity: str) -> AzureError:
     )
 
 
-def fetch(azure: Azure, resource: str, secret: Json, want: Json | None, old: Json | None) -> str | None:
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """An app as it asks a vault: its id, the identity it is to have and has, and the environment it asks from."""
+
+    resource: str
+    want: Json | None
+    identity: Json | None
+    environment: Json | None
+
+
+def reader(azure: Azure, document: Json) -> Reader:
+    """An app as it stands."""
+    environment = azure.world.resources.get(str(document["properties"].get("environmentId") or "").lower())
+    return Reader(document["id"], None, document.get("identity"), environment)
+
+
+def fetch(azure: Azure, who: Reader, secret: Json) -> str | None:
     """The value of a reference as the app's identity gets it; None for any failure, an empty value included."""
-    principal = identities.principal_for(str(secret["identity"]), resource, want, old, azure)
+    principal = identities.principal_for(str(secret["identity"]), who.resource, who.want, who.identity, azure)
     if principal is None:
         return None
+    network = ((who.environment or {}).get("properties") or {}).get("vnetConfiguration") or {}
+    subnet = str(network.get("infrastructureSubnetId") or "")
     try:
-        return backends.fetch_secret(azure, principal, str(secret["keyVaultUrl"])) or None
+        return backends.fetch_secret(azure, principal, str(secret["keyVaultUrl"]), subnet) or None
     except AzureError:
         return None
 
 
-def resolve(
-    azure: Azure, resource: str, effective: list[Json], want: Json | None, old: Json | None
-) -> dict[str, str | None]:
+def resolve(azure: Azure, who: Reader, effective: list[Json]) -> dict[str, str | None]:
     """The values of all secrets after a write: each reference is fetched anew, with the identity as it will be.
 
     Raises:
@@ -136,7 +153,7 @@ def resolve(
         if "keyVaultUrl" not in secret:
             found[name] = str(secret["value"])
             continue
-        value = fetch(azure, resource, secret, want, old)
+        value = fetch(azure, who, secret)
         if value is None and azure.switches.resolve_on_write:
             raise unresolved(name, str(secret["identity"]))
         found[name] = value
@@ -161,7 +178,7 @@ def refresh(azure: Azure, document: Json, moment: float) -> set[str]:
     for secret in document["properties"]["configuration"].get("secrets") or []:
         if "keyVaultUrl" not in secret or len(urlsplit(secret["keyVaultUrl"]).path.strip("/").split("/")) > 2:
             continue
-        value = fetch(azure, app, secret, None, document.get("identity"))
+        value = fetch(azure, reader(azure, document), secret)
         entry = kept.get(secret["name"])
         if value is None or (entry is not None and entry["value"] == value):
             continue

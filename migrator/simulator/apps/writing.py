@@ -6,7 +6,16 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator import principals
-from migrator.simulator.apps import documents, identities, operations, places, revisions, secrets, validation
+from migrator.simulator.apps import (
+    documents,
+    identities,
+    operations,
+    places,
+    refreshing,
+    revisions,
+    secrets,
+    validation,
+)
 from migrator.simulator.apps.schema import InvalidValueError, UnknownPropertyError, accept
 from migrator.simulator.apps.versions import PROVIDER, answer, since
 from migrator.simulator.azure import not_found
@@ -198,7 +207,7 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     document["properties"].pop("deploymentErrors", None)
     revision = revisions.wanted(azure, document, old)
     _check_removed(azure, old, settled, names, revision)
-    values = secrets.resolve(azure, resource, effective, want, stored_identity)
+    values = secrets.resolve(azure, secrets.Reader(resource, want, stored_identity, environment), effective)
 
     documents.located(azure, document, environment)
     document["identity"] = (
@@ -208,6 +217,7 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     if not document.get("tags"):
         document.pop("tags", None)
     azure.world.resources[app] = document
+    refreshing.ensure(azure)
     vaulted = {str(secret["name"]) for secret in effective if "keyVaultUrl" in secret}
     changed = secrets.keep(azure, app, values, call.now) & vaulted
     if changed and old is not None:

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from migrator.simulator import rbac
-from migrator.simulator.apps import documents, loading, places, secrets, writing
+from migrator.simulator.apps import documents, loading, places, refreshing, secrets, writing
 from migrator.simulator.apps.versions import VERSIONS, answer
 from migrator.simulator.azure import page
 from migrator.simulator.clock import iso
@@ -61,7 +61,7 @@ def register(azure: Azure) -> None:
         write=False,
     )
     azure.on("containerapp.done", writing.on_done)
-    azure.on("containerapp.refresh", loading.on_refresh)
+    azure.on(refreshing.EVENT, refreshing.on_refresh)
     azure.on("containerapp.loaded", loading.on_loaded)
     azure.loader(KIND, loading.load_app)
     azure.loader(f"{KIND}/revisions", loading.load_revision)
