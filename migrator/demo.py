@@ -36,11 +36,7 @@ class Stage:
 
         click.secho(f"\n$ keylift {' '.join(_short(a, self.folder) for a in arguments)}", bold=True)
         hidden = ["--state-dir", str(self.folder / "state"), *(["--cloud", str(self.profile)] if cloud else [])]
-        try:
-            keylift.main(args=[*arguments, *hidden], prog_name="keylift", standalone_mode=False)
-        except click.exceptions.Exit as stop:
-            return stop.exit_code
-        return 0
+        return int(keylift.main(args=[*arguments, *hidden], prog_name="keylift", standalone_mode=False) or 0)
 
     def newest_run(self) -> str:
         """The id of the run that was just made."""

@@ -33,6 +33,7 @@ _OPEN = frozenset(
         "label",
         "server",
         "passwordSecretRef",
+        "username",
         "keyVaultUrl",
         "secretRef",
         "cpu",
