@@ -13,16 +13,14 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
-from migrator.simulator import conditions
+from migrator.simulator import assignments, conditions
 from migrator.simulator.roles import ROLES
 from migrator.simulator.wire import AzureError, Request
 
 if TYPE_CHECKING:
     from migrator.simulator.azure import Azure
     from migrator.simulator.conditions import Facts
-    from migrator.simulator.world import World
 
 EVERYONE = "00000000-0000-0000-0000-000000000000"
 """The principal of a deny assignment that means all of them."""
@@ -114,20 +112,9 @@ def _matches(azure: Azure, granted: str, action: str) -> bool:
     return bool(_pattern(granted.replace("/*/", "/")).fullmatch(action))
 
 
-_INDEX: WeakKeyDictionary[World, tuple[int, dict[str, list[dict[str, Any]]]]] = WeakKeyDictionary()
-"""Assignments by principal, with the number they were counted at: thousands of them are asked about in every call."""
-
-
 def held(azure: Azure, principal: str) -> list[dict[str, Any]]:
     """Assignments made to `principal`, in effect or not yet."""
-    table = azure.world.table("assignments")
-    count, index = _INDEX.get(azure.world, (-1, {}))
-    if count != len(table):
-        index = {}
-        for entry in table.values():
-            index.setdefault(entry["principalId"], []).append(entry)
-        _INDEX[azure.world] = (len(table), index)
-    return index.get(principal, [])
+    return assignments.index(azure.world).of_principal(principal)
 
 
 def effective(azure: Azure, principal: str) -> list[dict[str, Any]]:
@@ -289,21 +276,20 @@ def assign(
         "effective": 0.0 if settled else now + azure.world.random.uniform(*azure.switches.role_propagation),
         **more,
     }
-    table = azure.world.table("assignments")
-    known, (count, index) = len(table), _INDEX.get(azure.world, (-1, {}))
+    table, index = azure.world.table("assignments"), assignments.index(azure.world)
+    if old := table.pop(identifier.lower(), None):
+        index.remove(old)
     table[identifier.lower()] = entry
-    if count == known and len(table) == known + 1:
-        index.setdefault(principal, []).append(entry)
-        _INDEX[azure.world] = (count + 1, index)
-    else:
-        _INDEX.pop(azure.world, None)
+    index.add(entry)
     return entry
 
 
 def revoke(azure: Azure, identifier: str) -> dict[str, Any] | None:
     """Remove a role assignment by id; it still works for a few seconds (measured: up to 21)."""
+    index = assignments.index(azure.world)
     entry: dict[str, Any] | None = azure.world.table("assignments").pop(identifier.lower(), None)
-    _INDEX.pop(azure.world, None)
+    if entry is not None:
+        index.remove(entry)
     if entry is not None and entry["effective"] <= azure.clock.now():
         until = azure.clock.now() + azure.world.random.uniform(*azure.switches.role_revocation)
         azure.world.table("revoked")[identifier.lower() + f"#{until}"] = {**entry, "until": until}

@@ -8,10 +8,10 @@ answers without `createdBy`, and reads show it, as recorded.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from migrator.simulator import odata, rbac
+from migrator.simulator import assignments, odata, rbac
 from migrator.simulator.azure import ARM, Azure, Call, not_found
 from migrator.simulator.clock import iso
 from migrator.simulator.wire import AzureError, Json, Request, Response
@@ -145,9 +145,16 @@ def _get(call: Call) -> Response:
 
 
 def _list(call: Call) -> Response:
-    scope = call.params["scope"]
-    entries = filtered(call, call.world.table("assignments").values(), lambda entry: {entry["principalId"]})
+    scope, index = call.params["scope"], assignments.index(call.world)
+    text = call.request.query.get("$filter", "").strip().lower()
+    candidates = index.at_or_above(scope) if text.startswith("atscope()") else _all(index, scope)
+    entries = filtered(call, candidates, lambda entry: {entry["principalId"]})
     return Response(200, {"value": [_document(call, entry) for entry in around(entries, scope)]})
+
+
+def _all(index: assignments.Index, scope: str) -> Iterator[Json]:
+    yield from index.at_or_above(scope)
+    yield from index.below(scope)
 
 
 def around(entries: Iterable[Json], scope: str) -> list[Json]:
@@ -314,9 +321,8 @@ def _put(call: Call) -> Response:
     same = {"role": role["id"], "principalId": principal, "scope": scope.lower() or "/"}
     texts: Json = {key: given.get(key) for key in ("description", "condition", "conditionVersion")}
 
-    for entry in call.world.table("assignments").values():
-        if entry["name"].lower() == name.lower():
-            return _rewrite(call, entry, same, texts)
+    if taken := assignments.index(call.world).named(name):
+        return _rewrite(call, taken, same, texts)
     for entry in rbac.held(call.azure, principal):
         if _identity(entry) == same:
             raise _exists(call, entry)
@@ -364,11 +370,8 @@ def _exists(call: Call, entry: Json) -> AzureError:
 
 
 def _check_limit(call: Call, scope: str) -> None:
-    found = re.match(r"/subscriptions/[^/]+", scope, re.IGNORECASE)
-    if found is None:
-        return
-    used = sum(1 for entry in call.world.table("assignments").values() if rbac.covers(found[0], entry["scope"]))
-    if used >= call.azure.switches.role_assignment_limit:
+    used = assignments.index(call.world).count(scope)
+    if assignments.subscription(scope) and used >= call.azure.switches.role_assignment_limit:
         raise AzureError(400, "RoleAssignmentLimitExceeded", "No more role assignments can be created.")
 
 
