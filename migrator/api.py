@@ -95,8 +95,12 @@ def session(place: Workplace, tell: Tell = _silent) -> Iterator[Session]:
 # Finding
 
 
-def scan_azure(place: Workplace, scope: Scope, *, revisions: bool = False, tell: Tell = _silent) -> ScanResult:
+def scan_azure(
+    place: Workplace, scope: Scope, *, revisions: bool = False, whole: bool = False, tell: Tell = _silent
+) -> ScanResult:
     """Read the apps in scope and judge every value in them.
+
+    With `whole`, environments, identities, vaults, roles and locks are read too, as an estate file needs them.
 
     What could not be read is in the report's `errors` and hides nothing else.
 
@@ -106,7 +110,7 @@ def scan_azure(place: Workplace, scope: Scope, *, revisions: bool = False, tell:
     fingerprinter = place.state.fingerprinter()
     engine = _engine(place)
     with session(place, tell) as opened:
-        estate = _read(opened, scope, tell, with_revisions=revisions)
+        estate = _read(opened, scope, tell, with_revisions=revisions, with_access=whole, with_auth=whole)
     return ScanResult(scan_estate(estate, engine, fingerprinter), estate, fingerprinter)
 
 

@@ -45,7 +45,11 @@ def azure(
     from migrator.console import write_file
 
     result = api.scan_azure(
-        settings.place(), settings.scope(subscriptions, groups, apps), revisions=revisions, tell=settings.console.say
+        settings.place(),
+        settings.scope(subscriptions, groups, apps),
+        revisions=revisions,
+        whole=save_estate is not None,
+        tell=settings.console.say,
     )
     if save_estate is not None:
         write_file(save_estate, result.estate_file())
