@@ -13,7 +13,7 @@ from migrator.simulator.apps import environments
 
 if TYPE_CHECKING:
     from migrator.simulator.azure import Azure
-    from tests.conformance.traffic import Step
+    from tests.conformance.flows import Step
 
 Json = dict[str, Any]
 
@@ -270,7 +270,7 @@ def _first_listed(steps: list[Step], key: str) -> list[str]:
 
 def _auth_names(steps: list[Step], key: str) -> set[str]:
     """Secrets that an accepted authConfig names, so that the app must have had them."""
-    from migrator.simulator.apps.revisions import setting_names
+    from migrator.simulator.apps.restarts import setting_names
 
     found: set[str] = set()
     for step in steps:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from migrator.simulator.apps.versions import VERSIONS
-from tests.conformance import traffic, types
+from tests.conformance import flows, traffic, types
 from tests.simulator.apps import APP, ENVIRONMENT, Apps
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
@@ -101,7 +101,7 @@ def test_recorded_answers_pass_the_checker() -> None:
 def test_answers_to_recorded_requests_are_of_the_types() -> None:
     wrong = set()
     for path in sorted((SHARED / "azure" / "traffic" / "flows").glob("*.json")):
-        for step, body in traffic.answers(traffic.read(path)):
+        for step, body in traffic.answers(flows.read(path)):
             if isinstance(body, dict):
                 version = step.url.partition("api-version=")[2].partition("&")[0]
                 wrong |= {f"{version} {found}" for found in _wrong(version, body)}

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conformance import traffic
+from tests.conformance import flows, traffic
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 AT_LEAST = 0.95
@@ -37,14 +37,14 @@ def _flows() -> Path:
 
 
 @pytest.fixture(scope="module")
-def reports() -> list[traffic.Report]:
+def reports() -> list[flows.Report]:
     folder = _flows()
     if not folder.is_dir():
         pytest.skip(f"the recorded flows are not at {folder}")
-    return [traffic.replay(path.stem, traffic.read(path)) for path in sorted(folder.glob("*.json"))]
+    return [traffic.replay(path.stem, flows.read(path)) for path in sorted(folder.glob("*.json"))]
 
 
-def test_flows_are_answered_as_recorded(reports: list[traffic.Report]) -> None:
+def test_flows_are_answered_as_recorded(reports: list[flows.Report]) -> None:
     for report in reports:
         sys.stdout.write("\n".join(report.lines()) + "\n")
     counted = sum(len(report.counted) for report in reports)
@@ -55,7 +55,7 @@ def test_flows_are_answered_as_recorded(reports: list[traffic.Report]) -> None:
     assert matched / counted >= AT_LEAST
 
 
-def test_each_mismatch_has_a_reason(reports: list[traffic.Report]) -> None:
+def test_each_mismatch_has_a_reason(reports: list[flows.Report]) -> None:
     if os.environ.get("KEYLIFT_FLOWS"):
         pytest.skip("the reasons are those of the flows in ../shared")
     unexplained = [

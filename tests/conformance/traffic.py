@@ -12,19 +12,18 @@ import copy
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import Any
 
 from migrator.simulator import principals
-from migrator.simulator.apps import revisions
 from migrator.simulator.azure import Azure
 from migrator.simulator.clock import Clock
 from migrator.simulator.faults import Fault
 from migrator.simulator.wire import Request, Response
 from migrator.simulator.world import World
+from tests.conformance import seeds
+from tests.conformance.flows import Outcome, Report, Step
+from tests.conformance.pace import pace
 
 Json = dict[str, Any]
 
@@ -58,104 +57,6 @@ _OPAQUE = re.compile(
 """Facts of a caller, of a day or of a machine: the kind of value is compared, not the value."""
 CENSUS = datetime(2025, 1, 1, tzinfo=UTC).timestamp()
 """Members that are null here and not in an older recording came with later releases of the service."""
-_FINAL = ("Succeeded", "Failed", "Canceled")
-
-
-@dataclass(slots=True)
-class Step:
-    """One recorded interaction."""
-
-    number: int
-    method: str
-    url: str
-    status: int
-    moment: float
-    request: Any
-    response: Any
-    headers: dict[str, str]
-    source: str
-
-    @property
-    def path(self) -> str:
-        return self.url.split("?")[0].removeprefix("https://management.azure.com").rstrip("/")
-
-    @property
-    def key(self) -> str:
-        return self.path.lower()
-
-    @property
-    def operation(self) -> str | None:
-        """The guid of the operation that this interaction polls."""
-        match = re.search(r"/(?:\w+)Operation(?:Statuses|Results)/([^/]+)$", self.path, re.IGNORECASE)
-        return match[1] if match else None
-
-    @property
-    def started(self) -> str | None:
-        """The guid of the operation that this interaction starts."""
-        for name in ("azure-asyncoperation", "location"):
-            match = re.search(r"/\w+Operation(?:Statuses|Results)/([^/?]+)", self.headers.get(name, ""), re.IGNORECASE)
-            if match:
-                return match[1]
-        return None
-
-
-@dataclass(slots=True)
-class Outcome:
-    """How one interaction came out."""
-
-    step: Step
-    mismatches: list[str]
-    simulated: bool = True
-
-    @property
-    def matched(self) -> bool:
-        return not self.mismatches
-
-
-@dataclass(slots=True)
-class Report:
-    """How one flow came out."""
-
-    name: str
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    @property
-    def counted(self) -> list[Outcome]:
-        return [outcome for outcome in self.outcomes if outcome.simulated]
-
-    @property
-    def matched(self) -> int:
-        return sum(1 for outcome in self.counted if outcome.matched)
-
-    def lines(self) -> Iterator[str]:
-        apart = len(self.outcomes) - len(self.counted)
-        yield f"{self.name}: {self.matched}/{len(self.counted)}" + (
-            f", {apart} of kinds not simulated" if apart else ""
-        )
-        for outcome in self.counted:
-            if not outcome.matched:
-                step = outcome.step
-                yield f"   {step.number} {step.method} {step.status} {step.path[-90:]}"
-                for mismatch in outcome.mismatches[:12]:
-                    yield f"      {mismatch}"
-
-
-def read(path: Path) -> list[Step]:
-    """The interactions of a flow file."""
-    return [
-        Step(
-            number,
-            entry["method"],
-            entry["url"],
-            entry["status"],
-            parsedate_to_datetime(entry["recorded"]).timestamp(),
-            entry["request_body"],
-            entry["response_body"],
-            {name.lower(): value for name, value in entry["response_headers"].items()},
-            f"{entry['source']['repo']} {entry['source']['path']}",
-        )
-        for number, entry in enumerate(json.loads(path.read_text(encoding="utf-8")))
-    ]
 
 
 def replay(name: str, steps: list[Step]) -> Report:
@@ -206,9 +107,6 @@ class Replay:
             "resource": "",
             "expires": 9e9,
         }
-        # imported here: the seeds read steps, the steps are defined above
-        from tests.conformance import seeds
-
         seeds.plant(self.azure, steps, self.caller)
         self.azure.settle()
 
@@ -220,104 +118,11 @@ class Replay:
                 outcomes.append(Outcome(step, [], simulated=False))
                 continue
             self.azure.clock.advance(max(step.moment - self.azure.clock.now(), 0.0))
-            self._pace(index, step)
+            pace(self.azure, self.steps, index)
             response = self._ask(step)
             self.bodies.append((step, copy.deepcopy(response.body)))
             outcomes.append(Outcome(step, list(self._compare(step, response))))
         return outcomes
-
-    # How long things took
-
-    def _pace(self, index: int, step: Step) -> None:
-        """Set the durations of what this interaction starts to what the recording shows."""
-        switches = self.azure.switches
-        if step.method == "POST":
-            switches.replica_start = 4.0
-        if step.method == "GET" or step.started is None:
-            return
-        lasting = self._lasted(index, step)
-        switches.app_operation = switches.environment_operation = lasting
-        ready = self._ready_after(index, step, lasting)
-        switches.replica_start = max((ready or 30.0) - lasting * revisions.CREATED, 0.5)
-        if step.key not in self.azure.world.table("needs") and self._crashes(index, step):
-            self.azure.world.table("needs")[step.key] = [{"env": "WHAT_THE_RECORDED_IMAGE_LACKED", "value": None}]
-
-    def _lasted(self, index: int, step: Step) -> float:
-        still, done = 0.0, None
-        for later in self.steps[index + 1 :]:
-            age = later.moment - step.moment
-            if later.operation == step.started:
-                running = later.status == 202 or (later.response or {}).get("status") == "InProgress"
-            elif later.key == step.key and later.method in {"PUT", "PATCH", "DELETE"}:
-                running = later.status == 409
-            elif later.key == step.key and later.method == "GET" and isinstance(later.response, dict):
-                state = (later.response.get("properties") or {}).get("provisioningState")
-                running = later.status == 200 and state not in _FINAL
-            else:
-                continue
-            if running:
-                still = age
-            else:
-                done = age
-                break
-        if done is None:
-            return still + 30.0
-        return max((still + done) / 2, 0.1) if done > still else still + 0.4
-
-    def _ready_after(self, index: int, step: Step, lasting: float) -> float | None:
-        """Seconds from a write until its revision was ready, between what says not yet and what says so."""
-        app = step.key
-        made: str | None = None
-        before = self._latest(reversed(self.steps[:index]), app)
-        still, waiting, ready = 0.0, 0.0, None
-        for later in self.steps[index + 1 :]:
-            age = later.moment - step.moment
-            if later.method in {"PUT", "PATCH", "DELETE"} and later.key == app:
-                break
-            properties = _properties(later, app)
-            if properties is None:
-                if "/replicas" in later.key and later.key.startswith(app) and ready is None:
-                    if _starting(later):  # its containers run and are not ready yet: a part of the way
-                        made_at = lasting * revisions.CREATED
-                        return made_at + ((waiting + age) / 2 - made_at) / revisions.STARTED
-                    waiting = age
-                for name, entry in _revisions(later, app):
-                    if name == made and entry.get("runningState") in {"Running", "RunningAtMaxScale"}:
-                        ready = ready or age
-                    elif name == made and ready is None:
-                        still = age
-                continue
-            made = properties.get("latestRevisionName") or made
-            if made is None or made == before:
-                continue
-            if properties.get("latestReadyRevisionName") == made and before is not None:
-                ready = ready or age
-            elif ready is None:
-                still = age
-        if ready is None:
-            return still + 15.0 if still else None
-        return (max(still, 0.0) + ready) / 2
-
-    def _crashes(self, index: int, step: Step) -> bool:
-        """Whether the recording shows that this app's revisions do not start: none is ready a minute after its write."""
-        app = step.key
-        named = {p["latestReadyRevisionName"] for s in self.steps if (p := _properties(s, app)) and _named(p)}
-        for number, earlier in enumerate(self.steps[index:], index):
-            if earlier.key != app or earlier.method not in {"PUT", "PATCH"}:
-                continue
-            made = self._latest(iter(self.steps[number:]), app)
-            last = max((s.moment for s in self.steps if _properties(s, app)), default=0.0)
-            known = self._latest(reversed(self.steps[:number]), app)
-            if made not in (None, known) and known is not None and made not in named and last - earlier.moment > 45:
-                return True
-        return False
-
-    def _latest(self, steps: Iterator[Step] | Any, app: str) -> str | None:
-        for step in steps:
-            properties = _properties(step, app)
-            if properties and properties.get("latestRevisionName"):
-                return str(properties["latestRevisionName"])
-        return None
 
     # Asking
 
@@ -447,34 +252,3 @@ class Replay:
             if one != other and self._there(other) != one and not ("--" in one and self._learn(one, other)):
                 return False
         return True
-
-
-def _starting(step: Step) -> bool:
-    """Whether an answer shows replicas whose containers have started and are not ready."""
-    entries = (step.response or {}).get("value") or []
-    inner = [c for entry in entries for c in (entry.get("properties") or {}).get("containers") or []]
-    return bool(inner) and all(c.get("started") and not c.get("ready") for c in inner)
-
-
-def _named(properties: Json) -> bool:
-    return bool(properties.get("latestReadyRevisionName"))
-
-
-def _properties(step: Step, app: str) -> Json | None:
-    """The properties of an app in an answer that shows it settled."""
-    if step.method != "GET" or step.status != 200 or not isinstance(step.response, dict):
-        return None
-    if step.key == app or (step.operation and str(step.response.get("id", "")).lower() == app):
-        found: Json = step.response.get("properties") or {}
-        return found
-    return None
-
-
-def _revisions(step: Step, app: str) -> list[tuple[str, Json]]:
-    """Names and properties of the revisions in an answer."""
-    if step.method != "GET" or not isinstance(step.response, dict) or not step.key.startswith(f"{app}/revisions"):
-        return []
-    entries = step.response.get("value") if step.key == f"{app}/revisions" else [step.response]
-    return [
-        (str(entry["name"]), entry["properties"]) for entry in entries or [] if "active" in entry.get("properties", {})
-    ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator.apps import documents, revisions, secrets
+from migrator.simulator.apps import documents, restarts, secrets
 
 if TYPE_CHECKING:
     from migrator.simulator.azure import Azure
@@ -29,5 +29,5 @@ def on_refresh(azure: Azure, due: float, _event: dict[str, Any]) -> None:
     for document in azure.world.of_type(documents.KIND):
         changed = secrets.refresh(azure, document, due)
         if changed:
-            revisions.restart_for(azure, document, changed, due)
+            restarts.restart_for(azure, document, changed, due)
     _next(azure, due)

@@ -14,9 +14,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator.apps import documents, replicas, secrets, validation
-from migrator.simulator.apps.schema import show
-from migrator.simulator.clock import iso
+from migrator.simulator.apps import documents, replicas, validation
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -146,13 +144,14 @@ def _schedule(azure: Azure, event: str, due: float, app: str, record: Json, repl
     azure.world.schedule(due, event, app=app, revision=record["name"], **more)
 
 
-def _live(record: Json) -> list[Json]:
+def live(record: Json) -> list[Json]:
+    """The replicas of a revision that are not on their way out."""
     return [replica for replica in record["replicas"] if replica["state"] != "terminated"]
 
 
 def _up(azure: Azure, app: str, record: Json, moment: float) -> None:
     scale = record["template"].get("scale") or {}
-    record["state"] = "RunningAtMaxScale" if len(_live(record)) >= int(scale.get("maxReplicas") or 10) else "Running"
+    record["state"] = "RunningAtMaxScale" if len(live(record)) >= int(scale.get("maxReplicas") or 10) else "Running"
     record.pop("error", None)
     record.pop("details", None)
     if not scale.get("minReplicas"):
@@ -178,7 +177,7 @@ def _concerned(azure: Azure, event: dict[str, Any]) -> tuple[Json, Json, Json] |
     """The app, revision and live replica of an event; None if one of them is gone or the revision hangs."""
     document = azure.world.resources.get(event["app"])
     record = records(azure, event["app"]).get(event["revision"]) if document else None
-    replica = next((r for r in _live(record) if r["name"] == event["replica"]), None) if record else None
+    replica = next((r for r in live(record) if r["name"] == event["replica"]), None) if record else None
     if document is None or record is None or replica is None or not record["active"]:
         return None
     if replicas.duplicate_env(record["template"]) and azure.switches.duplicate_env == "stuck":
@@ -210,16 +209,15 @@ def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
             replica["restarts"] += 1
         replica["state"] = "pulling" if reason else "crashing"
         record["error"] = reason or f"Container crashing: {crashed}"
-        live = _live(record)
-        failing = sum(1 for r in live if r["state"] in {"pulling", "crashing"})
-        record["details"] = f"{failing}/{len(live)} {record['error']}"
+        failing = sum(1 for r in live(record) if r["state"] in {"pulling", "crashing"})
+        record["details"] = f"{failing}/{len(live(record))} {record['error']}"
         if record["state"] != "Deprovisioning":
             record["state"] = "Failed"
         _schedule(azure, "containerapp.replica", due + RETRY, event["app"], record, replica)
         return
     replica["state"] = "running"
     replica.setdefault("started", due)
-    if all(r["state"] == "running" for r in _live(record)):
+    if all(r["state"] == "running" for r in live(record)):
         record["ready"] = True
         if record["state"] != "Deprovisioning":
             _up(azure, event["app"], record, due)
@@ -286,7 +284,7 @@ def on_idle(azure: Azure, due: float, event: dict[str, Any]) -> None:
     if record is None or record["state"] not in {"Running", "RunningAtMaxScale"}:
         return
     cooldown = float((record["template"].get("scale") or {}).get("cooldownPeriod") or 300)
-    latest = max((r.get("started", due) for r in _live(record)), default=due)
+    latest = max((r.get("started", due) for r in live(record)), default=due)
     if latest + cooldown > due + 1e-6:
         return  # restarted meanwhile: a later event decides
     record["replicas"], record["state"] = [], "ScaledToZero"
@@ -304,7 +302,7 @@ def on_gone(azure: Azure, _due: float, event: dict[str, Any]) -> None:
 
 def restart(azure: Azure, app: str, record: Json, moment: float) -> None:
     """Replace a revision's replicas; the new ones see the secrets as the app keeps them, nothing is fetched."""
-    old = _live(record)
+    old = live(record)
     if not old:
         return  # scaled to zero or stopped: there is nothing to replace
     record["batch"] = f"{azure.world.random.getrandbits(40):010x}"
@@ -331,46 +329,6 @@ def deactivate(record: Json, moment: float) -> None:
     """Make a revision inactive."""
     if record["active"]:
         halt(record, moment)
-
-
-def restart_for(azure: Azure, document: Json, changed: set[str], moment: float) -> None:
-    """Restart the active revisions that see a secret whose value another vault version changed.
-
-    Measured: a secret used by an authConfig only restarts the app too (FACTS 1.3).
-    """
-    app = document["id"].lower()
-    known = secrets.names(document)
-    widely = changed & _signing_secrets(azure, app)
-    for record in active(azure, app):
-        if widely or changed & validation.uses(record["template"], known):
-            log(azure, app, "RevisionRestartWithNewSecrets", record["name"], moment)
-            restart(azure, app, record, moment)
-
-
-def _signing_secrets(azure: Azure, app: str) -> set[str]:
-    config = azure.world.table("auth-configs").get(app) or {}
-    return set(setting_names(config.get("properties")))
-
-
-def setting_names(value: Any) -> list[str]:
-    """Names of app secrets that an authConfig refers to."""
-    if isinstance(value, list):
-        return [name for item in value for name in setting_names(item)]
-    if not isinstance(value, dict):
-        return []
-    found = []
-    for key, item in value.items():
-        if key.endswith(("SecretSettingName", "UrlSettingName", "SecretName")) and isinstance(item, str) and item:
-            found.append(item)
-        else:
-            found.extend(setting_names(item))
-    return found
-
-
-def log(azure: Azure, app: str, reason: str, revision: str, moment: float) -> None:
-    """Write a line of the system log (table `system-log`), as Log Analytics would show it."""
-    table = azure.world.table("system-log")
-    table[str(len(table))] = {"time": moment, "app": app, "reason": reason, "revision": revision}
 
 
 def enforce(azure: Azure, document: Json, moment: float) -> None:
@@ -424,92 +382,3 @@ def start_all(azure: Azure, document: Json, moment: float) -> None:
         record |= {"state": "Activating", "ready": False}
         record.pop("lastActive", None)
         start(azure, app, record, moment)
-
-
-# How they are shown
-
-
-def weight(document: Json, name: str) -> int:
-    """The share of traffic that a revision is given; no proof that it serves (CORRECTIONS, section 2.2)."""
-    properties = document["properties"]
-    latest = properties.get("latestRevisionName") == name
-    ingress = properties["configuration"].get("ingress")
-    if not isinstance(ingress, dict):
-        return 100 if latest else 0
-    return sum(
-        int(entry.get("weight") or 0)
-        for entry in ingress.get("traffic") or []
-        if entry.get("revisionName") == name or (latest and entry.get("latestRevision"))
-    )
-
-
-def view(azure: Azure, document: Json, record: Json, version: str) -> Json:
-    """A revision as a GET shows it (traffic, section 6): states of now, the template it was made from."""
-    app = document["name"]
-    group = document["id"].split("/providers/")[0]
-    environment = azure.world.resources.get(str(document["properties"].get("environmentId") or "").lower())
-    failed = record["state"] == "Failed"
-    healthy = record["state"] in {"Running", "RunningAtMaxScale", "ScaledToZero", "Deprovisioning", "Stopped"}
-    properties: Json = {
-        "createdTime": iso(record["created"], zone="+00:00", digits=0),
-        "fqdn": documents.host(document, environment, record["name"]),
-        "template": _template(azure, app, record["template"]),
-        "active": record["active"],
-        "replicas": len(_live(record)),
-        "trafficWeight": weight(document, record["name"]),
-        "healthState": "Unhealthy" if failed else "Healthy" if healthy else "None",
-        "provisioningState": "Failed" if failed else "Provisioned",
-        "runningState": record["state"],
-    }
-    if "lastActive" in record:
-        properties["lastActiveTime"] = iso(record["lastActive"], zone="+00:00", digits=0)
-    if failed and record.get("error"):
-        properties["provisioningError"] = record["error"]
-        properties["runningStateDetails"] = record["details"]
-    shown: Json = show(
-        {
-            "id": f"{group}/providers/Microsoft.App/containerApps/{app}/revisions/{record['name']}",
-            "name": record["name"],
-            "type": "Microsoft.App/containerapps/revisions",
-            "properties": properties,
-        },
-        "Revision",
-        version,
-    )
-    return shown
-
-
-def _template(azure: Azure, app: str, template: Json) -> Json:
-    """The part of a template that revisions show; plain env values are in it as they were."""
-    shown = copy.deepcopy(template)
-    shown["revisionSuffix"] = None
-    for container in validation.containers(shown):
-        container["resources"] = {
-            k: v for k, v in (container.get("resources") or {}).items() if k != "ephemeralStorage"
-        }
-        if container in (shown.get("containers") or []):
-            container.setdefault("probes", [])
-        if azure.switches.secret_ref_display == "prefixed":  # noqa: S105 - a word for a way to show names
-            for entry in container.get("env") or []:
-                if entry.get("secretRef"):
-                    entry["secretRef"] = f"capp-{app}"
-    scale = shown.get("scale") or {}
-    shown["scale"] = {
-        "minReplicas": scale.get("minReplicas"),
-        "maxReplicas": scale.get("maxReplicas"),
-        "cooldownPeriod": None,
-        "pollingInterval": None,
-        "rules": [_rule(rule) for rule in scale.get("rules") or []] or None,
-    }
-    return shown
-
-
-def _rule(rule: Json) -> Json:
-    """A scale rule as a revision shows it: of http rules the number only (traffic, flow revisions-actions)."""
-    if "http" not in rule:
-        return rule
-    metadata = (rule["http"] or {}).get("metadata") or {}
-    return {
-        "name": rule["name"],
-        "http": {"metadata": {k: v for k, v in metadata.items() if k == "concurrentRequests"}},
-    }

@@ -12,6 +12,7 @@ from migrator.simulator.apps import (
     operations,
     places,
     refreshing,
+    restarts,
     revisions,
     secrets,
     validation,
@@ -221,7 +222,7 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     vaulted = {str(secret["name"]) for secret in effective if "keyVaultUrl" in secret}
     changed = secrets.keep(azure, app, values, call.now) & vaulted
     if changed and old is not None:
-        revisions.restart_for(azure, document, changed, call.now)
+        restarts.restart_for(azure, document, changed, call.now)
     if revision is not None:
         azure.world.schedule(
             call.now + azure.switches.app_operation * revisions.CREATED,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from migrator.simulator.apps import documents, loading, places, revisions, secrets, writing
+from migrator.simulator.apps import documents, loading, places, restarts, secrets, writing
 from migrator.simulator.apps.schema import show
 from migrator.simulator.apps.validation import refused
 from migrator.simulator.apps.versions import VERSIONS, answer
@@ -69,7 +69,7 @@ def _put(call: Call) -> Response:
     document = writing.find(call)
     properties = copy.deepcopy(body.get("properties") or {})
     known = secrets.names(document)
-    for name in revisions.setting_names(properties):
+    for name in restarts.setting_names(properties):
         if name not in known:
             raise refused(
                 "AuthConfigSecretRefNotFound",

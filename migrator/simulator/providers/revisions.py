@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from migrator.simulator.apps import documents, replicas, revisions, writing
+from migrator.simulator.apps import documents, replicas, revision_views, revisions, writing
 from migrator.simulator.apps.validation import refused
 from migrator.simulator.apps.versions import VERSIONS, answer
 from migrator.simulator.azure import page
@@ -59,7 +59,7 @@ def _find(call: Call) -> tuple[Json, Json]:
 def _list(call: Call) -> Response:
     document = writing.find(call)
     found = revisions.records(call.azure, document["id"].lower()).values()
-    shown = [revisions.view(call.azure, document, record, call.version) for record in found]
+    shown = [revision_views.view(call.azure, document, record, call.version) for record in found]
     if "active eq true" in call.request.query.get("$filter", "").lower():
         shown = [entry for entry in shown if entry["properties"]["active"]]
     return answer(200, page(call, shown, size=call.azure.switches.page_size))
@@ -67,7 +67,7 @@ def _list(call: Call) -> Response:
 
 def _get(call: Call) -> Response:
     document, record = _find(call)
-    return answer(200, revisions.view(call.azure, document, record, call.version))
+    return answer(200, revision_views.view(call.azure, document, record, call.version))
 
 
 def _act(call: Call, verb: str) -> Response:
