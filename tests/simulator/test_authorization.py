@@ -193,6 +193,7 @@ def test_a_new_principal_is_unknown_for_a_while(inside: Inside) -> None:
 
 def test_people_are_assigned_under_what_the_caller_calls_them(inside: Inside) -> None:
     person = principals.create(inside.azure, kind="other", name="ada@example.com", settled=True)["id"]
+    inside.grant(person, "Reader", GROUP, principal_type="User")
     assert put(inside, SECRET, wanted(person)).body["properties"]["principalType"] == "User"
     group = put(inside, VAULT, wanted(person, principalType="Group"), OTHER)
     assert group.body["properties"]["principalType"] == "Group"

@@ -297,8 +297,9 @@ def _principal_type(call: Call, principal: str, claimed: str | None) -> str:
             "principalType property to a value, such as ServicePrincipal, User, or Group.  See "
             "https://aka.ms/docs-principaltype",
         )
-    if entry["kind"] == "other":  # people and groups that the estate only names: what they are is not known here
-        return claimed or "User"
+    if entry["kind"] == "other":  # whom the estate only names: its assignments say what they are
+        shown = [one["principalType"] for one in rbac.held(call.azure, principal)]
+        return claimed or next(iter(shown), "ServicePrincipal")
     real = "ServicePrincipal"
     if claimed not in {None, real} and entry["known"] <= call.now:
         raise AzureError(
