@@ -35,6 +35,11 @@ def read(path: Path, base: str) -> IgnoreFile | None:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
+    return parse(text, base)
+
+
+def parse(text: str, base: str = "") -> IgnoreFile | None:
+    """The patterns of a text; None when it has none."""
     lines = tuple(line for raw in text.splitlines() if (line := _line(raw)) is not None)
     return IgnoreFile(base, lines) if lines else None
 
