@@ -88,9 +88,7 @@ def begin(step: Step, ctx: StepContext) -> Live:
     try:
         live = read(step.target, ctx)
     except NotFoundError as error:
-        raise StaleError(
-            f"the app {ResourceId.parse(step.target).name} is gone", why=error.why, hint=REPLAN
-        ) from error
+        raise StaleError(f"the app {ResourceId.parse(step.target).name} is gone", why=error.why, hint=REPLAN) from error
     ctx.check(live.veiled, who(live.raw))
     if "pre_image" not in ctx.record.facts:
         ctx.record.note(pre_image=live.veiled)
@@ -113,7 +111,8 @@ def write(step: Step, ctx: StepContext, live: Live, body: Json, wanted: Json, mi
         CloudError: Azure refused or failed.
     """
     filled = without_read_only(live.values.fill(body, missing))
-    after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation), ctx)
+    # no patience: after somebody else's operation the app must be looked at again, see `Walk`
+    after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation, patience=0.0), ctx)
     compare(step, ctx, after, wanted)
     return after
 

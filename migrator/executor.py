@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from migrator.around import Surroundings
 from migrator.errors import PlanFileError, RunError, StoppedError
 from migrator.journal import Journal
 from migrator.kinds import kind_of
 from migrator.model import AppState, Json, Plan, ResourceId, RunState, Step, StepState, by_app
 from migrator.ports import Clock, Cloud, Event
 from migrator.scheduling import Job, Scheduler, Threads
-from migrator.walking import Surroundings, Walk
+from migrator.walking import Walk
 from scanners.model import Fingerprinter
 
 

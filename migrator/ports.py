@@ -32,11 +32,12 @@ class Cloud(Protocol):
         """POST listSecrets: names, values (those of references resolved), references."""
         ...
 
-    def patch_app(self, app: str, body: Json, on_operation: OnOperation) -> Json:
+    def patch_app(self, app: str, body: Json, on_operation: OnOperation, *, patience: float | None = None) -> Json:
         """PATCH (JSON merge), wait for the operation's end, GET: the resource as it then stands.
 
-        Retries 409 "in progress". Raises ReferenceRefusedError when a vault reference did not resolve, and
-        CloudError when the operation failed.
+        Retries 409 "in progress" for `patience` seconds (None: as long as an operation may take; 0: not at all, for a
+        caller that looks again first, because the other operation may have changed what the body was made from).
+        Raises ReferenceRefusedError when a vault reference did not resolve, and CloudError when the operation failed.
         """
         ...
 

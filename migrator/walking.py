@@ -3,82 +3,33 @@
 from __future__ import annotations
 
 import logging
-import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from migrator.appwrite import REPLAN, listed, read, unlike, who
-from migrator.errors import CloudError, KeyliftError, NotFoundError, StaleError, StoppedError
+from migrator.around import Page, Surroundings, surprise
+from migrator.errors import CloudError, KeyliftError, NotFoundError, ReferenceRefusedError, StaleError, StoppedError
 from migrator.fingerprints import app_fingerprint, changed_parts
-from migrator.journal import Journal, JournalError, StepEntry
+from migrator.journal import JournalError, StepEntry
 from migrator.kinds import kind_of
 from migrator.model import AppState, Json, ResourceId, Step, StepState, differences
-from migrator.ports import Clock, Cloud, Event, Outcome, StepContext
-from migrator.scheduling import Scheduler
-from migrator.veil import Known, comparable, section
-from scanners.model import Fingerprinter
+from migrator.ports import Outcome, StepContext, StepKind
+from migrator.veil import comparable, section
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 DONE_STATES = frozenset({StepState.DONE, StepState.ADOPTED})
+BUSY = 409
+"""Status while another operation is at work (FACTS, section 10.2)."""
+PATIENCE = 900.0
+"""Seconds to wait for other operations (the longest recorded took 739)."""
+TRIES = 4
+"""How often anything else that passes is tried."""
 UNTOUCHED = frozenset({StepState.PENDING, StepState.ADOPTED, StepState.UNDONE, StepState.SKIPPED})
 """States of steps that leave nothing to undo."""
-
-
-@dataclass(slots=True)
-class Surroundings:
-    """What every step of one run works with."""
-
-    run: str
-    plan: str
-    steps: Mapping[str, Step]
-    cloud: Cloud
-    journal: Journal
-    clock: Clock
-    fingerprinter: Fingerprinter
-    scheduler: Scheduler
-    tell: Callable[[Event], None]
-    propagation: float
-    proof: float
-    known: Known = field(default_factory=Known)
-
-    def event(self, kind: str, *, app: str = "", step: str = "", text: str = "") -> None:
-        """Tell what happened, and keep it, unless it is only a wait."""
-        event = Event(kind, app, step, self.known.redact(text), self.clock.now())
-        if kind != "step-waiting":
-            self.journal.tell(self.run, event)
-        with suppress(Exception):  # a screen that is gone is no reason to stop half-way
-            self.tell(event)
-
-    def error(self, error: KeyliftError) -> Json:
-        """An error as the journal keeps it: three texts without values."""
-        return {
-            "what": self.known.redact(error.what),
-            "why": self.known.redact(error.why),
-            "hint": self.known.redact(error.hint),
-            "stale": isinstance(error, StaleError),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """A step's page in the journal."""
-
-    journal: Journal
-    run: str
-    step: str
-
-    def operation(self, url: str) -> None:
-        self.journal.set_step(self.run, self.step, operation=url)
-
-    def note(self, **facts: object) -> None:
-        self.journal.note(self.run, self.step, facts)
-
-    @property
-    def facts(self) -> Json:
-        return self.journal.step(self.run, self.step).facts
 
 
 class Walk:
@@ -127,7 +78,7 @@ class Walk:
         except JournalError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the apps that wait must know
-            told = self.around.error(error if isinstance(error, KeyliftError) else _surprise(error))
+            told = self.around.error(error if isinstance(error, KeyliftError) else surprise(error))
             journal.set_step(run, step.id, state=StepState.FAILED, error=told)
             self.around.event("step-failed", step=step.id, text=f"{told['what']}: {told['why']}")
 
@@ -148,7 +99,7 @@ class Walk:
         except KeyliftError as error:
             self._failed(at, error)
         except Exception as error:  # noqa: BLE001 - whatever it is, the app must not stay half-way
-            self._failed(at, _surprise(error))
+            self._failed(at, surprise(error))
         else:
             journal.set_app(run, self.app, state=AppState.DONE, proven=int(proven))
             self.around.event("app-done", app=self.app, text="; ".join(texts))
@@ -235,7 +186,7 @@ class Walk:
             started=self.around.clock.now(),
         )
         if outcome is None:
-            outcome = kind.do(step, ctx)
+            outcome = self._persistently(step, ctx, partial(kind.do, step, ctx), partial(self._done, kind, step, ctx))
         kind.verify(step, ctx)
         if "after" in ctx.record.facts:
             self._expected = ctx.record.facts["after"]
@@ -245,6 +196,37 @@ class Walk:
         journal.set_step(run, step.id, state=state, ended=self.around.clock.now())
         self.around.event("step-adopted" if outcome.adopted else "step-done", app=self.app, step=step.id, text=text)
         return outcome
+
+    def _done(self, kind: StepKind, step: Step, ctx: StepContext) -> Outcome | None:
+        """What an earlier try came to, once its operation has ended."""
+        self._settle(self.around.journal.step(self.around.run, step.id))
+        return Outcome() if kind.done(step, ctx) else None
+
+    def _persistently(
+        self, step: Step, ctx: StepContext, action: Callable[[], T], made: Callable[[], T | None] = lambda: None
+    ) -> T:
+        """Try again what failed only for now: somebody's operation was at work, an answer was lost.
+
+        Each try looks at the cloud anew, so that nothing is written from an old reading; `made` is asked first
+        whether the try before came through after all.
+        """
+        tries, pause, deadline = 0, 1.0, ctx.clock.now() + PATIENCE
+        while True:
+            try:
+                found = made() if tries else None
+                return action() if found is None else found
+            except ReferenceRefusedError:
+                raise  # the step knows how long to wait for access
+            except CloudError as error:
+                tries += 1
+                busy = error.status == BUSY
+                if not error.transient or ctx.clock.now() >= deadline or (tries >= TRIES and not busy):
+                    raise
+                self.around.event(
+                    "step-waiting", app=self.app, step=step.id, text=f"tries again: {error.why or error.what}"
+                )
+            ctx.clock.sleep(pause)
+            pause = min(pause * 2, 15.0)
 
     def _failed(self, at: str, error: KeyliftError) -> None:
         """Write a failure down, and go back."""
@@ -310,11 +292,11 @@ class Walk:
             self._settle(entry)
             journal.set_step(run, step.id, state=StepState.UNDOING)
             try:
-                rest = kind.undo(step, ctx)
+                rest = self._persistently(step, ctx, partial(kind.undo, step, ctx))
             except (StoppedError, JournalError):
                 raise
             except Exception as error:  # noqa: BLE001 - said, and written down
-                told = self.around.error(error if isinstance(error, KeyliftError) else _surprise(error))
+                told = self.around.error(error if isinstance(error, KeyliftError) else surprise(error))
                 journal.set_step(run, step.id, error=told)
                 self.around.event("note", app=self.app, step=step.id, text=f"{told['what']}: {told['why']}")
                 left.append(f"{step.id} stays: {told['what']}; later: keylift rollback {run}")
@@ -390,14 +372,3 @@ class Walk:
                 why=f"changed: {listed(changed)}; {said}",
                 hint=REPLAN,
             )
-
-
-def _surprise(error: Exception) -> KeyliftError:
-    """An error nobody foresaw, by its kind and place only: its message may hold anything."""
-    frame = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
-    place = f" at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}" if frame else ""
-    return KeyliftError(
-        "something unforeseen happened in keylift itself",
-        why=f"{type(error).__name__}{place}",
-        hint="report it with this text: https://github.com/keylift/keylift/issues",
-    )

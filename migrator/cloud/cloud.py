@@ -25,8 +25,8 @@ class AzureCloud:
     def get_app_secrets(self, app: str) -> tuple[AppSecret, ...]:
         return reading.list_secrets(self._session, app)
 
-    def patch_app(self, app: str, body: Json, on_operation: OnOperation) -> Json:
-        return writing.patch_app(self._session, app, body, on_operation)
+    def patch_app(self, app: str, body: Json, on_operation: OnOperation, *, patience: float | None = None) -> Json:
+        return writing.patch_app(self._session, app, body, on_operation, patience=patience)
 
     def wait_operation(self, url: str) -> str:
         return writing.wait_operation(self._session, url)

@@ -11,7 +11,7 @@ from azure.core.rest import HttpResponse
 
 from migrator.cloud import failures, reading, surroundings
 from migrator.cloud.clients import APPS_VERSION
-from migrator.cloud.session import Session
+from migrator.cloud.session import BUSY_SECONDS, Session
 from migrator.errors import CloudError, NotFoundError
 from migrator.model import Json, ResourceId, RoleAssignment, same_id
 from migrator.ports import OnOperation
@@ -28,7 +28,9 @@ _ENDS = {"succeeded": "Succeeded", "failed": "Failed", "canceled": "Canceled", "
 # Apps
 
 
-def patch_app(session: Session, app: str, body: Json, on_operation: OnOperation) -> Json:
+def patch_app(
+    session: Session, app: str, body: Json, on_operation: OnOperation, *, patience: float | None = None
+) -> Json:
     """PATCH an app (JSON merge), wait for the operation's end, and read the app as it then stands.
 
     Args:
@@ -36,6 +38,7 @@ def patch_app(session: Session, app: str, body: Json, on_operation: OnOperation)
         app: ARM id.
         body: The merge document; arrays in it are whole arrays (FACTS 1.5).
         on_operation: Told the operation's URL before it is polled.
+        patience: Seconds to wait for another operation's end; None for as long as one may take.
 
     Raises:
         ReferenceRefusedError: a vault reference did not resolve.
@@ -45,7 +48,16 @@ def patch_app(session: Session, app: str, body: Json, on_operation: OnOperation)
     doing = f"change the app {name}"
     client = session.apps(ResourceId.parse(app).subscription)
     values = tuple(failures.strings_under_value(body))
-    response = session.send(client, "PATCH", app, doing, api_version=APPS_VERSION, body=body, values=values)
+    response = session.send(
+        client,
+        "PATCH",
+        app,
+        doing,
+        api_version=APPS_VERSION,
+        body=body,
+        values=values,
+        patience=BUSY_SECONDS if patience is None else patience,
+    )
     url = _operation_url(response)
     if url is not None:
         on_operation(url)

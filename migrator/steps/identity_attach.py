@@ -80,7 +80,7 @@ class IdentityAttach(Kind):
         after = live
         for identity in _ways_without(live.raw, name):
             try:
-                raw = ctx.cloud.patch_app(step.target, {"identity": identity}, ctx.record.operation)
+                raw = ctx.cloud.patch_app(step.target, {"identity": identity}, ctx.record.operation, patience=0.0)
             except CloudError as error:
                 if error.status != 400:
                     raise

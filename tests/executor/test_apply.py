@@ -233,11 +233,11 @@ def test_a_change_outside_the_plan_is_seen_and_undone(two: World) -> None:
             if name != "patch_app":
                 return getattr(cloud, name)
 
-            def patch(app: str, body: Json, on_operation: Any) -> Json:
+            def patch(app: str, body: Json, on_operation: Any, **options: Any) -> Json:
                 if app.endswith("/web") and not meddled.is_set():
                     meddled.set()
                     body = {**body, "tags": {"policy": "was-here"}}
-                return cloud.patch_app(app, body, on_operation)
+                return cloud.patch_app(app, body, on_operation, **options)
 
             return patch
 

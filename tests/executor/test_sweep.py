@@ -94,7 +94,7 @@ def apps() -> list[Json]:
     traffic = [{"latestRevision": True, "weight": 100, "label": "live"}]
     return [
         *two_apps(),
-        app("canary", {"TOKEN": PLANTED["shared"]}, {"again": PLANTED["shared"]}, mode="Multiple", traffic=traffic),
+        app("canary", {"TOKEN": PLANTED["shared"]}, mode="Multiple", traffic=traffic),
     ]
 
 
