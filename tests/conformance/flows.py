@@ -94,17 +94,26 @@ class Report:
 
 def read(path: Path) -> list[Step]:
     """The interactions of a flow file."""
-    return [
-        Step(
-            number,
-            entry["method"],
-            entry["url"],
-            entry["status"],
-            parsedate_to_datetime(entry["recorded"]).timestamp(),
-            entry["request_body"],
-            entry["response_body"],
-            {name.lower(): value for name, value in entry["response_headers"].items()},
-            f"{entry['source']['repo']} {entry['source']['path']}",
-        )
-        for number, entry in enumerate(json.loads(path.read_text(encoding="utf-8")))
-    ]
+    return [_step(number, entry) for number, entry in enumerate(json.loads(path.read_text(encoding="utf-8")))]
+
+
+def collected(folder: Path) -> list[Step]:
+    """The interactions of a folder that has one in each file, in their order in time."""
+    entries = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("*.json"))]
+    steps = [_step(number, entry) for number, entry in enumerate(entries)]
+    return sorted(steps, key=lambda step: (step.source, step.moment, step.number))
+
+
+def _step(number: int, entry: Json) -> Step:
+    source = entry["source"]
+    return Step(
+        number,
+        entry["method"],
+        entry["url"],
+        entry["status"],
+        parsedate_to_datetime(entry["recorded"]).timestamp(),
+        entry["request_body"],
+        entry["response_body"],
+        {name.lower(): value for name, value in entry["response_headers"].items()},
+        f"{source['repo']} {source['path']}" if isinstance(source, dict) else f"{source} {entry['source_file']}",
+    )

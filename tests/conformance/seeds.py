@@ -203,6 +203,8 @@ def _app(azure: Azure, steps: list[Step], identifier: str) -> None:
         configuration["secrets"] = [*(configuration.get("secrets") or []), {"name": name}]
     for secret in configuration.get("secrets") or []:
         secret["value"] = values.get(secret["name"], "***")
+    if not document["properties"].get("latestRevisionName"):
+        _as_listed(steps, key, document)
     azure.loaders["microsoft.app/containerapps"](azure, document)
     latest = document["properties"].get("latestRevisionName")
     for step in steps:
@@ -214,6 +216,21 @@ def _app(azure: Azure, steps: list[Step], identifier: str) -> None:
     config = next((s for s in steps if s.key == f"{key}/authconfigs/current"), None)
     if config is not None and config.method == "GET" and config.status == 200:
         azure.loaders["microsoft.app/containerapps/authconfigs"](azure, config.response)
+
+
+def _as_listed(steps: list[Step], key: str, document: Json) -> None:
+    """Take from the first listing of revisions what an app that is not shown must have been."""
+    shown = next((s for s in steps if s.key == f"{key}/revisions" and s.method == "GET" and _documents(s)), None)
+    if shown is None:
+        return
+    entry = _documents(shown)[-1]
+    properties, name, fqdn = document["properties"], key.rpartition("/")[2], str(entry["properties"].get("fqdn") or "")
+    properties |= {"latestRevisionName": entry["name"], "template": copy.deepcopy(entry["properties"]["template"])}
+    if fqdn:
+        home = fqdn.removeprefix(f"{entry['name']}.")
+        properties.setdefault("configuration", {}).setdefault(
+            "ingress", {"external": ".internal." not in fqdn, "targetPort": 80, "fqdn": f"{name}.{home}"}
+        )
 
 
 def _time(moment: float) -> str:

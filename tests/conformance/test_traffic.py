@@ -17,6 +17,9 @@ from tests.conformance import flows, traffic
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 AT_LEAST = 0.95
 
+FOLDERS = {"recordings/microsoft.app": 4, "traffic/recordings/powershell-2023-headers": 8}
+"""Other recordings, one interaction a file, and how many of them match: all but the first of 2023, a managed redis."""
+
 KNOWN = {
     # the same state, shown Healthy three times in this recording and None once
     ("revisions-actions", 21): "health of a revision that drains",
@@ -65,3 +68,12 @@ def test_each_mismatch_has_a_reason(reports: list[flows.Report]) -> None:
         if not outcome.matched and (report.name, outcome.step.number) not in KNOWN
     ]
     assert not unexplained
+
+
+@pytest.mark.parametrize(("folder", "matching"), FOLDERS.items())
+def test_other_recordings_are_answered_as_recorded(folder: str, matching: int) -> None:
+    path = SHARED / "azure" / folder
+    if not path.is_dir():
+        pytest.skip(f"the recordings are not at {path}")
+    report = traffic.replay(folder, flows.collected(path), selected=True)
+    assert report.matched == matching, "\n".join(report.lines())
