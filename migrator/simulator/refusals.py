@@ -57,6 +57,16 @@ LOCATIONS = {
 _EVERYWHERE = frozenset({"microsoft.authorization", "microsoft.resourcegraph", "microsoft.resources"})
 """Namespaces without a location: a wrong version is a wrong type there (Azure/acs-engine#4037)."""
 
+_OTHERS = tuple(
+    f"Microsoft.{name}"
+    for name in (
+        *("AppConfiguration", "Cache", "CognitiveServices", "Compute", "DBforPostgreSQL", "DocumentDB", "EventGrid"),
+        *("EventHub", "Features", "Insights", "Network", "OperationalInsights", "Resources", "Search", "ServiceBus"),
+        *("SignalRService", "Sql", "Storage", "Web"),
+    )
+)
+"""Namespaces that exist and of which nothing is simulated."""
+
 _SUBSCRIPTION = re.compile(r"/subscriptions/([^/]+)(?:/resourcegroups/([^/]+)(/.*)?|/.*)?", re.IGNORECASE)
 _PROVIDER = re.compile(r"/providers/([^/]+)((?:/[^/]+)*)", re.IGNORECASE)
 
@@ -71,8 +81,8 @@ class Namespace:
 
 
 def namespaces(azure: Azure) -> dict[str, Namespace]:
-    """Resource providers by lower-case namespace: those with operations, and those that stored documents are of."""
-    found: dict[str, Namespace] = {}
+    """Resource providers by lower-case namespace, with the types that have operations or stored documents."""
+    found = {space.lower(): Namespace(space) for space in _OTHERS}
     for route in azure.routes:
         if route.plane == "arm" and not route.fallback and (parts := _type_of(route.template, route.method)):
             space, kind = parts
@@ -93,7 +103,7 @@ def _type_of(path: str, method: str = "GET") -> tuple[str, str] | None:
     if not marker or not segments or segments[0].startswith("{"):
         return None
     kinds = segments[1::2]
-    if method == "POST" and len(segments) % 2 == 0 and len(kinds) >= 1:
+    if method == "POST" and len(segments) % 2 == 0 and len(kinds) > 1:
         kinds = kinds[:-1]  # `/providers/N/type/name/action`: the last word is no type
     kinds = [kind for kind in kinds if not kind.startswith("{")]
     return (segments[0], "/".join(kinds)) if kinds else None
