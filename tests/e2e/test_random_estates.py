@@ -142,6 +142,8 @@ def estates(draw: st.DrawFn) -> dict[str, Any]:
             "identity_map": draw(st.sampled_from(["merge", "replace"])),
             "wildcard_covers_parent": draw(st.booleans()),
             "secret_ref_display": draw(st.sampled_from(["plain", "prefixed"])),
+            # on a clock this fast, a day's token would be renewed at every call
+            "token_lifetime": 1e8,
         },
     }
 
