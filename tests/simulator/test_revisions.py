@@ -124,6 +124,18 @@ def test_old_revisions_keep_their_template_with_plain_values(apps: Apps) -> None
     assert apps.revisions()[old]["template"]["containers"][0]["env"] == [plain("PASSWORD", "hunter2")]
 
 
+def test_old_revisions_are_purged_late(apps: Apps) -> None:
+    apps.create()
+    for number in range(4):
+        apps.change({"properties": {"template": template(f"nginx:{number}")}})
+    apps.wait(60)
+    apps.change({"properties": {"configuration": {"maxInactiveRevisions": 1}}})
+    apps.wait(900)
+    assert len(apps.revisions()) == 5
+    apps.wait(7200)
+    assert list(apps.revisions()) == ["web--0000003", "web--0000004"]
+
+
 def test_traffic_in_multiple_mode(apps: Apps) -> None:
     apps.create(configuration={"activeRevisionsMode": "multiple", "ingress": {"external": True, "targetPort": 80}})
     old = apps.latest()

@@ -73,7 +73,10 @@ def load_app(azure: Azure, document: Json) -> None:
         for secret in sent
         if not secret.get("keyVaultUrl")
     }
-    azure.world.schedule(azure.clock.now(), "containerapp.loaded", app=app)
+    waiting = azure.world.table("apps-loading")
+    if not waiting:
+        azure.world.schedule(azure.clock.now(), "containerapp.loaded")
+    waiting[app] = True
     refreshing.ensure(azure)
 
 
@@ -114,12 +117,18 @@ def _identity(azure: Azure, resource: str, given: Json | None) -> Json:
     return found
 
 
-def on_loaded(azure: Azure, due: float, event: dict[str, Any]) -> None:
-    """The estate is there: the app gets its place, its running revisions and the values of its references."""
-    document: Json | None = azure.world.resources.get(event["app"])
-    if document is None:
-        return
-    properties, app, name = document["properties"], event["app"], document["name"]
+def on_loaded(azure: Azure, due: float, _event: dict[str, Any]) -> None:
+    """The estate is there: its apps get their places, their running revisions and the values of their references."""
+    waiting = azure.world.table("apps-loading")
+    for app in list(waiting):
+        del waiting[app]
+        document: Json | None = azure.world.resources.get(app)
+        if document is not None:
+            _complete(azure, app, document, due)
+
+
+def _complete(azure: Azure, app: str, document: Json, due: float) -> None:
+    properties, name = document["properties"], document["name"]
     fqdn = str((properties["configuration"].get("ingress") or {}).get("fqdn") or "")
     domain = fqdn.removeprefix(f"{name}.").removeprefix("internal.") if fqdn.startswith(f"{name}.") else ""
     place = document["location"] or "eastus"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator.apps import documents, restarts, secrets
+from migrator.simulator.apps import documents, restarts, revisions, secrets
 
 if TYPE_CHECKING:
     from migrator.simulator.azure import Azure
@@ -25,9 +25,13 @@ def _next(azure: Azure, now: float) -> None:
 
 
 def on_refresh(azure: Azure, due: float, _event: dict[str, Any]) -> None:
-    """All apps fetch their references; replicas restart only where a value changed (measured)."""
+    """All apps fetch their references; replicas restart only where a value changed (measured).
+
+    Old revisions are cleared away at the same time: the platform does that now and then, nobody knows when.
+    """
     for document in azure.world.of_type(documents.KIND):
         changed = secrets.refresh(azure, document, due)
         if changed:
             restarts.restart_for(azure, document, changed, due)
+        revisions.purge(azure, document, due)
     _next(azure, due)

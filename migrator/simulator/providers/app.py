@@ -74,8 +74,9 @@ def _get(call: Call) -> Response:
 
 def _list(call: Call) -> Response:
     scope = call.request.path.lower().partition("/providers/")[0]
-    found = [documents.view(call.azure, document, call.version) for document in call.world.of_type(KIND, scope)]
-    return answer(200, page(call, found, size=call.azure.switches.page_size), x_ms_operation_identifier="")
+    listing = page(call, call.world.of_type(KIND, scope), size=call.azure.switches.page_size)
+    listing["value"] = [documents.view(call.azure, document, call.version) for document in listing["value"]]
+    return answer(200, listing, x_ms_operation_identifier="")
 
 
 def _delete(call: Call) -> Response:
