@@ -1,4 +1,4 @@
-"""A process of its own that applies, resumes or rolls back, and kills itself at the N-th durable point."""
+"""A process of its own that applies, resumes or rolls back, and sends itself a signal at the N-th durable point."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from migrator.journal import Journal
 from migrator.model import Plan
 
 
-def main(profile: str, folder: str, verb: str, plan: str, commit: int) -> int:
+def main(profile: str, folder: str, verb: str, plan: str, commit: int, sent: signal.Signals) -> int:
     count = itertools.count(1)
 
     def observe(statement: str) -> None:
         # the callback comes before the statement runs: the kill falls right before the commit's bytes are written
         if statement.strip().upper().startswith("COMMIT") and next(count) == commit:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), sent)
 
     clock = Fast()
     with (
@@ -42,5 +42,5 @@ def main(profile: str, folder: str, verb: str, plan: str, commit: int) -> int:
 
 
 if __name__ == "__main__":
-    _, PROFILE, FOLDER, VERB, PLAN, COMMIT = sys.argv
-    sys.exit(main(PROFILE, FOLDER, VERB, PLAN, int(COMMIT)))
+    _, PROFILE, FOLDER, VERB, PLAN, COMMIT, SIGNAL = sys.argv
+    sys.exit(main(PROFILE, FOLDER, VERB, PLAN, int(COMMIT), signal.Signals[SIGNAL]))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from migrator.model import Json, RunState, settled
+from migrator.model import Json, RunState, StepState, settled
 
 from .world import Fast, World, app, estate, no_values, running, two_apps
 
@@ -17,7 +17,7 @@ NAMES = ("api", "web")
 SWITCHES = {"app_operation": 4.0, "role_propagation": [2.0, 6.0], "principal_replication": [0.5, 2.0]}
 
 
-def process(world: World, verb: str, commit: int) -> int:
+def process(world: World, verb: str, commit: int, signal: str = "SIGKILL") -> int:
     done = subprocess.run(
         [
             sys.executable,
@@ -27,6 +27,7 @@ def process(world: World, verb: str, commit: int) -> int:
             verb,
             str(world.folder / "plan.json"),
             str(commit),
+            signal,
         ],
         capture_output=True,
         text=True,
@@ -36,7 +37,7 @@ def process(world: World, verb: str, commit: int) -> int:
         env={"PYTHONPATH": str(Path(__file__).parents[2]), "PATH": "/usr/bin:/bin"},
     )
     no_values(world.folder, done.stdout, done.stderr)
-    assert done.returncode in {-9, 0}, done.stderr
+    assert done.returncode in {-9, 0, 130}, done.stderr
     return done.returncode
 
 
@@ -70,3 +71,23 @@ def test_killed_and_gone_on(tmp_path: Path, commit: int, way: str) -> None:
             for name in NAMES:
                 secrets = {s.name: s for s in world.cloud.get_app_secrets(world.app(name)["id"])}
                 assert any(secret.key_vault_url for secret in secrets.values())
+
+
+def test_interrupted_once(tmp_path: Path) -> None:
+    """Ctrl-C: every app ends after its step, the run can be resumed, and nothing is undone."""
+    document = estate(*two_apps(), app("bystander"), switches=SWITCHES)
+    with running(document, tmp_path, fast=True) as world:
+        before = documents(world)
+        (tmp_path / "plan.json").write_text(world.plan().to_json())
+        assert process(world, "apply", 30, "SIGINT") == 130
+        (run,) = world.journal.runs()
+        assert run["state"] == RunState.INTERRUPTED
+        assert run["holder"] is None
+        states = {step.state for step in world.journal.steps(run["id"]).values()}
+        assert StepState.DONE in states
+        assert StepState.PENDING in states
+        assert StepState.UNDONE not in states
+        assert process(world, "resume", 0) == 0
+        assert world.journal.runs()[0]["state"] == RunState.DONE
+        assert process(world, "rollback", 0) == 0
+        assert documents(world) == before
