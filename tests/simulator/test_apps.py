@@ -455,7 +455,7 @@ def test_a_system_identity_comes_and_goes_with_its_principal(apps: Apps) -> None
     assert both["identity"]["type"] == "SystemAssigned, UserAssigned"
     assert both["identity"]["principalId"] == first["principalId"]
     assert list(both["identity"]["userAssignedIdentities"]) == [mine.replace("resourceGroups", "resourcegroups")]
-    none = apps.change({"identity": {"type": "None"}})["identity"]
+    none = apps.change({"identity": None})["identity"]
     assert none == {"type": "None"}
     assert first["principalId"] not in apps.azure.world.table("principals")
     again = apps.change({"identity": {"type": "SystemAssigned"}})["identity"]

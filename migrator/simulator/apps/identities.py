@@ -75,7 +75,7 @@ def wanted(azure: Azure, body: Json, old: Json | None, *, patch: bool, replaces:
     """
     if "identity" not in body and (patch or azure.switches.put_without_identity == "keeps"):
         return None
-    sent: Json = body.get("identity") or {}
+    sent: Json = body.get("identity") or ({"type": "None"} if "identity" in body else {})
     ids = set(old_ids(old)) if patch else set()
     types = kinds(sent) if sent.get("type") or not patch else kinds(old)
     given: Any = sent.get("userAssignedIdentities")
