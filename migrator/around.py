@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+from migrator import about
 from migrator.errors import KeyliftError, StaleError
 from migrator.journal import Journal
 from migrator.model import Json, Step
@@ -77,5 +78,5 @@ def surprise(error: Exception) -> KeyliftError:
     return KeyliftError(
         "something unforeseen happened in keylift itself",
         why=f"{type(error).__name__}{place}",
-        hint="report it with this text: https://github.com/keylift/keylift/issues",
+        hint=f"report it with this text: {about.HOME}/issues",
     )
