@@ -160,7 +160,14 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
         confident = said.certain and len(text) >= 20 and not sequential(text)
         return Judgement(said.kind, Confidence.HIGH if confident else Confidence.MEDIUM)
     signs = classes_of(text) >= 3 and any(c.isdigit() for c in text)
-    if said.certain and said.kind is not Kind.CONNECTION and signs and len(text) >= 20 and shannon(text) >= 3.5 and form is not Form.BARE:
+    if (
+        said.certain
+        and said.kind is not Kind.CONNECTION
+        and signs
+        and len(text) >= 20
+        and shannon(text) >= 3.5
+        and form is not Form.BARE
+    ):
         return Judgement(said.kind, Confidence.MEDIUM)
     if not said.certain or said.kind in (Kind.KEY, Kind.CONNECTION):
         return None

@@ -149,6 +149,37 @@ class FileLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitLocation:
+    """A place in a repository's history: in a version of a file, in a commit's message or in a tag."""
+
+    path: str
+    """Of the file as the commit had it, or what it is instead of a file (`commit message`)."""
+    line: int
+    column: int
+    commit: str | None
+    """The first commit that brought it in; None when no commit leads there."""
+    author_date: str | None
+    """ISO 8601, with the author's offset."""
+    at_head: bool
+    """Whether a version that holds it is part of HEAD."""
+    kind: ClassVar[str] = "commit"
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "kind": self.kind,
+            "path": self.path,
+            "line": self.line,
+            "column": self.column,
+            "commit": self.commit,
+            "author_date": self.author_date,
+            "at_head": self.at_head,
+        }
+
+    def sort_key(self) -> tuple[Any, ...]:
+        return (self.kind, self.path, self.line, self.column, self.commit or "")
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Bytes to scan and where they came from."""
 
@@ -244,4 +275,4 @@ class Report:
 
     def ordered(self) -> Iterator[Finding]:
         """Findings in their one order: by place, then by rule."""
-        return iter(sorted(self.findings, key=lambda f: (*map(str, f.location.sort_key()), f.rule, f.fingerprint)))
+        return iter(sorted(self.findings, key=lambda f: (f.location.sort_key(), f.rule, f.fingerprint)))

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from scanners.engine import Engine
+from scanners.examples import expand
+from scanners.model import FileLocation, Fingerprinter, Report
+from scanners.sources import files
+
+from .cases import labelled
+
+KEY = expand("%{key:storage:Default0}")
+
+
+def where(report: Report) -> list[tuple[str, int, int]]:
+    places = []
+    for finding in report.findings:
+        assert isinstance(finding.location, FileLocation)
+        places.append((Path(finding.location.path).name, finding.location.line, finding.location.column))
+    return places
+
+
+def put(root: Path, name: str, text: str | bytes) -> Path:
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_a_tree_is_walked_in_order(tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter) -> None:
+    put(tmp_path, "b/deep/x.env", f"\n  KEY={KEY}\n")
+    put(tmp_path, "a.txt", f"é {KEY}")
+    put(tmp_path, ".git/config", KEY)
+    put(tmp_path, "clean.txt", "nothing here")
+    report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter)
+    assert where(report) == [("a.txt", 1, 3), ("x.env", 2, 7)]
+    assert report.scanned["files"] == 3
+    assert len({finding.fingerprint for finding in report.findings}) == 1
+
+
+def test_gitignore_is_respected_unless_told_otherwise(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    put(tmp_path, ".gitignore", "*.log\n/build/\n!keep.log\nsub/**/secret.txt\n")
+    for name in ("x.log", "keep.log", "build/y.txt", "deep/build/y.txt", "sub/a/b/secret.txt", "sub/other.txt"):
+        put(tmp_path, name, KEY)
+    put(tmp_path, "sub/.gitignore", "other.*\n")
+    kept = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter)
+    assert [name for name, *_ in where(kept)] == ["y.txt", "keep.log"]
+    everything = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, ignore=False)
+    assert len(everything.findings) == 6
+
+
+@pytest.mark.skipif(os.name == "nt", reason="symbolic links need a right there")
+def test_links_lead_nowhere_and_what_cannot_be_read_is_told(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    put(tmp_path, "real/x.txt", KEY)
+    (tmp_path / "loop").symlink_to(tmp_path)
+    (tmp_path / "again.txt").symlink_to(tmp_path / "real/x.txt")
+    report = files.scan([tmp_path, tmp_path / "missing"], engine=engine, fingerprinter=fingerprinter)
+    assert where(report) == [("x.txt", 1, 1)]
+    assert [Path(error["where"]).name for error in report.errors] == ["missing"]
+    assert all(error["hint"] for error in report.errors)
+
+
+def test_a_large_file_is_read_in_pieces_that_miss_nothing(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "PIECE", 400_000)
+    one_line = b"x " * 150_000
+    lines = b"line of text\n" * 30_000
+    parts = [
+        one_line,
+        KEY.encode(),
+        b" ",
+        lines,
+        KEY.encode(),
+        b"\n",
+        lines,
+        b"   ",
+        KEY.encode(),
+        b" ",
+        one_line,
+        KEY.encode(),
+    ]
+    path = put(tmp_path, "large.txt", b"".join(parts))
+    report = files.scan([path], engine=engine, fingerprinter=fingerprinter)
+    assert where(report) == [
+        ("large.txt", 1, len(one_line) + 1),
+        ("large.txt", 30_001, 1),
+        ("large.txt", 60_002, 4),
+        ("large.txt", 60_002, 4 + len(KEY) + 1 + len(one_line)),
+    ]
+    assert report.scanned["bytes"] == path.stat().st_size
+
+
+def test_more_processes_find_the_same(tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter) -> None:
+    for number in range(40):
+        put(tmp_path, f"{number}/x.env", f"A=1\nTOKEN={KEY}\n" if number % 3 else "A=1\n")
+    alone = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=1)
+    together = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=2)
+    assert alone.findings == together.findings
+    assert alone.scanned == together.scanned
+
+
+def test_the_development_set(tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter) -> None:
+    """The bar that detection is held to: recall over all and over Azure cases, and how many negatives are flagged."""
+    cases = labelled()
+    for number, case in enumerate(cases):
+        put(tmp_path, f"{number:05d}/{case['filename']}", case["text"].rstrip("\n") + "\n")
+    report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=1)
+    flagged = {int(Path(str(finding.location.as_dict()["path"])).parent.name) for finding in report.findings}
+    true = {number for number, case in enumerate(cases) if case["label"]}
+    azure = {number for number in true if cases[number]["azure"]}
+    negative = set(range(len(cases))) - true
+    assert len(true & flagged) / len(true) >= 0.75
+    assert len(azure & flagged) / len(azure) >= 0.97
+    assert len(negative & flagged) / len(negative) <= 0.05

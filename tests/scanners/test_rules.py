@@ -1,0 +1,110 @@
+"""Rules are data: their examples and negatives are their tests."""
+
+from __future__ import annotations
+
+import re
+from re import _parser as sre  # type: ignore[attr-defined] # the only way to ask a pattern how wide it can be
+
+import pytest
+
+from scanners import matching, ruleset
+from scanners.checksums import CHECKS
+from scanners.engine import Engine
+from scanners.examples import expand
+from scanners.judge import Form
+from scanners.model import Confidence, Document, FileLocation, Severity
+from scanners.ruleset import RuleError, RuleSet
+from scanners.structural import STRUCTURAL_RULES
+from scanners.validity import VALID
+
+RULES = tuple(ruleset.parse(ruleset.rule_files()))
+HERE = FileLocation("example", 1, 1)
+
+
+def hits(engine: Engine, text: str) -> set[str]:
+    return {match.rule for match in engine.scan(Document(text.encode(), HERE))}
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_finds_its_examples_and_not_its_negatives(rule: ruleset.Rule, engine: Engine) -> None:
+    assert len(rule.examples) >= 3
+    assert len(rule.negatives) >= 2
+    for example in rule.examples:
+        assert rule.id in hits(engine, expand(example)), expand(example)
+    for negative in rule.negatives:
+        # Not this rule, and no other one either: what is no secret of one kind is none of another.
+        assert not hits(engine, expand(negative)), expand(negative)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_a_rule_is_well_made(rule: ruleset.Rule) -> None:
+    assert rule.title
+    assert rule.help
+    assert not rule.title.endswith(".")
+    assert rule.keywords
+    assert all(word == word.lower() for word in rule.keywords)
+    assert not rule.checksum or rule.checksum in CHECKS
+    assert not rule.shape or rule.shape in VALID
+    assert not rule.judge or Form(rule.judge)
+    pattern = re.compile(rule.pattern.encode())
+    assert 0 <= rule.name_group <= pattern.groups
+    assert 1 <= rule.group <= pattern.groups
+    widest = sre.parse(rule.pattern.encode()).getwidth()[1]
+    assert widest <= rule.reach, f"spans {widest} bytes"
+    for text in (*rule.stop, *rule.needs, *rule.weak):
+        re.compile(text)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_keywords_and_trigger_miss_no_example(rule: ruleset.Rule) -> None:
+    """What is looked for first must be in everything the pattern finds: otherwise the two matchers would differ."""
+    searched = re.compile(rule.searched.encode())
+    for example in rule.examples:
+        data = expand(example).encode()
+        for hit in re.finditer(rule.pattern.encode(), data):
+            text = hit.group(0)
+            assert any(word.encode() in text.lower() for word in rule.keywords), text
+            if rule.trigger:
+                assert searched.search(data), text
+
+
+def test_ids_are_unique_over_all_kinds_of_rules(rules: RuleSet) -> None:
+    ids = [rule.id for rule in rules] + [rule.id for rule in STRUCTURAL_RULES]
+    assert len(ids) == len(set(ids))
+    assert all(ruleset.RULE_ID.fullmatch(name) for name in ids)
+
+
+def test_all_patterns_compile_into_one_database(rules: RuleSet, engine: Engine) -> None:
+    assert len(rules) == len(engine.rules)
+    assert isinstance(engine._matcher, matching.DatabaseMatcher)
+
+
+def test_rules_that_run_are_the_rules(rules: RuleSet) -> None:
+    again = RuleSet.from_run(rules.to_run())
+    for rule, other in zip(rules, again, strict=True):
+        assert (rule.id, rule.pattern, rule.severity, rule.stop) == (
+            other.id,
+            other.pattern,
+            other.severity,
+            other.stop,
+        )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"not toml [",
+        b"[[rule]]\nid = 'x'\n",
+        b"[[rule]]\nid = 'X Y'\ntitle='t'\npattern='(a)'\nkeywords=['a']\nseverity='low'\nconfidence='low'\nservice=''\nhelp='h'\n",
+        b"[[rule]]\nid = 'x'\ncolour = 'red'\n",
+        b"[[rule]]\nid = 'x'\ntitle='t'\npattern='(a'\nkeywords=['a']\nseverity='low'\nconfidence='low'\nservice=''\nhelp='h'\n",
+    ],
+)
+def test_a_damaged_rule_file_says_where(text: bytes) -> None:
+    with pytest.raises(RuleError, match="mine"):
+        ruleset.parse({"mine": text})
+
+
+def test_severities_and_confidences_are_used_in_full(rules: RuleSet) -> None:
+    assert {rule.severity for rule in rules} == set(Severity)
+    assert {rule.confidence for rule in rules} == set(Confidence)
