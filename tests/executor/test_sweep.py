@@ -17,7 +17,7 @@ from migrator.model import Json, Plan, RunState, settled
 
 from .world import PLANTED, World, app, estate, no_values, running, two_apps
 
-STRIDE = int(os.environ.get("SWEEP_STRIDE", "90"))
+STRIDE = int(os.environ.get("SWEEP_STRIDE", "170"))
 """Every how many instants one is tried; 1 tries all."""
 
 
