@@ -34,7 +34,7 @@ def views(data: bytes) -> Iterator[View]:
     if encoding is not None:
         yield _wide(data, encoding)
         return
-    if b"\x00" not in data[:_SAMPLE] and b"\x00" not in data:
+    if b"\x00" not in data:
         yield View(data)
         return
     yield View(data.translate(_PRINTABLE), binary=True)

@@ -28,10 +28,17 @@ _FORMAT = "2"
 class Engine:
     """Finds secrets in documents and judges named values. Safe to share in one thread; cheap to keep."""
 
-    def __init__(self, rules: RuleSet, matcher: matching.Matcher) -> None:
+    def __init__(self, rules: RuleSet, matcher: matching.Matcher, cache_dir: Path | None = None) -> None:
         """Use `load`; this is for tests that bring their own rules or matcher."""
         self.rules = rules
+        self.cache_dir = cache_dir
+        """Where another process finds what this one compiled; None for the user's cache folder."""
         self._matcher = matcher
+
+    @property
+    def plain(self) -> bool:
+        """Whether it works without hyperscan."""
+        return isinstance(self._matcher, matching.PlainMatcher)
 
     @classmethod
     def load(cls, cache_dir: Path | None = None, *, plain: bool = False) -> Engine:
@@ -39,7 +46,7 @@ class Engine:
 
         Args:
             cache_dir: where the compiled database is kept; by default the user's cache folder. A folder that cannot be
-                written costs a second of compiling each time and is no error.
+                written costs seconds of compiling each time and is no error.
             plain: leave hyperscan out, as on a platform that has no wheel of it.
 
         Raises:
@@ -49,7 +56,7 @@ class Engine:
         version = None if plain else matching.library_version()
         if version is None:
             rules = ruleset.parse(files)
-            return cls(rules, matching.PlainMatcher(rules))
+            return cls(rules, matching.PlainMatcher(rules), cache_dir)
         key = f"{ruleset.digest(files)[:24]}{_short(version)}"
         folder = cache_dir or store.default_folder()
         stored = store.load(folder, key) if folder else None
@@ -61,12 +68,12 @@ class Engine:
             else:
                 database = matching.load_database(stored.database)
                 if database is not None:
-                    return cls(rules, matching.DatabaseMatcher(rules, database))
+                    return cls(rules, matching.DatabaseMatcher(rules, database), cache_dir)
         rules = ruleset.parse(files)
         database = matching.compile_database(rules.rules)
         if folder:
             store.save(folder, key, store.Stored(rules.to_run(), matching.dump_database(database)))
-        return cls(rules, matching.DatabaseMatcher(rules, database))
+        return cls(rules, matching.DatabaseMatcher(rules, database), cache_dir)
 
     def scan(self, document: Document) -> list[Match]:
         """All matches in a document, by offset; overlapping ones are settled, the most telling rule wins.

@@ -89,13 +89,15 @@ _SEQUENCES = (
     "qwertyuiop",
 )
 _REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
+_LONGEST = 4096
+"""Nobody writes a longer template in place of one value."""
 _DEFAULT = re.compile(r"\$\{[^}:-]*:?-([^}]*)\}|\$\{[^}:=]*:?=([^}]*)\}")
 
 
 def reference(value: str) -> bool:
     """Whether a value points to where the secret is instead of being it."""
     text = value.strip().strip("'\"")
-    return bool(_REFERENCE.match(text) or _TEMPLATE.match(text))
+    return bool(_REFERENCE.match(text) or (len(text) <= _LONGEST and _TEMPLATE.match(text)))
 
 
 def code_piece(value: str) -> bool:

@@ -41,7 +41,8 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.IMAGE, re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?/)?[a-z0-9][\w-]*(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,60})?@sha256:[0-9a-f]{64}|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./-]+(?::[\w.-]+)?|[a-z][\w-]*(?:/[a-z][\w-]*)+:[\w.-]{1,30}")),
     (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
 )  # fmt: skip
-_SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ][a-z0-9]{1,3}|[-_./:, ][a-z]+[0-9]{0,3})*", re.IGNORECASE)
+# Each part begins in one way only, so that a failing match does not try them all in all ways.
+_SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ](?:[a-z]+[0-9]{0,3}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
 """How resources are called: `cmp2-qat-1208358310`."""
 _PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?: [A-Za-z0-9,.;:!?'()-]+){2,}\Z")

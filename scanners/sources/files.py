@@ -65,7 +65,7 @@ def scan(
             total += size
     cores = workers if workers is not None else _cores()
     if cores > 1 and (workers is not None or len(names) > _MANY_FILES or total > _MANY_BYTES):
-        batches = _in_parallel(names, fingerprinter, cores)
+        batches = _in_parallel(names, engine, fingerprinter, cores)
     else:
         batches = iter([_batch(names, engine, fingerprinter)])
     report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
@@ -204,21 +204,26 @@ def _cores() -> int:
 _engine: Engine | None = None
 
 
-def _in_parallel(names: Sequence[str], fingerprinter: Fingerprinter, workers: int) -> Iterator[Found]:
+def _in_parallel(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, workers: int) -> Iterator[Found]:
     """Batches over processes. Values stay in the process that read them: findings hold none."""
     import multiprocessing
 
     size = max(1, min(400, len(names) // (workers * 4) or 1))
     batches = [(list(names[at : at + size]), fingerprinter) for at in range(0, len(names), size)]
     # Spawned, not forked: the caller may have threads (the wizard has).
-    with multiprocessing.get_context("spawn").Pool(workers) as pool:
+    start = (engine.cache_dir, engine.plain)
+    with multiprocessing.get_context("spawn").Pool(workers, _start, start) as pool:
         yield from pool.imap(_work, batches)
 
 
-def _work(batch: tuple[list[str], Fingerprinter]) -> Found:
+def _start(cache_dir: Path | None, plain: bool) -> None:
     global _engine
+    _engine = Engine.load(cache_dir, plain=plain)
+
+
+def _work(batch: tuple[list[str], Fingerprinter]) -> Found:
     if _engine is None:
-        _engine = Engine.load()
+        raise RuntimeError("a worker has no engine")
     return _batch(batch[0], _engine, batch[1])
 
 
