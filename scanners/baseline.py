@@ -1,9 +1,9 @@
 """`.secrets.baseline`, byte by byte as detect-secrets 1.5 writes it: what was there before and is not to be told again.
 
 Its format keeps a SHA-1 of each value, which is why such a file of weak passwords is better not published; nothing else
-here makes one. Entries of our rules carry our plugin's type (`scanners.plugins`), so that detect-secrets' own `scan` and
-`audit` find them again; entries of its plugins are left as they are, because only its plugins can say that they are gone.
-Reading needs the standard library only: the hook does it for every commit.
+here makes one. A new baseline names our plugin (`scanners.plugins`), so that detect-secrets' own `scan` and hook find the
+same. In a baseline that detect-secrets made, settings and entries of its plugins are left as they are: only its plugins
+can say that what they found is gone. Reading needs the standard library only: the hook does it for every commit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ VERSION = "1.5.0"
 """The version of detect-secrets whose format this is."""
 OUR_TYPE = "Secret found by keylift"
 OUR_PLUGIN = "KeyliftDetector"
-_ALLOWLIST = "detect_secrets.filters.allowlist.is_line_allowlisted"
+NAMED_TYPE = "Secret Keyword"
+"""Its type for secrets that it knows by their names: ours, where our plugin is not among those of the baseline."""
 
 
 class BaselineError(ValueError):
@@ -176,7 +177,7 @@ def update(
     Raises:
         BaselineError: the file is there and is no baseline, or cannot be written.
     """
-    baseline = read(path) if path.exists() else Baseline(_absolute(path), _empty())
+    baseline = read(path) if path.exists() else Baseline(_absolute(path), _empty(path))
     seen = [
         Seen(str(_absolute(Path(finding.location.path))), finding.location.line, finding.fingerprint)
         for finding in report.findings
@@ -193,6 +194,21 @@ def update(
     if changed or new:
         write(baseline)
     return changed or new
+
+
+def audit(path: Path) -> None:
+    """Label entries by hand, in the dialogue of detect-secrets.
+
+    `detect-secrets audit` of 1.5.0 itself knows no plugin that is not its own, and adds all of those to the baseline it
+    saves: it takes the plugins before it reads which ones the baseline has. The dialogue behind it does neither.
+
+    Raises:
+        BaselineError: it is no baseline.
+    """
+    read(path)
+    from detect_secrets.audit import audit as upstream
+
+    upstream.audit_baseline(str(path))
 
 
 def counts(finding: Finding) -> bool:
@@ -244,25 +260,17 @@ class Hashing(Fingerprinter):
 def _add(baseline: Baseline, seen: Iterable[Seen]) -> bool:
     after = {name: list(entries) for name, entries in baseline.document["results"].items()}
     names = {_shown(name): name for name in after}
-    slim, added = baseline.slim, False
+    kind, added = OUR_TYPE if _has_plugin(baseline) else NAMED_TYPE, False
     for find in seen:
         shown = baseline.name_of(find.path)
-        entries = after.setdefault(names.get(shown, shown), [])
+        name = names.get(shown, shown)
+        entries = after.setdefault(name, [])
         if any(entry["hashed_secret"] == find.hashed for entry in entries):
             continue
         added = True
-        entry = {
-            "type": OUR_TYPE,
-            "filename": names.get(shown, shown),
-            "hashed_secret": find.hashed,
-            "is_verified": False,
-        }
-        entries.append(entry if slim else {**entry, "line_number": find.line})
-    if not added:
-        return False
-    _replace(baseline, after)
-    _name_plugin(baseline)
-    return True
+        entry = {"type": kind, "filename": name, "hashed_secret": find.hashed, "is_verified": False}
+        entries.append(entry if baseline.slim else {**entry, "line_number": find.line})
+    return added and _replace(baseline, after)
 
 
 def _moved(entries: Iterable[Mapping[str, Any]], lines: Mapping[str, int]) -> list[dict[str, Any]]:
@@ -293,15 +301,14 @@ def _replace(baseline: Baseline, results: Mapping[str, list[dict[str, Any]]]) ->
     return True
 
 
-def _name_plugin(baseline: Baseline) -> None:
-    """Have detect-secrets find our entries too. A path of another machine that is not here is replaced by ours."""
-    plugins = baseline.document["plugins_used"]
-    mine = next((plugin for plugin in plugins if plugin.get("name") == OUR_PLUGIN), None)
-    if mine is None:
-        plugins.append({"name": OUR_PLUGIN, "path": plugin_path()})
-        plugins.sort(key=lambda plugin: str(plugin["name"]).lower())
-    elif not Path(str(mine.get("path", "")).removeprefix("file://")).exists():
-        mine["path"] = plugin_path()
+def _has_plugin(baseline: Baseline) -> bool:
+    """Whether our plugin is among those of the baseline; a path of another machine that is not here becomes ours."""
+    for plugin in baseline.document["plugins_used"]:
+        if plugin["name"] == OUR_PLUGIN:
+            if not Path(str(plugin.get("path", "")).removeprefix("file://")).exists():
+                plugin["path"] = plugin_path()
+            return True
+    return False
 
 
 def plugin_path() -> str:
@@ -309,12 +316,18 @@ def plugin_path() -> str:
     return f"file://{Path(__file__).resolve().with_name('plugins.py')}"
 
 
-def _empty() -> dict[str, Any]:
+def _empty(path: Path) -> dict[str, Any]:
     """A baseline without entries. Our plugin judges for itself, so only what is asked for by comment is left out."""
+    filters = "detect_secrets.filters"
     return {
         "version": VERSION,
         "plugins_used": [{"name": OUR_PLUGIN, "path": plugin_path()}],
-        "filters_used": [{"path": _ALLOWLIST}],
+        "filters_used": [
+            {"path": f"{filters}.allowlist.is_line_allowlisted"},
+            {"path": f"{filters}.common.is_baseline_file", "filename": path.name},
+            # detect-secrets adds it to all it writes; our plugin verifies nothing online.
+            {"path": f"{filters}.common.is_ignored_due_to_verification_policies", "min_level": 2},
+        ],
         "results": {},
     }
 
