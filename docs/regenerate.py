@@ -33,9 +33,11 @@ def page(command: tuple[str, ...]) -> Path:
 
 def help_text(command: tuple[str, ...]) -> str:
     """What `--help` prints, at a fixed width."""
-    return CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"}).invoke(
-        keylift, [*command, "--help"], prog_name="keylift", terminal_width=100
-    ).output
+    return (
+        CliRunner(env={"COLUMNS": "100", "NO_COLOR": "1"})
+        .invoke(keylift, [*command, "--help"], prog_name="keylift", terminal_width=100)
+        .output
+    )
 
 
 def main() -> None:
@@ -44,9 +46,11 @@ def main() -> None:
         path = page(command)
         words = " ".join(command)
         block = f"```\n$ keylift {words} --help\n{help_text(command)}```"
-        text = path.read_text(encoding="utf-8") if path.exists() else f"# keylift {words}\n\n```\n$ keylift {words} --help\n```\n"
-        text = re.sub(rf"```\n\$ keylift {re.escape(words)} --help\n.*?```", lambda _: block, text, count=1, flags=re.DOTALL)
-        path.write_text(text, encoding="utf-8")
+        begun = f"# keylift {words}\n\n```\n$ keylift {words} --help\n```\n"
+        text = path.read_text(encoding="utf-8") if path.exists() else begun
+        found = re.search(rf"```\n\$ keylift {re.escape(words)} --help\n.*?```", text, flags=re.DOTALL)
+        if found is not None:
+            path.write_text(text[: found.start()] + block + text[found.end() :], encoding="utf-8")
 
 
 if __name__ == "__main__":
