@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.errors import KeyliftError, PlanFileError, RunError
+from migrator.errors import KeyliftError, PlanFileError, RunError, UsageError
 from migrator.model import Estate, Json, Plan
 from migrator.state import StateFolder, default_folder
 from scanners.model import Finding, Fingerprinter, Report
@@ -142,6 +142,40 @@ def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True) 
     from scanners.sources import files
 
     return files.scan(paths, engine=_engine(place), fingerprinter=place.state.fingerprinter(), ignore=ignore)
+
+
+def scan_repo(
+    place: Workplace,
+    path: Path,
+    *,
+    history: bool = False,
+    since: str | None = None,
+    staged: bool = False,
+    branches: Sequence[str] = (),
+) -> Report:
+    """Judge the files of a git repository, or every version of its history.
+
+    Raises:
+        UsageError: it is no repository, or a revision or the configuration is not right.
+    """
+    from scanners import allow
+    from scanners.git import RepositoryError
+    from scanners.sources import repo
+
+    try:
+        return repo.scan(
+            path,
+            history=history,
+            since=since,
+            staged=staged,
+            branches=branches,
+            engine=_engine(place),
+            fingerprinter=place.state.fingerprinter(),
+            allow=allow.load(path),
+            cache_dir=place.state.cache,
+        )
+    except (RepositoryError, allow.AllowError) as error:
+        raise UsageError(error.what, why=getattr(error, "why", ""), hint=error.hint) from error
 
 
 def _engine(place: Workplace) -> Engine:

@@ -74,6 +74,30 @@ def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool) -> None:
     raise click.exceptions.Exit(_code(settings, report))
 
 
+@scan.command()
+@click.argument("path", type=click.Path(exists=True, path_type=Path, file_okay=False), default=".")
+@click.option("--history", is_flag=True, help="Every version that any branch, tag or lost commit leads to.")
+@click.option("--since", metavar="REV", help="What the history has beyond this revision.")
+@click.option("--staged", is_flag=True, help="What the next commit would bring in.")
+@click.option("--branch", "branches", multiple=True, metavar="B", help="Only this branch; may be repeated.")
+@common(cloud=False)
+def repo(
+    settings: Settings, path: Path, history: bool, since: str | None, staged: bool, branches: tuple[str, ...]
+) -> None:
+    """Scan a git repository: its tracked files, or with --history every version ever committed.
+
+    Findings of a history name the commit, author date and path that brought the value in, and whether it is still there.
+    Nothing in the repository is run, changed or fetched.
+
+    Exits with 10 when something was found (with 0 for --format sarif).
+    """
+    from migrator import api, rendering
+
+    report = api.scan_repo(settings.place(), path, history=history, since=since, staged=staged, branches=branches)
+    settings.console.emit(rendering.findings(settings.format, report, settings.console))
+    raise click.exceptions.Exit(_code(settings, report))
+
+
 def _code(settings: Settings, report: Report) -> int:
     from migrator import api
     from migrator.cli import Exit
