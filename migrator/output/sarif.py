@@ -25,6 +25,10 @@ _SCORE = {Severity.CRITICAL: "9.5", Severity.HIGH: "8.0", Severity.MEDIUM: "5.5"
 """GitHub: over 9.0 critical, 7.0 to 8.9 high, 4.0 to 6.9 medium, 0.1 to 3.9 low."""
 
 
+_MOVES = frozenset({"line", "column", "commit", "author_date", "at_head"})
+"""What of a place may change while the finding stays the same."""
+
+
 def findings(report: Report, look: Look) -> str:
     """One run with all findings; what could not be read is a notification of the invocation."""
     found = list(report.ordered())
@@ -85,6 +89,7 @@ def _results(found: Sequence[Finding], rules: Sequence[str]) -> list[dict[str, A
                 "verified": finding.verified,
                 "service": finding.service,
                 "weak": finding.weak,
+                **({"commit": place["commit"], "authorDate": place.get("author_date")} if place.get("commit") else {}),
             },
         }
         if finding.status != "new":
@@ -127,8 +132,9 @@ def _uri(place: dict[str, Any], resource: str) -> str:
 
 def _key(finding: Finding, place: dict[str, Any]) -> tuple[str, ...]:
     """What a finding is, apart from where in its file it stands."""
-    parts = {key: value for key, value in place.items() if key not in {"line", "column", "commit", "author_date"}}
-    return (finding.rule, *(f"{key}={str(parts[key]).lower()}" for key in sorted(parts)))
+    parts = {key: value for key, value in place.items() if key not in _MOVES}
+    # Of the value what everybody may see: it keeps apart the finds of one rule in one file when one of them goes.
+    return (finding.rule, finding.preview, *(f"{key}={str(parts[key]).lower()}" for key in sorted(parts)))
 
 
 def _fingerprint(key: tuple[str, ...], number: int) -> str:

@@ -59,9 +59,9 @@ def _place(result: Mapping[str, Any], location: Mapping[str, Any], physical: Map
         if found and resource.lower().startswith("/subscriptions/"):
             return AzureLocation(resource, path, text(logical.get("name")))
     region = mapping(physical.get("region"))
-    # gitleaks keeps the commit among the fingerprints.
-    commit = mapping(result.get("partialFingerprints")).get("commitSha")
-    date = mapping(result.get("partialFingerprints")).get("date")
+    ours, gitleaks = mapping(result.get("properties")), mapping(result.get("partialFingerprints"))
+    commit = ours.get("commit") or gitleaks.get("commitSha")
+    date = ours.get("authorDate") or gitleaks.get("date")
     uri = mapping(physical.get("artifactLocation")).get("uri")
     return place_of(from_uri(text(uri)), region.get("startLine"), region.get("startColumn"), commit, date)
 
