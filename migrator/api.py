@@ -178,6 +178,26 @@ def scan_repo(
         raise UsageError(error.what, why=getattr(error, "why", ""), hint=error.hint) from error
 
 
+def with_imports(place: Workplace, report: Report, files: Sequence[Path]) -> Report:
+    """A report with the findings of other tools' reports added; where those carry values, only fingerprints are kept.
+
+    Raises:
+        UsageError: a file cannot be read, or its format is not known.
+    """
+    from scanners.imports import reading
+
+    fingerprinter = place.state.fingerprinter()
+    for file in files:
+        try:
+            read = reading.read(file, fingerprinter)
+        except reading.ImportFileError as error:
+            raise UsageError(str(error), hint=error.hint) from error
+        report.findings += read.findings
+        report.errors += read.errors
+    report.findings = list(report.ordered())
+    return report
+
+
 def _engine(place: Workplace) -> Engine:
     from scanners.engine import Engine
 
@@ -224,9 +244,12 @@ def make_plan(
     vault_secret_name: str | None = None,
     on_conflict: str | None = None,
     passwordless: str = "suggest",
+    found: Sequence[Path] = (),
     tell: Tell = _silent,
 ) -> Plan:
     """Read the estate, find, and propose.
+
+    `found` are reports of other scans (repositories, images): a value that lies there too is named as rest risk.
 
     Raises:
         UsageError: an option cannot be, or the vault does not exist.
@@ -250,7 +273,7 @@ def make_plan(
         estate = _read(opened, scope, tell, with_revisions=True, with_access=True, with_auth=True, vault=vault)
         (target,) = estate.vaults
         options = replace(options, vault=target.id)
-        report = scan_estate(estate, engine, fingerprinter)
+        report = with_imports(place, scan_estate(estate, engine, fingerprinter), found)
         errors: list[Json] = []
         names = planner.wanted(estate, report.findings, options, fingerprinter)
         if names:

@@ -30,6 +30,14 @@ from migrator.commands.common import Settings, common, configured, scope_options
     type=click.Choice(["never", "suggest"]),
     help="Whether to say where a managed identity could replace a key altogether [suggest].",
 )
+@click.option(
+    "--from",
+    "found",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Findings of other scans (keylift's own, SARIF, gitleaks, ...): where else a value lies. May be repeated.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plan has steps.")
 @common(formats=("human", "markdown", "json"))
 def plan(
@@ -42,6 +50,7 @@ def plan(
     vault_secret_name: str | None,
     on_conflict: str | None,
     passwordless: str | None,
+    found: tuple[Path, ...],
     detailed_exitcode: bool,
 ) -> None:
     """Propose Key Vault references, identities and role assignments for what a scan finds.
@@ -65,6 +74,7 @@ def plan(
         vault_secret_name=configured(settings, "vault_secret_name", vault_secret_name),
         on_conflict=configured(settings, "on_conflict", on_conflict),
         passwordless=configured(settings, "passwordless", passwordless) or "suggest",
+        found=found,
         tell=settings.console.say,
     )
     target, settings.console.output = settings.console.output, None

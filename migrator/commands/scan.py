@@ -24,6 +24,14 @@ def scan() -> None:
     metavar="FILE",
     help="Also write the estate as read, every value replaced by a token.",
 )
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Add findings of another scan or tool (SARIF, gitleaks, trufflehog, kingfisher, detect-secrets).",
+)
 @common()
 def azure(
     settings: Settings,
@@ -32,6 +40,7 @@ def azure(
     apps: tuple[str, ...],
     revisions: bool,
     save_estate: Path | None,
+    imports: tuple[Path, ...],
 ) -> None:
     """Scan the container apps of a subscription, a group, or all you can read.
 
@@ -54,22 +63,31 @@ def azure(
     if save_estate is not None:
         write_file(save_estate, result.estate_file())
         settings.console.say(f"wrote {save_estate}")
-    settings.console.emit(rendering.findings(settings.format, result.report, settings.console))
-    raise click.exceptions.Exit(_code(settings, result.report))
+    report = api.with_imports(settings.place(), result.report, imports)
+    settings.console.emit(rendering.findings(settings.format, report, settings.console))
+    raise click.exceptions.Exit(_code(settings, report))
 
 
 @scan.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--no-ignore", is_flag=True, help="Look at what .gitignore leaves out, too.")
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Add findings of another scan or tool (SARIF, gitleaks, trufflehog, kingfisher, detect-secrets).",
+)
 @common(cloud=False)
-def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool) -> None:
+def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool, imports: tuple[Path, ...]) -> None:
     """Scan files and folders.
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
     from migrator import api, rendering
 
-    report = api.scan_files(settings.place(), paths, ignore=not no_ignore)
+    report = api.with_imports(settings.place(), api.scan_files(settings.place(), paths, ignore=not no_ignore), imports)
     settings.console.emit(rendering.findings(settings.format, report, settings.console))
     raise click.exceptions.Exit(_code(settings, report))
 
