@@ -18,6 +18,8 @@ from scanners.published import emulator, published
 from scanners.ruleset import Rule
 from scanners.validity import VALID
 
+_REST = re.compile(rb"[^\s\"'`<>]*")
+"""What follows a match in the same word: the host after `user:password@`, the server after a password."""
 _NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
 _LESS = {
@@ -101,13 +103,15 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         return None
     if rule.judge:
         name, name_start = _name(rule, data, hit)
-        verdict = judge(name, value, Form(rule.judge))
+        verdict = judge(name, value, _form(rule, data, start))
         if verdict is None:
             return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
     weak = weak or emulator(value)
-    if not weak and (_LOCAL.search(whole) or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)):
-        weak = True
+    if not weak:
+        rest = _REST.match(data, hit.end(), hit.end() + 200)
+        around = whole + text_of(rest[0] if rest else b"")
+        weak = bool(_LOCAL.search(around)) or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
     if weak:
         severity = _LESS[severity]
     match = Match(
@@ -124,6 +128,12 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak=weak,
     )
     return Candidate(match, rule.rank, name_start)
+
+
+def _form(rule: Rule, data: bytes, start: int) -> Form:
+    """How a value was written: in a rule for quoted values, one without quotes may be a symbol."""
+    form = Form(rule.judge)
+    return Form.BARE if form is Form.QUOTED and data[start - 1 : start] in (b" ", b"\t", b"\n", b":", b"=") else form
 
 
 def _stands_for_another(rule: Rule, value: str) -> bool:

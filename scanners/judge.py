@@ -9,6 +9,7 @@ words are symbols.
 from __future__ import annotations
 
 import re
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,6 +69,10 @@ _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|pass
 """Words that say "secret", with signs for letters: `super$ecret`."""
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
+_DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
+"""A path of symbols: `insights.properties.ConnectionString`."""
+_PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
+"""`--secrets a=x,b=y`: names and values in one argument."""
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
 
 
@@ -82,21 +87,34 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     text = value.strip()
     literal = default_of(text)
     if literal is not None:
-        return judge(name, literal, Form.QUOTED if form is Form.BARE else form)
+        # Nobody sets the variable, so the literal is what the program reads: a short password opens a door here, too.
+        return judge(name, literal, Form.LIVE)
+    if form is Form.ARGUMENT and (pairs := _PAIR.split(text))[1:]:
+        return _first_of(pairs)
     if not 4 <= len(text) <= 4096 or placeholder(text) or _names_itself(said, text, form):
         return None
     if form is not Form.LIVE and (_PUBLISHED_FORM.match(text) or _of_a_vendor(name, said) or _echoes(name, text)):
         return None
-    if form is Form.BARE and (code(text) or _CALL.fullmatch(text)):
+    if form is Form.BARE and (code(text) or _CALL.fullmatch(text) or (_DOTTED.fullmatch(text) and wordy(text))):
         return None
     if form in (Form.QUOTED, Form.BARE) and code_piece(text):
         return None
+    text = text.removeprefix("base64:")  # how Laravel writes its APP_KEY
     shape = shape_of(text)
     if shape in _NEVER:
         return None
     if said.kind is Kind.PASSWORD:
         return _password(said, text, shape, form)
     return _opaque(said, text, shape, form)
+
+
+def _first_of(pairs: list[str]) -> Judgement | None:
+    """The first secret among names and values as `_PAIR` splits them."""
+    for name, value in zip(pairs[1::2], pairs[2::2], strict=True):
+        verdict = judge(name, value, Form.QUOTED)
+        if verdict is not None:
+            return verdict
+    return None
 
 
 def _of_a_vendor(name: str, said: Name) -> bool:
@@ -121,7 +139,8 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
         return weak if said.certain else None
     if shape is Shape.PROSE:
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if form is Form.LIVE and said.certain else None
-    strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3)
+    plain_words = shape is Shape.WORDS and not any(c.isdigit() for c in text)
+    strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3 and not plain_words)
     if form is not Form.LIVE and ((len(text) >= 20 and sequential(text)) or _ANONYMOUS.fullmatch(text)):
         return None
     if not said.certain:
@@ -140,7 +159,7 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     if not mixed and (len(text) < 6 or shape is Shape.WORDS):
         # One lower-case word in a file is as often the name of a thing as a password.
         return Judgement(Kind.PASSWORD, Confidence.LOW) if len(text) >= 6 and form is not Form.BARE else None
-    if shape is Shape.WORDS and not any(c.isdigit() for c in text):
+    if plain_words:
         return None
     return Judgement(Kind.PASSWORD, Confidence.MEDIUM)
 
@@ -188,4 +207,15 @@ def _names_itself(said: Name, text: str, form: Form) -> bool:
     if well_known(text) or any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False
     words = [word for word in words_of(text) if not word.isdigit()]
-    return bool(words) and all(word in SECRET_WORDS or word in said.words for word in words)
+    return bool(words) and all(_made_of(word, SECRET_WORDS.union(said.words)) for word in words)
+
+
+def _made_of(text: str, words: AbstractSet[str]) -> bool:
+    """Whether a text is words of a set, written together: `myregistrypassword`."""
+    if text in words:
+        return True
+    ends = [0]
+    for stop in range(1, min(len(text), 64) + 1):
+        if any(stop - start > 1 and text[start:stop] in words for start in ends):
+            ends.append(stop)
+    return ends[-1] == len(text)

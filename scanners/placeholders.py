@@ -26,7 +26,7 @@ _TEMPLATE = re.compile(
     r"""(?x)
     \A(?:
         \$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
-      | \$\(.*\)                                  # $(pipelineVar), $(command)
+      | \$\(.*                                    # $(pipelineVar), $(command), also one cut off at its first quote
       | \$[A-Za-z_][\w:.]*                        # $VAR, $env:VAR
       | \$\{\{.*\}\}                              # GitHub expressions
       | %[A-Za-z_][\w]*%                          # %VAR%
@@ -68,7 +68,7 @@ _CONTAINS = re.compile(
 _MASK = re.compile(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
 _CODE_PIECE = re.compile(
     r"""(?x)
-    \s*[+.&]\s?[\w$(].* | .*[\w)]\s*[+.&]\s*          # the middle of a concatenation: ' + name + '
+    \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
     | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
     | .*\bnew\s\w+\(.* | .*\w\(\).*

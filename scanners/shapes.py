@@ -34,7 +34,7 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.BOOLEAN, re.compile(r"(?i)true|false|yes|no|on|off|enabled?|disabled?|null|none")),
     (Shape.NUMBER, re.compile(r"[-+]?[0-9][0-9_,.]*%?|0x[0-9a-fA-F]{1,8}")),
     (Shape.TIME, re.compile(r"\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w|y|sec|min|mb|gb|kb|mi|gi|ki|%|px)|P(?:T?\d+[YMWDHS])+|\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d\d:\d\d(?::\d\d)?", re.IGNORECASE)),
-    (Shape.VERSION, re.compile(r"v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?")),
+    (Shape.VERSION, re.compile(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?")),
     (Shape.URL, re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
     (Shape.EMAIL, re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
     (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
@@ -88,7 +88,7 @@ def _pronounceable(part: str) -> bool:
         return False
     low = part.lower()
     vowels = sum(low.count(vowel) for vowel in "aeiouy")
-    return 0.2 <= vowels / len(low) <= 0.65 and not re.search(r"[^aeiouy]{5}|[aeiou]{4}", low)
+    return 0.15 <= vowels / len(low) <= 0.65 and not re.search(r"[^aeiouy]{5}|[aeiou]{4}", low)
 
 
 def random_looking(value: str, *, least: int = 16) -> bool:

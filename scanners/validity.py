@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
@@ -24,5 +25,13 @@ def _object(part: str) -> dict[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
-VALID: Mapping[str, Callable[[str], bool]] = MappingProxyType({"jwt": _json_web_token})
+_BCRYPT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
+
+
+def _password_hash(value: str) -> bool:
+    """A bcrypt hash holds 128 bits of salt and 184 of hash: the last characters of both leave bits unused, which are zero."""
+    return not value.startswith("$2") or _BCRYPT.fullmatch(value) is not None
+
+
+VALID: Mapping[str, Callable[[str], bool]] = MappingProxyType({"jwt": _json_web_token, "crypt": _password_hash})
 """Every check a rule may name as its `shape`."""

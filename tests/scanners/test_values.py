@@ -58,7 +58,7 @@ SECRET = [
     ("STORAGE_KEY", "%{base64:86}==", "azure-account-key"),
     ("EncryptionKey", "%{hex:64}", "env-secret"),
     ("WEBHOOK_TOKEN", "%{hex:32}", "env-secret"),
-    ("DbPassword", "${DB_PW:-Sup3rS3cret}", "inline-secret"),
+    ("DbPassword", "${DB_PW:-Sup3rS3cret}", "default-secret"),
     ("PW", "abcd1234", "env-secret"),
     ("SQL_PASSWORD", "$w0rd$$fish", "env-secret"),
 ]
