@@ -15,7 +15,7 @@ import hmac
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -25,6 +25,7 @@ from scanners.model import Secret, reveal
 if TYPE_CHECKING:
     from scanners.baseline import Baseline
     from scanners.ignoring import IgnoreFile
+    from scanners.model import Finding, Match
 
 KEYS = ("rule", "path", "fingerprint", "until", "reason")
 BASELINE = ".secrets.baseline"
@@ -101,6 +102,19 @@ class Allow:
         if self.baseline is not None and self.baseline.known(self.absolute(path), secret):
             return "known"
         return "new"
+
+    def judged(self, finding: Finding, match: Match, path: str, data: bytes) -> Finding:
+        """A finding with its status.
+
+        Args:
+            finding: what `match` became.
+            match: with offsets in `data`.
+            path: as `status` takes it.
+            data: the document, or a piece of it with the lines around the match.
+        """
+        line, previous = surroundings(data, match.start, match.end)
+        status = self.status(match.rule, path, line, previous, match.secret)
+        return finding if status == "new" else replace(finding, status=status)
 
     def entry(self, rule: str, path: str, secret: Secret) -> Entry | None:
         """The first entry of the configuration that allows it."""

@@ -8,7 +8,7 @@ verifies online, and nothing on the hook's way imports this module.
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
@@ -26,14 +26,19 @@ from scanners.model import (
     Confidence,
     Document,
     FileLocation,
+    Finding,
     Fingerprinter,
     Match,
     Report,
     Secret,
     Severity,
+    preview,
     reveal,
 )
+from scanners.placeholders import placeholder
 from scanners.positions import Lines
+from scanners.published import emulator, published
+from scanners.sources.container_app import ENV, Place
 
 RULE = "second-opinion"
 """The rule of what only detect-secrets finds."""
@@ -91,6 +96,9 @@ def second_value(name: str, secret: Secret) -> Match | None:
     Measured on the development set, such a hit is right half of the time, hence the confidence.
     """
     value = reveal(secret)
+    if placeholder(value) or published(value) or emulator(value):
+        # Ours knows why it is none.
+        return None
     line = f'{name} = "{value}"'
     for found, names in sorted(opinions(line).items()):
         said = sorted(names - _JUDGES_BY_SHAPE)
@@ -119,10 +127,43 @@ def second_match(match: Match, line: str) -> Match:
     """
     if match.confidence is not Confidence.MEDIUM or match.weak:
         return match
-    value = reveal(match.secret)
-    if any((said in value or value in said) and agrees(names) for said, names in opinions(line).items()):
+    if _agreed(line, reveal(match.secret)):
         return replace(match, confidence=Confidence.HIGH)
     return match
+
+
+def review_places(found: Sequence[Finding], places: Iterable[Place], fingerprinter: Fingerprinter) -> list[Finding]:
+    """The findings of an app after a second opinion: raised where plugins agree, and of low confidence where only they do.
+
+    Args:
+        found: ours.
+        places: all values of the app.
+        fingerprinter: for what only plugins find.
+    """
+    by_place = {finding.location.sort_key(): finding for finding in found}
+    for place in places:
+        key, line = place.location.sort_key(), f'{place.name} = "{reveal(place.secret)}"'
+        finding = by_place.get(key)
+        if finding is not None:
+            sure = finding.confidence is not Confidence.MEDIUM or finding.weak
+            if not sure and _agreed(line, reveal(place.secret)):
+                by_place[key] = replace(finding, confidence=Confidence.HIGH)
+        elif place.kind == ENV and (match := second_value(place.name, place.secret)) is not None:
+            by_place[key] = Finding(
+                rule=match.rule,
+                title=match.title,
+                severity=match.severity,
+                confidence=match.confidence,
+                location=place.location,
+                fingerprint=fingerprinter.of_secret(place.secret),
+                preview=preview(place.secret),
+                detail=match.detail,
+            )
+    return list(by_place.values())
+
+
+def _agreed(line: str, value: str) -> bool:
+    return any((said in value or value in said) and agrees(names) for said, names in opinions(line).items())
 
 
 def review(report: Report, fingerprinter: Fingerprinter) -> None:

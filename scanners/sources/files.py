@@ -7,12 +7,16 @@ import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from scanners import ignoring
 from scanners.engine import Engine
 from scanners.model import Document, FileLocation, Finding, Fingerprinter, Match, Report, preview
 from scanners.positions import Lines
 from scanners.words import words
+
+if TYPE_CHECKING:
+    from scanners.allow import Allow
 
 PIECE = 16 * 1024 * 1024
 """Bytes of a file held at once."""
@@ -44,6 +48,7 @@ def scan(
     engine: Engine,
     fingerprinter: Fingerprinter,
     ignore: bool = True,
+    allow: Allow | None = None,
     workers: int | None = None,
 ) -> Report:
     """Scan files and everything below directories.
@@ -55,6 +60,7 @@ def scan(
         engine: loaded rules.
         fingerprinter: tells equal values without showing them.
         ignore: leave out what `.gitignore` files leave out.
+        allow: says of each find whether it is new.
         workers: processes; by default as many as there are cores, and none for a small tree.
     """
     errors: list[dict[str, str]] = []
@@ -65,9 +71,9 @@ def scan(
             total += size
     cores = workers if workers is not None else _cores()
     if cores > 1 and (workers is not None or len(names) > _MANY_FILES or total > _MANY_BYTES):
-        batches = _in_parallel(names, engine, fingerprinter, cores)
+        batches = _in_parallel(names, engine, fingerprinter, allow, cores)
     else:
-        batches = iter([_batch(names, engine, fingerprinter)])
+        batches = iter([_batch(names, engine, fingerprinter, allow)])
     report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
     for found in batches:
         report.findings += found.findings
@@ -127,7 +133,9 @@ def _below(
         stack.extend(reversed(deeper))
 
 
-def scan_file(name: str, engine: Engine, fingerprinter: Fingerprinter) -> tuple[list[Finding], int]:
+def scan_file(
+    name: str, engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None = None
+) -> tuple[list[Finding], int]:
     """The findings of one file and how many bytes were read.
 
     Raises:
@@ -151,7 +159,8 @@ def scan_file(name: str, engine: Engine, fingerprinter: Fingerprinter) -> tuple[
                 if low <= match.start < high:
                     line, column = lines.at(match.start)
                     column += column_before if line == 1 else 0
-                    findings.append(found_at(match, FileLocation(shown, lines_before + line, column), fingerprinter))
+                    finding = found_at(match, FileLocation(shown, lines_before + line, column), fingerprinter)
+                    findings.append(finding if allow is None else allow.judged(finding, match, name, piece))
             if not more:
                 break
             done = piece[:-OVERLAP]
@@ -180,11 +189,11 @@ def found_at(match: Match, location: FileLocation, fingerprinter: Fingerprinter)
     )
 
 
-def _batch(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter) -> Found:
+def _batch(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None) -> Found:
     found = Found([], [])
     for name in names:
         try:
-            findings, size = scan_file(name, engine, fingerprinter)
+            findings, size = scan_file(name, engine, fingerprinter, allow)
         except OSError as error:
             found.errors.append(_unreadable(name, error))
             continue
@@ -204,12 +213,14 @@ def _cores() -> int:
 _engine: Engine | None = None
 
 
-def _in_parallel(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, workers: int) -> Iterator[Found]:
+def _in_parallel(
+    names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None, workers: int
+) -> Iterator[Found]:
     """Batches over processes. Values stay in the process that read them: findings hold none."""
     import multiprocessing
 
     size = max(1, min(400, len(names) // (workers * 4) or 1))
-    batches = [(list(names[at : at + size]), fingerprinter) for at in range(0, len(names), size)]
+    batches = [(list(names[at : at + size]), fingerprinter, allow) for at in range(0, len(names), size)]
     # Spawned, not forked: the caller may have threads (the wizard has).
     start = (engine.cache_dir, engine.plain)
     with multiprocessing.get_context("spawn").Pool(workers, _start, start) as pool:
@@ -221,10 +232,10 @@ def _start(cache_dir: Path | None, plain: bool) -> None:
     _engine = Engine.load(cache_dir, plain=plain)
 
 
-def _work(batch: tuple[list[str], Fingerprinter]) -> Found:
+def _work(batch: tuple[list[str], Fingerprinter, Allow | None]) -> Found:
     if _engine is None:
         raise RuntimeError("a worker has no engine")
-    return _batch(batch[0], _engine, batch[1])
+    return _batch(batch[0], _engine, batch[1], batch[2])
 
 
 def _unreadable(where: str, error: OSError) -> dict[str, str]:
