@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.errors import KeyliftError, PlanFileError, RunError, UsageError
 from migrator.model import Estate, Json, Plan
 from migrator.state import StateFolder, default_folder
-from scanners.model import Finding, Fingerprinter, Report
+from scanners.model import Confidence, Finding, Fingerprinter, Report
 
 if TYPE_CHECKING:
     from migrator.access import AccessReport
@@ -116,12 +116,14 @@ def scan_azure(
 
 def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) -> Report:
     """Judge every value of an estate that was read. Pure."""
+    from scanners import plugins
     from scanners.sources import container_app
 
     report = Report()
     known = container_app.known_secrets(((app.document, app.secrets) for app in estate.apps), fingerprinter, engine)
     for app in estate.apps:
-        report.findings += container_app.scan(app.document, app.secrets, engine, fingerprinter, known)
+        found = container_app.scan(app.document, app.secrets, engine, fingerprinter, known)
+        report.findings += plugins.review_places(found, container_app.places(app.document, app.secrets), fingerprinter)
         for revision in app.revisions:
             report.findings += container_app.scan(revision, (), engine, fingerprinter, known)
     for registry in estate.registries:
@@ -137,11 +139,33 @@ def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) ->
     return report
 
 
-def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True) -> Report:
-    """Judge every file below `paths`."""
+def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True, tell: Tell = _silent) -> Report:
+    """Judge every file below `paths`; what the configuration and the baseline of the current folder allow is marked.
+
+    Raises:
+        UsageError: an entry of the configuration or the baseline is not right.
+    """
+    from scanners import allow
     from scanners.sources import files
 
-    return files.scan(paths, engine=_engine(place), fingerprinter=place.state.fingerprinter(), ignore=ignore)
+    try:
+        allowed = allow.load(Path.cwd())
+    except allow.AllowError as error:
+        raise UsageError(error.what, hint=error.hint) from error
+    for notice in allowed.notices:
+        tell(notice)
+    fingerprinter = place.state.fingerprinter()
+    report = files.scan(paths, engine=_engine(place), fingerprinter=fingerprinter, ignore=ignore, allow=allowed)
+    _second_opinion(report, fingerprinter)
+    return report
+
+
+def _second_opinion(report: Report, fingerprinter: Fingerprinter) -> None:
+    """Raise what detect-secrets agrees with; it is imported only where something is open."""
+    if any(finding.status == "new" and finding.confidence is Confidence.MEDIUM for finding in report.findings):
+        from scanners import plugins
+
+        plugins.review(report, fingerprinter)
 
 
 def scan_repo(

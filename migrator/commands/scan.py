@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -50,7 +52,7 @@ def azure(
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
-    from migrator import api, rendering
+    from migrator import api
     from migrator.console import write_file
 
     result = api.scan_azure(
@@ -64,8 +66,7 @@ def azure(
         write_file(save_estate, result.estate_file())
         settings.console.say(f"wrote {save_estate}")
     report = api.with_imports(settings.place(), result.report, imports)
-    settings.console.emit(rendering.findings(settings.format, report, settings.console))
-    raise click.exceptions.Exit(_code(settings, report))
+    _finish(settings, report)
 
 
 @scan.command()
@@ -85,11 +86,11 @@ def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool, imports:
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
-    from migrator import api, rendering
+    from migrator import api
 
-    report = api.with_imports(settings.place(), api.scan_files(settings.place(), paths, ignore=not no_ignore), imports)
-    settings.console.emit(rendering.findings(settings.format, report, settings.console))
-    raise click.exceptions.Exit(_code(settings, report))
+    found = api.scan_files(settings.place(), paths, ignore=not no_ignore, tell=settings.console.say)
+    report = api.with_imports(settings.place(), found, imports)
+    _finish(settings, report)
 
 
 @scan.command()
@@ -109,15 +110,22 @@ def repo(
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
-    from migrator import api, rendering
+    from migrator import api
 
     report = api.scan_repo(settings.place(), path, history=history, since=since, staged=staged, branches=branches)
-    settings.console.emit(rendering.findings(settings.format, report, settings.console))
-    raise click.exceptions.Exit(_code(settings, report))
+    _finish(settings, report)
 
 
-def _code(settings: Settings, report: Report) -> int:
-    from migrator import api
+def _finish(settings: Settings, report: Report) -> NoReturn:
+    """Give the report, mark the lines in the log of GitHub Actions, and end with what was found."""
+    from migrator import api, rendering
     from migrator.cli import Exit
 
-    return int(Exit.FINDINGS if api.findings_of(report) and settings.format != "sarif" else Exit.OK)
+    settings.console.emit(rendering.findings(settings.format, report, settings.console))
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        from migrator.output import github
+
+        # GitHub reads commands from both streams, and standard output is data.
+        click.echo(github.annotate(report), err=True, nl=False)
+    found = api.findings_of(report) and settings.format != "sarif"
+    raise click.exceptions.Exit(int(Exit.FINDINGS if found else Exit.OK))
