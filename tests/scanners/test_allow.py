@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import subprocess
 import sys
 from datetime import date
@@ -238,3 +239,12 @@ def test_it_imports_nothing_heavy(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     heavy = {"tomllib", "detect_secrets", "requests", "random", "tempfile", "difflib", "yaml", "click", "subprocess"}
     assert not [name for name in heavy if f"'{name}'" in done.stdout], done.stdout
+
+
+def test_the_documentation_shows_entries_that_work(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "allowing.md").read_text()
+    (block,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "keylift.toml").write_text(block)
+    assert len(allow.load(tmp_path, today=TODAY).entries) == 2
+    for key in allow.KEYS:
+        assert f"| `{key}` |" in page
