@@ -14,6 +14,7 @@ from pathlib import Path
 from scanners import matching, ruleset, store
 from scanners.confirm import Candidate, confirm, settle
 from scanners.decode import View, views
+from scanners.decoding import look_again
 from scanners.judge import TITLES, Form, judge
 from scanners.model import Confidence, Document, Match, Secret, Severity, reveal
 from scanners.placeholders import reference
@@ -86,18 +87,24 @@ class Engine:
         return settle(found)
 
     def _candidates(self, view: View) -> list[Candidate]:
-        found = []
-        for number, windows in self._matcher.windows(view.data):
+        found = self._matches(view.data, binary=view.binary)
+        if not view.binary:
+            found = look_again(found, view.data, self._matches)
+        if view.translate is None:
+            return found
+        placed = []
+        for candidate in found:
+            match = candidate.match
+            start, end = view.translate(match.start), view.translate(match.end)
+            placed.append(replace(candidate, match=replace(match, start=start, end=end)))
+        return placed
+
+    def _matches(self, data: bytes, *, binary: bool = False) -> list[Candidate]:
+        found: list[Candidate] = []
+        for number, windows in self._matcher.windows(data):
             rule = self.rules[number]
-            if view.binary and rule.judge:
-                continue
-            for candidate in confirm(rule, view.data, windows):
-                if view.translate is not None:
-                    match = candidate.match
-                    start, end = view.translate(match.start), view.translate(match.end)
-                    found.append(replace(candidate, match=replace(match, start=start, end=end)))
-                else:
-                    found.append(candidate)
+            if not (binary and rule.judge):
+                found.extend(confirm(rule, data, windows))
         return found
 
     def scan_value(self, name: str, secret: Secret) -> Match | None:

@@ -1,0 +1,367 @@
+"""Decode and look again: what is written in base64, in hex, percent-encoded or with escapes, to depth two.
+
+Every kind is found by a search that costs next to nothing where there is none of it, and what is found is decoded only
+if it begins as text does. All that one pass decoded is scanned as one document. A level never holds more than twice the
+bytes of the document, and every byte is looked at a fixed number of times, so work is linear in the size of the document
+whatever it holds. Decoded values keep their place in the document.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from binascii import a2b_base64, unhexlify
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from threading import local
+from typing import Any, NamedTuple, Protocol
+
+from scanners import kubernetes
+from scanners.confirm import Candidate
+from scanners.model import reveal
+from scanners.unescaping import ESCAPE, PERCENT, escaped, percent_encoded
+
+DEPTH = 2
+_RUNS_KIND, _PERCENT_KIND, _ESCAPE_KIND, _KUBERNETES = range(4)
+_BUDGET = 2
+"""Bytes that a level may hold for each byte of the document: an escaped line, and the base64 that is in it."""
+_BARRIER = b"\n\x00\n"
+"""Between decoded pieces: no value and no pattern spans it."""
+_RUN = 24
+"""Letters and digits in a row from which on a run may be base64: sixteen bytes and more."""
+_HEX_RUN = 32
+_HEAD = 256
+"""How far into a run its base64 may begin: a path or a prefix of the same alphabet can stand before it."""
+_WRAPPED = 40
+"""Characters in a line of base64 that goes on in the next one."""
+_LEAST = 12
+"""Bytes of text below which nothing is worth looking at."""
+
+_ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+_RUNS = bytes(97 if code in _ALNUM else 32 for code in range(256))
+_BASE64 = bytes(97 if code in _ALNUM or code in b"+/-_" else 32 for code in range(256))
+_NEEDLE = b"a" * _RUN
+# Base64 of text: the first bit of every byte is zero, which leaves each place of four fewer characters to have.
+_QUADS = re.compile(
+    rb"(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]){5}"
+    rb"|(?:[CDI-Za-f][AQgw][AB][A-Za-z0-9+/]A[A-H][AEIMQUYcgkosw048]A){2}"
+)
+_SIGNS = (b"+", b"/", b"-", b"_")
+_REST = re.compile(rb"[A-Za-z0-9+/_-]*")
+_NEXT_LINE = re.compile(rb"(?:\r?\n|(?:\\r)?\\n)[ \t]*")
+_LINE = re.compile(rb"[A-Za-z0-9+/]+")
+_HEX_TEXT = re.compile(rb"(?:0[xX])?((?:[2-7][0-9A-Fa-f]|0[9aAdD]){8}(?:[0-9A-Fa-f]{2}){8,})")
+_TEXT = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc2-\xf4][\x80-\xbf]{1,3})+")
+_WIDE_TEXT = re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00)+")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+class Piece(NamedTuple):
+    """A part of a document, decoded."""
+
+    data: bytes
+    start: int
+    """Where the encoded form begins in the document."""
+    end: int
+    how: str
+    """How it was written."""
+    place: Callable[[int], int]
+    """Offset in `data` -> offset in the document."""
+    replaces: bool = False
+    """What the encoded form looks like means nothing: only the decoded value counts."""
+
+
+class Found(Protocol):
+    """What an engine finds in bytes by all of its rules."""
+
+    def __call__(self, data: bytes, /) -> list[Candidate]: ...
+
+
+@dataclass(slots=True)
+class _Level:
+    """Everything that was decoded out of one buffer, as one buffer."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    data: bytes = b""
+
+    def at(self, start: int, end: int) -> tuple[Piece, int] | None:
+        """The piece in which a part of the buffer lies whole, and where the piece begins."""
+        number = bisect_right(self.starts, start) - 1
+        if number < 0 or end > self.starts[number] + len(self.pieces[number].data):
+            return None
+        return self.pieces[number], self.starts[number]
+
+
+def decoded_views(data: bytes) -> Iterator[Piece]:
+    """What is written in other ways in a document, outer layers first, each in the order of where it lies."""
+    for level in _levels(data):
+        yield from level.pieces
+
+
+def look_again(found: list[Candidate], data: bytes, scan: Found) -> list[Candidate]:
+    """What was found in a document, with what is found in it once it is decoded.
+
+    A value that was found as it stands is not found again because it stands in something that can be decoded. The data
+    of a Kubernetes Secret counts decoded only: its base64 is no password of its own.
+
+    Args:
+        found: what the rules find in the document as it stands.
+        data: the document.
+        scan: all candidates of a buffer, by the same rules.
+    """
+    more: list[Candidate] = []
+    known: _Known | None = None
+    for level in _levels(data):
+        if known is None:
+            found = _without_replaced(found, level)
+            known = _Known(found)
+        for candidate in scan(level.data):
+            placed = _placed(candidate, level)
+            if placed is not None and not known.has(placed):
+                more.append(placed)
+    return found + more if more else found
+
+
+def _placed(candidate: Candidate, level: _Level) -> Candidate | None:
+    match = candidate.match
+    home = level.at(match.start, match.end)
+    if home is None:
+        return None
+    piece, base = home
+    start = piece.place(match.start - base)
+    end = max(piece.place(match.end - base), start + 1)
+    detail = f"written in {piece.how}"
+    if match.detail:
+        detail = f"{match.detail}, {detail}"
+    name_start = min(start, piece.place(max(0, candidate.name_start - base)))
+    return replace(candidate, match=replace(match, start=start, end=end, detail=detail), name_start=name_start)
+
+
+def _without_replaced(found: list[Candidate], level: _Level) -> list[Candidate]:
+    """What was found, but for encoded forms that are no values of their own."""
+    spans = sorted((piece.start, piece.end) for piece in level.pieces if piece.replaces)
+    if not spans:
+        return found
+
+    def replaced(candidate: Candidate) -> bool:
+        match = candidate.match
+        at = bisect_right(spans, (match.start, sys.maxsize)) - 1
+        return match.verified is None and at >= 0 and match.end <= spans[at][1]
+
+    return [candidate for candidate in found if not replaced(candidate)]
+
+
+class _Known:
+    """Values that were found as they stand, with their places."""
+
+    def __init__(self, found: Sequence[Candidate]) -> None:
+        self._places: dict[str, list[tuple[int, int]]] = {}
+        for candidate in found:
+            match = candidate.match
+            self._places.setdefault(reveal(match.secret), []).append((match.start, match.end))
+        for places in self._places.values():
+            places.sort()
+
+    def has(self, candidate: Candidate) -> bool:
+        """Whether the same value was found at the same place."""
+        match = candidate.match
+        places = self._places.get(reveal(match.secret))
+        if not places:
+            return False
+        at = bisect_left(places, (match.end, 0))
+        return at > 0 and places[at - 1][1] > match.start
+
+
+def _levels(data: bytes) -> Iterator[_Level]:
+    buffer, outer = data, _Level()
+    for depth in range(DEPTH):
+        level = _Level()
+        parts: list[bytes] = []
+        size, budget = 0, _BUDGET * len(data)
+        for inner in _pieces(buffer):
+            piece = inner
+            if depth:
+                placed = _inside(inner, outer)
+                if placed is None:
+                    continue
+                piece = placed
+            budget -= len(piece.data)
+            if budget < 0:
+                break
+            level.pieces.append(piece)
+            level.starts.append(size)
+            parts += (piece.data, _BARRIER)
+            size += len(piece.data) + len(_BARRIER)
+        if not level.pieces:
+            return
+        level.data = b"".join(parts)
+        yield level
+        buffer, outer = level.data, level
+
+
+def _inside(inner: Piece, outer: _Level) -> Piece | None:
+    """A piece of a decoded buffer as one of the document."""
+    home = outer.at(inner.start, inner.end)
+    if home is None:
+        return None
+    around, base = home
+    return inner._replace(
+        start=around.place(inner.start - base),
+        end=around.place(inner.end - base),
+        how=f"{inner.how} inside {around.how}",
+        place=lambda offset: around.place(inner.place(offset) - base),
+    )
+
+
+def _pieces(data: bytes) -> Iterator[Piece]:
+    """Everything in a buffer that can be decoded once, the most telling kinds first."""
+    kinds = _PREFILTER.kinds(data)
+    if _KUBERNETES in kinds:
+        for value in kubernetes.secret_data(data):
+            way = _from_base64(value.start, value.end, value.size, prefix=value.prefix)
+            yield Piece(value.text, value.start, value.end, "Kubernetes Secret data", way, replaces=True)
+    if _RUNS_KIND in kinds:
+        yield from _runs(data)
+    if _PERCENT_KIND in kinds:
+        for start, end, text, way in percent_encoded(data):
+            yield Piece(text, start, end, "percent-encoding", way)
+    if _ESCAPE_KIND in kinds:
+        for start, end, text, way in escaped(data):
+            yield Piece(text, start, end, "string escapes", way)
+
+
+def _from_base64(start: int, end: int, size: int, *, prefix: int = 0, width: int = 1) -> Callable[[int], int]:
+    """The way from decoded bytes back into base64.
+
+    Args:
+        start: where the base64 begins.
+        end: where it ends.
+        size: how many bytes it says.
+        prefix: bytes of our own before them.
+        width: bytes that were one character.
+    """
+
+    def place(offset: int) -> int:
+        byte = max(0, offset - prefix)
+        return end if byte >= size else min(end, start + byte * width * 4 // 3)
+
+    return place
+
+
+def _runs(data: bytes) -> Iterator[Piece]:
+    """Base64 and hex that begin as text does."""
+    letters = data.translate(_RUNS)
+    at = letters.find(_NEEDLE)
+    done, binary_until = 0, -1
+    while at != -1:
+        stop = letters.find(b" ", at)
+        stop = len(data) if stop == -1 else stop
+        piece = _hex(data, at, stop) if stop - at >= _HEX_RUN else None
+        if piece is None:
+            left, stop = _widened(data, done, at, stop)
+            # The lines of a certificate or a picture: when one of them is no text, the next one is none either.
+            if binary_until < 0 or _NEXT_LINE.fullmatch(data, binary_until, left) is None:
+                piece = _base64(data, left, stop)
+            binary_until = stop if piece is None and stop - left >= _WRAPPED else -1
+        if piece is not None:
+            stop = max(stop, piece.end)
+            yield piece
+        done = stop
+        at = letters.find(_NEEDLE, stop)
+
+
+def _widened(data: bytes, done: int, at: int, stop: int) -> tuple[int, int]:
+    """A run of letters and digits with the signs of the alphabet, too."""
+    left = at
+    if at > done and data[at - 1] in b"+/-_":
+        low = max(done, at - _HEAD)
+        left = low + data[low:at].translate(_BASE64).rfind(b" ") + 1
+    if data[stop : stop + 1] in _SIGNS:
+        more = _REST.match(data, stop)
+        stop = more.end() if more else stop
+    return left, stop
+
+
+def _hex(data: bytes, start: int, stop: int) -> Piece | None:
+    found = _HEX_TEXT.fullmatch(data, start, stop)
+    if found is None:
+        return None
+    begin = found.start(1)
+    text = _TEXT.match(unhexlify(found[1]))
+    if text is None or text.end() < _LEAST:
+        return None
+    return Piece(text[0], begin, begin + 2 * text.end(), "hex", lambda offset: begin + 2 * offset)
+
+
+def _base64(data: bytes, left: int, right: int) -> Piece | None:
+    begins = _QUADS.search(data, left, min(right, left + _HEAD))
+    if begins is None:
+        return None
+    start = begins.start()
+    coded, ends = _unwrapped(data, start, right, right - left)
+    spare = len(coded) % 4
+    coded = coded[:-1] if spare == 1 else coded + b"=" * (-len(coded) % 4)
+    raw = a2b_base64(coded.translate(_TO_STANDARD))
+    wide = _WIDE_TEXT.match(raw)
+    if wide is not None and wide.end() >= 2 * _LEAST:
+        return Piece(wide[0][::2], start, ends, "base64 of UTF-16", _from_base64(start, ends, len(raw) // 2, width=2))
+    text = _TEXT.match(raw)
+    if text is None or text.end() < _LEAST:
+        return None
+    return Piece(text[0], start, ends, "base64", _from_base64(start, ends, len(raw)))
+
+
+def _unwrapped(data: bytes, start: int, right: int, width: int) -> tuple[bytes, int]:
+    """Base64 from `start` on, with the lines that go on from it, and where it ends with its padding."""
+    parts = [data[start:right]]
+    ends = right
+    if width >= _WRAPPED:
+        while (gap := _NEXT_LINE.match(data, ends)) is not None:
+            line = _LINE.match(data, gap.end())
+            # Lines are as long as the first one; the last is shorter, and what is longer is something else.
+            if line is None or line.end() - line.start() > width:
+                break
+            parts.append(line[0])
+            ends = line.end()
+            if line.end() - line.start() < width:
+                break
+    while ends < len(data) and data[ends] == 61 and ends - right < 2:
+        ends += 1
+    return b"".join(parts), ends
+
+
+class _Prefilter(local):
+    """Which kinds there may be in a large document: one pass of hyperscan, where it is loaded anyway.
+
+    One for each thread: a database can be used by one at a time.
+    """
+
+    _PATTERNS = (rb"[A-Za-z0-9]{%d}" % _RUN, PERCENT, ESCAPE, rb"Secret")
+    _SMALL = 16384
+    """Below, a database of one's own does not pay: each kind's own first search is as good."""
+
+    def __init__(self) -> None:
+        self._database: Any = None
+
+    def kinds(self, data: bytes) -> set[int]:
+        """Numbers of the kinds that have to be looked for, as `_KINDS` has them."""
+        if self._database is None:
+            if len(data) <= self._SMALL or "hyperscan" not in sys.modules:
+                return set(range(len(self._PATTERNS)))
+            import hyperscan
+
+            self._database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
+            self._database.compile(
+                expressions=list(self._PATTERNS),
+                ids=list(range(len(self._PATTERNS))),
+                elements=len(self._PATTERNS),
+                flags=[hyperscan.HS_FLAG_SINGLEMATCH] * len(self._PATTERNS),
+            )
+        seen: set[int] = set()
+        self._database.scan(data, match_event_handler=lambda number, *_: seen.add(number))
+        return seen
+
+
+_PREFILTER = _Prefilter()
