@@ -14,7 +14,7 @@ import pytest
 from scanners import plugins
 from scanners.engine import Engine
 from scanners.model import Confidence, Document, FileLocation, Fingerprinter, Report, Secret
-from scanners.sources import files
+from scanners.sources import container_app, files
 from tests.scanners import cases
 
 PLUGIN = Path(plugins.__file__)
@@ -124,3 +124,24 @@ def test_it_costs_no_precision(engine: Engine) -> None:
                 raised[bool(case["label"])] += 1
     assert raised[True] >= 20, raised
     assert raised[False] <= 0.05 * raised[True], raised
+
+
+def test_values_of_an_app_get_a_second_opinion(engine: Engine, fingerprinter: Fingerprinter) -> None:
+    only_theirs = "AC" + "0f3a9c1e7b5d2846" * 2
+    emulators = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    env = {"API_SECRET": PAIRED, "SETTING": only_theirs, "PLAIN": "eastus", "STORE": f"AccountKey={emulators}"}
+    app = {
+        "id": "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/a",
+        "properties": {"template": {"containers": [{"env": [{"name": k, "value": v} for k, v in env.items()]}]}},
+    }
+    ours = container_app.scan(app, (), engine, fingerprinter, {})
+    unsure = [replace(finding, confidence=Confidence.MEDIUM) for finding in ours]
+    after = plugins.review_places(unsure, container_app.places(app, ()), fingerprinter)
+    by_name = {str(finding.location.as_dict()["name"]): finding for finding in after}
+    assert by_name["API_SECRET"].confidence is Confidence.HIGH
+    # As if our rules knew none of these kinds, however many they know today.
+    (alone,) = plugins.review_places(
+        [], [p for p in container_app.places(app, ()) if p.name != "API_SECRET"], fingerprinter
+    )
+    assert (alone.rule, alone.confidence, alone.location.as_dict()["name"]) == (plugins.RULE, Confidence.LOW, "SETTING")
+    assert only_theirs not in repr(alone)
