@@ -48,6 +48,8 @@ _NOT_ASKED = frozenset({"IPPublicDetector", "PrivateKeyDetector", "BasicAuthDete
 _LONGEST_LINE = 4096
 """Characters of a line that plugins are asked about: some of their patterns take quadratic time."""
 _LARGEST_FILE = 64 * 1024 * 1024
+_MOST_ASKED = 500
+"""Findings of one report that plugins are asked about, a millisecond each; a longer report is not read by confidence."""
 
 
 # Its plugins as a second opinion
