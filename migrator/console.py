@@ -58,18 +58,24 @@ class Console:
         write_file(self.output, text)
         self.say(f"wrote {self.output}")
 
-    def confirm(self, question: str, *, flag: str) -> None:
-        """Ask for `yes`; without a terminal on standard input, end with an error that names the flag.
+    def confirm(self, question: str, *, flag: str, word: str = "yes", called: str = "'yes'") -> None:
+        """Ask for `yes`, or another word; without a terminal on standard input, end with an error that names the flag.
+
+        Args:
+            question: Ends with a question mark.
+            flag: Says yes beforehand.
+            word: The answer that counts.
+            called: What the question calls it.
 
         Raises:
             UsageError: nobody can answer.
-            click.Abort: the answer was not yes.
+            click.Abort: the answer was another.
         """
         if not sys.stdin.isatty():
             raise UsageError(
                 "this needs a yes, and standard input is no terminal", hint=f"add {flag} to say yes beforehand"
             )
-        if click.prompt(f"{question} Only 'yes' is accepted", err=True, default="no", show_default=False) != "yes":
+        if click.prompt(f"{question} Only {called} is accepted", err=True, default="no", show_default=False) != word:
             raise click.Abort
 
     def width(self) -> int:
@@ -162,3 +168,34 @@ class Narrator:
     def __exit__(self, *_: object) -> None:
         if self._status is not None:
             self._status.stop()
+
+
+class Pulling:
+    """Bytes read, rate and what is left, on a terminal only."""
+
+    def __init__(self, console: Console) -> None:
+        """Nothing is shown before the first bytes."""
+        self._started = time.monotonic()
+        self._shown = 0.0
+        self._on = console.interactive and not console.quiet
+        self._line = False
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take how many bytes of how many were read."""
+        now = time.monotonic()
+        if not self._on or now - self._shown < 0.1:
+            return
+        self._shown = now
+        rate = done / max(0.001, now - self._started)
+        left = (total - done) / rate if rate else 0
+        mib = 1024 * 1024
+        text = f"{done / mib:,.0f} of {total / mib:,.0f} MiB, {rate / mib:,.1f} MiB/s, {left:,.0f} s left"
+        click.echo(f"\r\x1b[K{text}", err=True, nl=False)
+        self._line = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._line:
+            click.echo("\r\x1b[K", err=True, nl=False)

@@ -180,6 +180,56 @@ class CommitLocation:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageLocation:
+    """A place in a container image: in a file of one of its layers, or in its configuration."""
+
+    image: str
+    """The reference or the file, as it was named; of several images in one archive, which one."""
+    platform: str | None = None
+    """`linux/amd64`; None when the image does not say."""
+    layer: str | None = None
+    """Digest of the layer's blob; None for the configuration."""
+    path: str | None = None
+    """In the layer, from its root; `/app/lib.jar!/application.properties` inside an archive."""
+    line: int = 1
+    column: int = 1
+    config: str | None = None
+    """The key in the configuration: `Env.DB_PASSWORD`, `Labels.<name>`, `Cmd`, `History[3]`."""
+    instruction: str = ""
+    """What made the layer, as the history tells it, values blanked out."""
+    deleted: bool = False
+    """A later layer deletes the file: a container does not show it, the image still holds it."""
+    deleted_by: str | None = None
+    """Digest of that layer."""
+    replaced_by: str | None = None
+    """Digest of the layer that has something else at the path."""
+    visible: bool = True
+    """Whether the running app can see it."""
+    kind: ClassVar[str] = "image"
+
+    def as_dict(self) -> dict[str, Any]:
+        head: dict[str, Any] = {"kind": self.kind, "image": self.image, "platform": self.platform}
+        if self.config is not None:
+            return {**head, "config": self.config, "instruction": self.instruction, "visible": self.visible}
+        return {
+            **head,
+            "layer": self.layer,
+            "path": self.path,
+            "line": self.line,
+            "column": self.column,
+            "instruction": self.instruction,
+            "deleted": self.deleted,
+            "deleted_by": self.deleted_by,
+            "replaced_by": self.replaced_by,
+            "visible": self.visible,
+        }
+
+    def sort_key(self) -> tuple[Any, ...]:
+        where = (self.path or "", self.line, self.column, self.layer or "")
+        return (self.kind, self.image, self.platform or "", self.config or "", *where)
+
+
+@dataclass(frozen=True, slots=True)
 class Document:
     """Bytes to scan and where they came from."""
 
@@ -272,6 +322,8 @@ class Report:
     """`{"where", "what", "hint"}` each."""
     scanned: dict[str, int] = field(default_factory=dict)
     """Counts by kind of thing looked at (apps, values, bytes)."""
+    notes: list[dict[str, str]] = field(default_factory=list)
+    """`{"where", "what"}` each: worth knowing, and no finding."""
 
     def ordered(self) -> Iterator[Finding]:
         """Findings in their one order: by place, then by rule."""

@@ -116,6 +116,47 @@ def repo(
     _finish(settings, report)
 
 
+@scan.command()
+@click.argument("targets", nargs=-1, required=True, metavar="REF|FILE.tar|OCI_DIR|-")
+@click.option("--platform", metavar="OS/ARCH", help="Of a multi-architecture image; or all [this machine's].")
+@click.option(
+    "--ca-file",
+    type=click.Path(exists=True, path_type=Path, dir_okay=False),
+    help="Trust these certificate authorities, too (PEM).",
+)
+@click.option("--plain-http", is_flag=True, help="Ask registries without TLS. This machine's own need no flag.")
+@common()
+def image(
+    settings: Settings, targets: tuple[str, ...], platform: str | None, ca_file: Path | None, plain_http: bool
+) -> None:
+    """Scan container images: every file of every layer, deleted ones too, and the configuration.
+
+    Takes references (registry.example.com/team/app:1.0), docker save and OCI tars, OCI layout folders, and - for a tar on
+    standard input. Needs no container engine and unpacks nothing to disk. Layers that were scanned before under the same
+    rules are not pulled again.
+
+    Registries are signed in to as docker login left it; Azure registries also by your Azure account.
+
+    Exits with 10 when something was found (with 0 for --format sarif).
+    """
+    from migrator import api
+    from migrator.console import Pulling
+
+    with Pulling(settings.console) as pulling:
+        report = api.scan_image(
+            settings.place(),
+            targets,
+            platform=platform,
+            ca_file=ca_file,
+            plain_http=plain_http,
+            on_bytes=pulling,
+            tell=settings.console.say,
+        )
+    for note in report.notes:
+        settings.console.say(f"note: {note['where']} {note['what']}")
+    _finish(settings, report)
+
+
 def _finish(settings: Settings, report: Report) -> NoReturn:
     """Give the report, mark the lines in the log of GitHub Actions, and end with what was found."""
     from migrator import api, rendering

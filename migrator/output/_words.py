@@ -69,8 +69,11 @@ def within(place: Mapping[str, Any]) -> str:
         return clean(place["path"])
     parts = []
     if place.get("kind") == "image":
-        parts.append(f"{place.get('path') or place.get('config')} in layer {place.get('layer')}")
+        layer = place.get("layer")
+        parts.append(f"{place.get('path') or place.get('config')}" + (f" in layer {layer}" if layer else ""))
         parts += ["deleted in a later layer"] if place.get("deleted") else []
+        parts += ["replaced in a later layer"] if place.get("replaced_by") else []
+        parts += [f"made by {place['instruction']}"] if place.get("instruction") else []
     if place.get("line"):
         parts.append(f"line {place['line']}, column {place.get('column')}")
     if place.get("commit"):

@@ -126,7 +126,7 @@ def _uri(place: dict[str, Any], resource: str) -> str:
     """A relative address with forward slashes: a service refuses others, and a colon would read as a scheme."""
     path = resource
     if place["kind"] == "image":
-        path = f"{resource}/{words.clean(place.get('path') or place.get('config') or '')}"
+        path = f"{resource}/{words.clean(place.get('path') or place.get('config') or '').lstrip('/')}"
     return quote(path.replace("\\", "/").removeprefix("./").lstrip("/"), safe="/-_.~") or "unknown"
 
 
