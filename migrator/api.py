@@ -202,6 +202,39 @@ def scan_repo(
         raise UsageError(error.what, why=getattr(error, "why", ""), hint=error.hint) from error
 
 
+def scan_image(
+    place: Workplace,
+    targets: Sequence[str],
+    *,
+    platform: str | None = None,
+    ca_file: Path | None = None,
+    plain_http: bool = False,
+    on_bytes: Callable[[int, int], None] | None = None,
+    tell: Tell = _silent,
+) -> Report:
+    """Judge every file of every layer of images, and their configurations.
+
+    A target is a reference, a tar, an OCI layout folder, or `-` for standard input. Registries of the cloud are signed in
+    to as for everything else, others as Docker's configuration says. `on_bytes` is told how many bytes of how many were
+    read.
+
+    Raises:
+        KeyliftError: there is one target, and nothing of it can be had.
+    """
+    from migrator import images
+
+    return images.scan(
+        place,
+        _engine(place),
+        targets,
+        platform=platform,
+        ca_file=ca_file,
+        plain_http=plain_http,
+        on_bytes=on_bytes,
+        tell=tell,
+    )
+
+
 def with_imports(place: Workplace, report: Report, files: Sequence[Path]) -> Report:
     """A report with the findings of other tools' reports added; where those carry values, only fingerprints are kept.
 
