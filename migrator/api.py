@@ -370,15 +370,24 @@ def load_plan(path: Path) -> Plan:
 # Changing
 
 
-def apply_plan(place: Workplace, plan: Plan, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
+def apply_plan(
+    place: Workplace,
+    plan: Plan,
+    *,
+    point_of_no_return: bool = False,
+    on_event: OnEvent = _silent,
+    tell: Tell = _silent,
+) -> RunResult:
     """Carry a plan out as a new run.
+
+    With `point_of_no_return` somebody approved the steps of a contract that cannot be taken back.
 
     Raises:
         PlanFileError: the plan belongs to another cloud or state folder.
-        RunError: another run on one of these apps is not finished.
+        RunError: another run on one of these apps is not finished, or the point of no return was not approved.
     """
     with _executing(place, on_event, tell) as executor:
-        return executor.apply(plan)
+        return executor.apply(plan, point_of_no_return=point_of_no_return)
 
 
 def resume_run(place: Workplace, run: str, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
@@ -427,6 +436,35 @@ def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Exec
             propagation=place.propagation,
             proof=place.proof,
         )
+
+
+def finalize_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Plan:
+    """The contract of a run as a plan: what is only there for its rollback, each with what is lost.
+
+    Every subscription is read, because a registry's admin user may be in use anywhere. Nothing is changed.
+
+    Raises:
+        RunError: there is no such run, it is not done, it is a contract itself, or it works on another cloud.
+        PlanFileError: the run was made with another fingerprint key.
+    """
+    from migrator import finalizing
+    from migrator.cloud import surroundings
+    from migrator.cloud.cloud import AzureCloud
+    from migrator.journal import Journal
+
+    fingerprinter = place.state.fingerprinter()
+    with Journal.open(place.state.database) as journal:
+        found = journal.find(run)
+        with session(place, tell) as opened:
+            cloud = AzureCloud(opened)
+            finalizing.check(found, journal, cloud, fingerprinter)
+            tell("proving the run again")
+            estate = _read(opened, Scope(), tell, with_revisions=True, with_auth=True)
+            finished = finalizing.finished(found, journal, cloud, fingerprinter, estate)
+            draft = finalizing.contract(finished, estate, fingerprinter)
+            asked = sorted({str(entry["scope"]) for entry in draft.operator["permissions"]}, key=str.lower)
+            permissions = surroundings.read_permissions(opened, asked, lambda _where, _error: None)
+            return finalizing.contract(finished, replace(estate, permissions=permissions), fingerprinter)
 
 
 # Looking

@@ -17,6 +17,8 @@ BUSY_STATES = frozenset({"inprogress", "updating", "creating"})
 
 REPLAN = "make a new plan: keylift plan --vault NAME -o PLAN.json"
 """The way out of a stale plan."""
+RECONTRACT = "make a new plan: keylift finalize RUN -o PLAN.json"
+"""The way out of a stale contract plan."""
 
 
 @dataclass(frozen=True, slots=True)

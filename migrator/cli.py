@@ -41,6 +41,7 @@ COMMANDS = {
     "resume": "run",
     "rollback": "run",
     "verify": "run",
+    "finalize": "finalize",
     "access": "access",
     "demo": "demo",
     "simulator": "simulator",
@@ -88,6 +89,7 @@ def keylift() -> None:
     Make it so:       keylift apply plan.json
     Prove it:         keylift verify RUN
     Take it back:     keylift rollback RUN
+    Make it final:    keylift finalize RUN -o final.json
 
     Try it all without Azure: keylift demo
     """

@@ -135,15 +135,25 @@ class Executor:
         """Have every app end after its current step; waits inside a step end at once. The run stays resumable."""
         self._stop.set()
 
-    def apply(self, plan: Plan) -> RunResult:
+    def apply(self, plan: Plan, *, point_of_no_return: bool = False) -> RunResult:
         """Carry out a plan as a new run.
+
+        Args:
+            plan: What to do.
+            point_of_no_return: Whether somebody approved the steps that cannot be taken back, if it has such.
 
         Raises:
             PlanFileError: the plan is not for this cloud, this key or this version.
-            RunError: another run on one of its apps is not finished.
+            RunError: another run on one of its apps is not finished, or the point of no return was not approved.
             JournalError: the journal cannot be written; what was begun is in it.
         """
         self._examine(plan)
+        if plan.irreversible and not point_of_no_return:
+            raise RunError(
+                f"the plan has {len(plan.irreversible)} steps that cannot be taken back, and nobody approved them",
+                why=f"they are {', '.join(step.id for step in plan.irreversible[:8])}",
+                hint="read it (keylift show PLAN), then approve them, too: keylift apply PLAN --point-of-no-return",
+            )
         apps = frozenset(step.app.lower() for step in plan.steps if step.app)
         open_run = self._journal.unfinished(apps)
         if open_run is not None:
@@ -186,6 +196,7 @@ class Executor:
         with self._journal.hold(run):
             plan = self._plan(run)
             chosen = self._choose(run, apps)
+            self._refuse_finalized(run, plan, chosen)
             for app in chosen:
                 self._journal.set_app(run, app, state=AppState.UNDOING, cause="rollback", error={})
             return self._go(run, plan, rolling_back=True, only=frozenset(chosen))
@@ -241,6 +252,38 @@ class Executor:
                 )
             chosen += found
         return chosen
+
+    def _refuse_finalized(self, run: str, plan: Plan, apps: Sequence[str]) -> None:
+        """An app whose contract was carried out lacks what the way back needs.
+
+        Raises:
+            RunError: one of the apps was finalized and that was not, or cannot be, taken back.
+        """
+        needed = {
+            (step.app.lower(), str(entry["was"]["secret"]))
+            for step in plan.steps
+            if step.kind == "app-switch"
+            for entry in step.change["registries"]
+        }
+        for entry, contract in self._journal.contracts(run):
+            step = next(step for step in self._journal.plan(contract).steps if step.id == entry.step)
+            if entry.app not in apps:
+                continue
+            name = ResourceId.parse(entry.app).name
+            if step.kind == "secret-remove":
+                gone = [s["name"] for s in step.change["secrets"] if (entry.app, s["name"]) in needed]
+                if not gone:
+                    continue
+                raise RunError(
+                    f"{name} cannot be taken back: it is past the point of no return",
+                    why=f"run {contract} removed {', '.join(gone)}, which the way back needs",
+                    hint=f"take back the others, by name: keylift rollback {run} --app NAME",
+                )
+            raise RunError(
+                f"{name} was finalized after run {run}",
+                why=f"run {contract} did {entry.step}, which the way back may need undone",
+                hint=f"take that back first: keylift rollback {contract} --app {name}",
+            )
 
     def _go(self, run: str, plan: Plan, *, rolling_back: bool = False, only: frozenset[str] | None = None) -> RunResult:
         self._stop.clear()

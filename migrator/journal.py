@@ -286,6 +286,16 @@ class Journal:
         )
         return [(str(row["run"]), json.loads(row["facts"])) for row in rows]
 
+    def contracts(self, run: str) -> list[tuple[StepEntry, str]]:
+        """Done steps of the runs that finalized `run`, each with its run: what stands between it and the way back."""
+        rows = self._read(
+            "SELECT steps.* FROM steps JOIN runs ON runs.id = steps.run "
+            "WHERE json_extract(runs.document, '$.options.finalize') = ? AND steps.state = ? "
+            "ORDER BY runs.number, steps.position",
+            *(run, StepState.DONE),
+        )
+        return [(_entry(row), str(row["run"])) for row in rows]
+
     # Apps
 
     def apps(self, run: str) -> dict[str, AppEntry]:

@@ -17,6 +17,7 @@ class Kind:
 
     writes_app = False
     spare = False
+    irreversible = False
 
     def done(self, step: Step, ctx: StepContext) -> bool | None:
         """Nothing to ask beforehand: `do` looks first, and knows this run's own from what others made."""

@@ -300,6 +300,16 @@ class Plan:
         }
 
     @property
+    def irreversible(self) -> tuple[Step, ...]:
+        """Steps behind the point of no return: `undo` says under `irreversible` what cannot come back."""
+        return tuple(step for step in self.steps if step.undo.get("irreversible"))
+
+    @property
+    def finalizes(self) -> str:
+        """The run that this plan is the contract of; empty for any other plan."""
+        return str(self.options.get("finalize") or "")
+
+    @property
     def id(self) -> str:
         """A digest of the content; the content holds no value."""
         return hashlib.sha256(canonical(self.content()).encode()).hexdigest()[:16]

@@ -112,6 +112,21 @@ class Cloud(Protocol):
         """Enable or disable one version, and replace its tags if given."""
         ...
 
+    def get_registry(self, registry: str) -> Json:
+        """A container registry's document; raises NotFoundError."""
+        ...
+
+    def set_registry_admin(self, registry: str, *, enabled: bool) -> Json:
+        """Turn the admin user on or off; the registry as it then stands."""
+        ...
+
+    def password_pullers(self, server: str, username: str) -> tuple[str, ...]:
+        """Ids of all apps and jobs that can be seen and pull from `server` with the password of `username`.
+
+        Raises CloudError when a subscription cannot be listed: then nobody knows.
+        """
+        ...
+
     def get_vault(self, vault: str) -> Json:
         """The vault's ARM document; raises NotFoundError."""
         ...
@@ -222,6 +237,8 @@ class StepKind(Protocol):
     """Whether it writes the app itself; what such a step leaves in `facts["after"]` is what the next one expects."""
     spare: bool
     """Whether an undo that fails may be left behind: the app runs as before without it."""
+    irreversible: bool
+    """Whether it lies behind the point of no return: its undo only says what cannot come back, and the step stays done."""
 
     def describe(self, step: Step) -> Sequence[tuple[str, str]]:
         """Lines of the diff: a sign (`+`, `~`, `-` or blank) and a text."""

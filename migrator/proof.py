@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from migrator import health
+from migrator import contract_proof, health
 from migrator.appwrite import listed, unlike, who
 from migrator.diagnosis import READERS
 from migrator.errors import CloudError, DeniedError, NotFoundError
@@ -36,7 +36,8 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `registry`, `plaintext`, `revision`, `app`."""
+    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `registry`, `plaintext`, `revision`, `app`;
+    of a contract `inline-secret`, `old-revision`, `registry-admin`."""
     subject: str
     """What it was about: the secret, the env variable, the revision."""
     status: Status
@@ -200,6 +201,8 @@ class _App:
                 yield from _guarded(partial(self._role, step), "role", ResourceId.parse(step.target).name)
             elif step.kind == "app-switch":
                 yield from self._switch(step, document, secrets)
+            for name, subject, good, text in contract_proof.found(step, self.cloud, document):
+                yield Check(name, subject, Status.OK if good else Status.FAILED, text)
         yield from self._plaintext(document)
         yield from self._revision(document)
 

@@ -61,6 +61,13 @@ def summary(made: Plan) -> str:
     return _changes.summary(made)
 
 
+def no_return(made: Plan) -> str:
+    """What a plan does that cannot be taken back, for the question before it is applied."""
+    from migrator.output import _changes
+
+    return "\n".join(_changes.no_return(made))
+
+
 # Runs
 
 

@@ -305,6 +305,11 @@ class Walk:
                     blocked |= self._before(step)
                 continue
             left += [rest] if rest else []
+            if kind.irreversible and rest:
+                # what cannot come back is said, and not called undone
+                journal.set_step(run, step.id, state=StepState.DONE, operation="")
+                self.around.event("note", app=self.app, step=step.id, text=rest)
+                continue
             journal.set_step(run, step.id, state=StepState.UNDONE, operation="", ended=self.around.clock.now())
             self.around.event("step-undone", app=self.app, step=step.id, text=rest)
         return left, hard

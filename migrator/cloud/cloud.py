@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrator.cloud import reading, surroundings, vaults, writing
+from migrator.cloud import reading, registries, surroundings, vaults, writing
 from migrator.cloud.clients import LOCKS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import DeniedError
@@ -79,6 +79,15 @@ class AzureCloud:
         self, vault_uri: str, name: str, version: str, *, enabled: bool, tags: dict[str, str] | None = None
     ) -> None:
         vaults.update_secret(self._session, vault_uri, name, version, enabled=enabled, tags=tags)
+
+    def get_registry(self, registry: str) -> Json:
+        return registries.get_registry(self._session, registry)
+
+    def set_registry_admin(self, registry: str, *, enabled: bool) -> Json:
+        return registries.set_admin(self._session, registry, enabled=enabled)
+
+    def password_pullers(self, server: str, username: str) -> tuple[str, ...]:
+        return registries.password_pullers(self._session, server, username)
 
     def get_vault(self, vault: str) -> Json:
         return surroundings.VAULT.one(self._session, vault)

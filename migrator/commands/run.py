@@ -16,13 +16,21 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--auto-approve", is_flag=True, help="Do not ask.")
+@click.option(
+    "--point-of-no-return", is_flag=True, help="Say yes to the steps of a contract that cannot be taken back, too."
+)
 @click.option("--workers", type=click.IntRange(1, 64), help="Apps worked on at once [8].")
 @common(formats=("human", "json"))
-def apply(settings: Settings, plan_file: Path, auto_approve: bool, workers: int | None) -> None:
+def apply(
+    settings: Settings, plan_file: Path, auto_approve: bool, point_of_no_return: bool, workers: int | None
+) -> None:
     """Apply a plan, proving each step; an app that fails is put back as it was.
 
     Exits with 11 when the estate is not the one the plan was made from, with 12 when something failed and was rolled
     back, with 13 when a person is needed, with 130 when interrupted (`keylift resume` goes on).
+
+    The plan of `keylift finalize` may hold steps that cannot be taken back. They are asked for by themselves, with the
+    plan's id as the answer; --auto-approve does not cover them, --point-of-no-return does.
     """
     from migrator import api, rendering
     from migrator.console import Narrator
@@ -34,8 +42,19 @@ def apply(settings: Settings, plan_file: Path, auto_approve: bool, workers: int 
     if not auto_approve:
         settings.console.say(rendering.summary(plan))
         settings.console.confirm("Apply this plan?", flag="--auto-approve")
+    if plan.irreversible and not point_of_no_return:
+        settings.console.say(rendering.no_return(plan))
+        settings.console.confirm(
+            "Pass the point of no return?", flag="--point-of-no-return", word=plan.id, called="the plan's id"
+        )
     with Narrator(settings.console, len(plan.steps)) as narrator:
-        result = api.apply_plan(settings.place(workers=workers), plan, on_event=narrator, tell=settings.console.say)
+        result = api.apply_plan(
+            settings.place(workers=workers),
+            plan,
+            point_of_no_return=bool(plan.irreversible),
+            on_event=narrator,
+            tell=settings.console.say,
+        )
     _end(settings, result)
 
 

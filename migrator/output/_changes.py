@@ -22,6 +22,8 @@ _UNDO_OF = {
     ("app-switch", "restore"): "one change back to what was read before; needs no vault",
     ("traffic-shift", "restore"): "traffic as it was before this step",
     ("role-assignment", "delete"): "delete the assignment",
+    ("revision-deactivate", "activate"): "activate it again, as long as Azure keeps it",
+    ("registry-admin-off", "enable"): "turn it on again; Azure does not promise the same passwords",
 }
 
 
@@ -45,10 +47,26 @@ def lines(step: Step) -> list[tuple[str, str]]:
 
 def undo(step: Step) -> str:
     """How a step is taken back."""
+    if step.undo.get("irreversible"):
+        return f"POINT OF NO RETURN: nothing brings back {clean(step.undo['irreversible'])}"
     ways = [_UNDO_OF.get((step.kind, key)) or _UNDO.get(key, key) for key, value in step.undo.items() if value]
     if ways:
         return joined(ways)
     return "nothing to undo: it changes nothing" if _changes_nothing(step) else "nothing to undo"
+
+
+def lost(step: Step) -> str:
+    """What is lost with a step of a contract; empty for others."""
+    return clean(step.change.get("lost") or "")
+
+
+def no_return(plan: Plan) -> list[str]:
+    """Lines on what a plan does that cannot be taken back; none for a plan without such steps."""
+    final = plan.irreversible
+    if not final:
+        return []
+    head = f"POINT OF NO RETURN: {count(len(final), 'step')} of {len(plan.steps)} cannot be taken back"
+    return [head, *(f"  {clean(step.id)}: {lost(step)}" for step in final)]
 
 
 def _changes_nothing(step: Step) -> bool:
@@ -102,12 +120,27 @@ def summary(plan: Plan) -> str:
         ),
         (sum(1 for s in switches if s.change["revision"] != "none"), "new revision", ""),
         (sum(1 for s in steps if s.kind == "traffic-shift"), "traffic shift", ""),
+        (
+            sum(1 for s in steps if s.kind == "revision-deactivate"),
+            "revision to deactivate",
+            "revisions to deactivate",
+        ),
+        (
+            sum(1 for s in steps if s.kind == "registry-admin-off"),
+            "registry admin user to turn off",
+            "registry admin users to turn off",
+        ),
+        (
+            sum(len(s.change["secrets"]) for s in steps if s.kind == "secret-remove"),
+            "inline secret to remove for good",
+            "inline secrets to remove for good",
+        ),
     ]
     told = [count(number, one, many) for number, one, many in parts if number]
     if not told:
         told = ["nothing to do"]
     if plan.skipped:
-        told.append(f"{count(len(plan.skipped), 'finding')} skipped")
+        told.append(f"{count(len(plan.skipped), 'finding' if not plan.finalizes else 'thing')} skipped")
     return ", ".join(told)
 
 

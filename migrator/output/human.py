@@ -66,13 +66,20 @@ def plan(plan: Plan, look: Look) -> str:
     page = _Page(look)
     page.line((f"Plan {plan.id}", "bold"), (f"  {_about(plan)}", "dim"))
     page.blank()
+    for text in changes.no_return(plan):
+        page.line((text.strip(), "bold red"), indent=2 if text.startswith(" ") else 0, hang=2)
+    if plan.irreversible:
+        page.blank()
     for group in changes.groups(plan):
         page.line((group.title, "bold"), (f"  {group.where}", "dim"))
         for step in group.steps:
             for sign, text in changes.lines(step):
                 page.line((f"{sign} ", _SIGN[sign]), (text, _SIGN[sign]), indent=2, hang=2)
             page.line(("why   ", "dim"), (words.clean(step.why), "dim"), indent=6, hang=6)
-            page.line(("undo  ", "dim"), (words.clean(changes.undo(step)), "dim"), indent=6, hang=6)
+            if changes.lost(step):
+                page.line(("lost  ", "dim"), (changes.lost(step), "yellow"), indent=6, hang=6)
+            style = "bold red" if step.undo.get("irreversible") else "dim"
+            page.line(("undo  ", "dim"), (words.clean(changes.undo(step)), style), indent=6, hang=6)
         _notes(page, group.notes)
         page.blank()
     _notes(page, changes.loose_notes(plan), blank=True)
@@ -84,6 +91,8 @@ def plan(plan: Plan, look: Look) -> str:
 
 
 def _about(plan: Plan) -> str:
+    if plan.finalizes:
+        return f"contract of run {words.clean(plan.finalizes)}, cloud {words.clean(plan.cloud)}"
     vault = words.clean(words.short(str(plan.options.get("vault", ""))))
     return f"into vault {vault}, cloud {words.clean(plan.cloud)}"
 
@@ -99,7 +108,8 @@ def _notes(page: _Page, notes: Iterable[Json], *, blank: bool = False) -> None:
 def _skipped(page: _Page, plan: Plan) -> None:
     if not plan.skipped:
         return
-    page.line((f"Skipped: {words.count(len(plan.skipped), 'finding')}", "bold"))
+    what = "thing" if plan.finalizes else "finding"
+    page.line((f"Skipped: {words.count(len(plan.skipped), what)}", "bold"))
     for entry in changes.skipped(plan):
         for place in entry.places:
             page.line((place, ""), indent=2)

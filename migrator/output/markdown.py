@@ -45,12 +45,17 @@ def plan(plan: Plan, look: Look) -> str:
     """A diff for each app, then what is left, what is needed, and where values still lie."""
     del look
     vault = _code(words.short(str(plan.options.get("vault", ""))))
+    about = f"Contract of run {_code(plan.finalizes)}" if plan.finalizes else f"Vault {vault}"
     text = [
         f"## keylift plan {_code(plan.id)}",
         "",
-        f"{_plain(changes.summary(plan))}. Vault {vault}, cloud {_code(plan.cloud)}. No value is in this plan.",
+        f"{_plain(changes.summary(plan))}. {about}, cloud {_code(plan.cloud)}. No value is in this plan.",
         "",
     ]
+    for number, line in enumerate(changes.no_return(plan)):
+        text.append(f"> **{_plain(line)}**" if not number else f"> - {_plain(line.strip())}")
+        text += [">"] if not number else []
+    text += [""] if plan.irreversible else []
     for group in changes.groups(plan):
         text += _group(group)
     text += _rest(plan)
@@ -67,6 +72,9 @@ def _group(group: changes.Group) -> list[str]:
         text[-1] = text[-1].removesuffix("\n>")
         text.append("")
     rows = [[_code(step.id), _plain(step.why), _plain(changes.undo(step))] for step in group.steps]
+    losses = [[_code(step.id), _plain(changes.lost(step))] for step in group.steps if changes.lost(step)]
+    if losses:
+        text += _table(["step", "what is lost"], losses)
     return [*text, *_folded("why, and how it is undone", _table(["step", "why", "undo"], rows))]
 
 
@@ -77,7 +85,8 @@ def _rest(plan: Plan) -> list[str]:
         text += ["### Know this", ""]
         text += [f"- **{_plain(note['kind'])}**: {_plain(note['text'])}" for note in notes] + [""]
     if plan.skipped:
-        text += [f"### Skipped: {words.count(len(plan.skipped), 'finding')}", ""]
+        what = "thing" if plan.finalizes else "finding"
+        text += [f"### Skipped: {words.count(len(plan.skipped), what)}", ""]
         for entry in changes.skipped(plan):
             text.append(f"- {_plain(entry.reason)}.")
             text += [f"  - {_plain(place)}" for place in entry.places]
