@@ -59,6 +59,8 @@ class Find(NamedTuple):
     """The line, or the lines, it stands in."""
     previous: str
     """The line before."""
+    new: bool = True
+    """The commit brings it in."""
 
     def status(self, allow: Allow | None) -> str:
         """`new`, `known` or `allowed`."""
@@ -91,10 +93,34 @@ class Staging:
         self._named = named
         self._since = "...".join(between) if between else "--cached"
         self._merging = between is None
-        arguments = ("--raw", "-z", "-M", "--no-abbrev", "--diff-filter=ACMRT", "--ignore-submodules=all", *DIFF)
+        arguments = ("--raw", "-z", "-M", "--no-abbrev", "--diff-filter=ACDMRT", "--ignore-submodules=all", *DIFF)
         self._diff = ("diff", self._since, *arguments, "--")
         self._running = self._start(*self._diff)
         self._files: list[File] | None = None
+        self._top: str | None = None
+        self.removed: list[str] = []
+        """Files that the commit takes away; known when `files` is."""
+
+    @property
+    def staged(self) -> bool:
+        """Whether this is what is staged, and not what two commits differ by."""
+        return self._merging
+
+    @property
+    def top(self) -> str:
+        """The top of the work tree."""
+        if self._top is None:
+            if os.path.lexists(os.path.join(self.folder, ".git")):  # noqa: PTH118 - pathlib costs the hook time
+                self._top = self.folder
+            else:
+                said = (self._start("rev-parse", "--show-cdup").output() or b"").rstrip(b"\n")
+                self._top = os.path.join(self.folder, os.fsdecode(said))  # noqa: PTH118
+        return self._top
+
+    def finish(self) -> None:
+        """Let git end, whatever it says."""
+        if self._files is None:
+            self._running.output()
 
     @property
     def files(self) -> list[File]:
@@ -107,7 +133,7 @@ class Staging:
             listed = self._running.output()
             if listed is None:
                 raise self._why(*self._diff)
-            files = list(_changed(listed))
+            files = list(_changed(listed, self.removed))
             self._files = self._only_named(files) if self._named else files
         return self._files
 
@@ -145,7 +171,7 @@ class Staging:
                 running.close()
 
     def finds(self, engine: Engine) -> list[Find]:
-        """Matches in new lines, by file and place.
+        """Everything that is found in the files, by file and place; what stands in new lines is marked so.
 
         Raises:
             RepositoryError: no repository, or git could not say.
@@ -153,15 +179,16 @@ class Staging:
         found = [(file, find) for file, data in self.contents() for find in matches(file.path, data, engine)]
         if not found:
             return []
-        top, bases = self._bases()
+        bases = self._bases()
         # A file that HEAD has nowhere is all new, unless one of the commits that are being merged has it.
         asked = {file for file, _ in found if file.changed and (file.before is not None or len(bases) > 1)}
-        new = self._new_lines(sorted(asked), top, bases) if asked else {}
-        return [
-            find
-            for file, find in found
-            if file not in asked or any(low <= find.last and find.line <= high for low, high in new.get(file.raw, ()))
-        ]
+        new = self._new_lines(sorted(asked), bases) if asked else {}
+        marked = []
+        for file, find in found:
+            lines = new.get(file.raw, ()) if file in asked else ((find.line, find.line),)
+            fresh = any(low <= find.last and find.line <= high for low, high in lines)
+            marked.append(find._replace(new=fresh))
+        return marked
 
     def _only_named(self, files: Sequence[File]) -> list[File]:
         named = self._from_top()
@@ -217,19 +244,19 @@ class Staging:
                     }
                 )
 
-    def _bases(self) -> tuple[str, tuple[str, ...]]:
-        """The top of the work tree, and what new lines are new against: HEAD, and the commits that are being merged."""
-        said = (self._start("rev-parse", "--show-cdup", "--git-path", "MERGE_HEAD").output() or b"\n").split(b"\n")
-        top = os.path.join(self.folder, os.fsdecode(said[0]))  # noqa: PTH118
-        if not self._merging or len(said) < 2:
-            return top, (self._since,)
+    def _bases(self) -> tuple[str, ...]:
+        """What new lines are new against: HEAD, and the commits that are being merged."""
+        if not self._merging:
+            return (self._since,)
+        # Git knows where: not in `.git` itself, in a linked work tree.
+        said = (self._start("rev-parse", "--git-path", "MERGE_HEAD").output() or b"").rstrip(b"\n")
         try:
-            with open(os.path.join(self.folder, os.fsdecode(said[1])), encoding="ascii") as file:  # noqa: PTH118, PTH123
-                return top, (self._since, *file.read().split())
+            with open(os.path.join(self.folder, os.fsdecode(said)), encoding="ascii") as file:  # noqa: PTH118, PTH123
+                return (self._since, *file.read().split())
         except OSError:
-            return top, (self._since,)
+            return (self._since,)
 
-    def _new_lines(self, files: Sequence[File], top: str, bases: Sequence[str]) -> dict[bytes, list[Range]]:
+    def _new_lines(self, files: Sequence[File], bases: Sequence[str]) -> dict[bytes, list[Range]]:
         """Line ranges of each file that none of the bases has."""
         # Git tells that a file moved only where it sees both of its names.
         paths = sorted({os.fsdecode(path) for file in files for path in (file.raw, file.before) if path is not None})
@@ -239,9 +266,9 @@ class Staging:
         for number, base in enumerate(bases):
             which = (base,) if number == 0 else ("--cached", base)
             arguments = ("diff", *which, *options, "--", *limits)
-            patch = self._start(*arguments, folder=top).output()
+            patch = self._start(*arguments, folder=self.top).output()
             if patch is None:
-                raise self._why(*arguments, folder=top)
+                raise self._why(*arguments, folder=self.top)
             against = dict(added(patch))
             for file in files:
                 here = against.get(file.raw, [])
@@ -260,15 +287,21 @@ class Staging:
         from pathlib import Path
 
         where = folder or self.folder
-        done = subprocess.run(
-            [*SAFE, "-C", where, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env=self._environment,
-            check=False,
-        )
-        return failed(Path(where), done.stderr)
+        said = b""
+        # Outside of a repository diff compares files, and says nothing of what is wrong.
+        for tried in (("rev-parse", "--git-dir"), arguments):
+            done = subprocess.run(
+                [*SAFE, "-C", where, *tried],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                env=self._environment,
+                check=False,
+            )
+            said = done.stderr
+            if done.returncode:
+                break
+        return failed(Path(where), said)
 
     def _damaged(self, file: File) -> None:
         self.errors.append(
@@ -371,8 +404,8 @@ def shown(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
-def _changed(listed: bytes) -> Iterator[File]:
-    """Regular files of `git diff --raw -z`."""
+def _changed(listed: bytes, removed: list[str]) -> Iterator[File]:
+    """Regular files of `git diff --raw -z`; names that are no more go to `removed`."""
     tokens = iter(listed.split(b"\0"))
     for entry in tokens:
         if not entry.startswith(b":"):
@@ -381,7 +414,11 @@ def _changed(listed: bytes) -> Iterator[File]:
         path = next(tokens)
         before: bytes | None = None if status.startswith(b"A") else path
         if status[:1] in (b"R", b"C"):
+            if status.startswith(b"R"):
+                removed.append(shown(path))
             path = next(tokens)
+        if status == b"D":
+            removed.append(shown(path))
         if mode in _REGULAR:
             yield File(shown(path), path, oid.decode("ascii"), before, changed=True)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from zlib import crc32
 
+from scanners.allow import BASELINE
 from scanners.engine import Engine
 from scanners.git import DIFF, Git, RepositoryError, failed
 from scanners.model import CommitLocation, Finding, Fingerprinter
@@ -61,6 +62,8 @@ class Change(NamedTuple):
     mode: bytes
     oid: str
     path: bytes
+    before: str
+    """The version it was made from; zeros: none."""
 
 
 class Judge(Protocol):
@@ -155,13 +158,13 @@ class History:
                 self.submodules.add(shown(thing.path))
             if thing.mode in (_SUBMODULE, _SYMLINK):
                 continue
-            self._version(thing.oid, shown(thing.path), commit.id, commit.date, judge)
+            self._version(thing, shown(thing.path), commit, judge)
         self.scanned["commits"] += done
         if self.progress and done:
             self.progress("commits", done, max(done, total))
 
-    def _version(self, oid: str, path: str, commit: str | None, date: str | None, judge: Judge) -> None:
-        number = _number(oid)
+    def _version(self, change: Change, path: str, commit: Commit, judge: Judge) -> None:
+        number = _number(change.oid)
         if number in self._seen:
             return
         if opaque(path):
@@ -171,7 +174,8 @@ class History:
         if self._present is not None and number not in self._present:
             self._missing += 1
             return
-        self._add(Item(self._next(), oid, path, commit, date, number in self._head), judge)
+        at_head = number in self._head
+        self._add(Item(self._next(), change.oid, path, commit.id, commit.date, at_head, before=change.before), judge)
 
     def _tags(self, selection: Selection, judge: Judge) -> None:
         limits = [f"--merged={tip}" for tip in selection.tips]
@@ -241,7 +245,7 @@ class History:
 
     def _index(self) -> dict[str, str]:
         try:
-            listed = self.git.run("ls-files", "-s", "-z", "--full-name", ":/")
+            listed = self.git.run("ls-files", "-s", "-z", "--full-name")
         except RepositoryError:
             return {}
         staged = {}
@@ -302,7 +306,10 @@ class History:
 
     def _take(self, judged: Judged) -> None:
         self.errors += judged.errors
-        self._missing += judged.missing
+        if self.partial:
+            self._missing += len(judged.missing)
+        else:
+            self.errors += judged.missing
         self.scanned["objects"] += judged.objects
         self.scanned["bytes"] += judged.bytes
         for hit in judged.hits:
@@ -353,17 +360,16 @@ class History:
 
     def _tell_missing(self) -> None:
         if self._missing:
-            self.errors.append(
-                {
-                    "where": "object store",
-                    "what": f"{self._missing} versions of files are missing in this partial clone and were not judged"
-                    if self.partial
-                    else f"{self._missing} objects are missing and were not judged",
-                    "hint": "get them all, then scan again: git fetch --refetch --no-filter"
-                    if self.partial
-                    else "git fsck --full says which; fetch them again from a whole clone",
-                }
-            )
+            self.errors.append(not_here(f"{self._missing} versions of files"))
+
+
+def not_here(what: str) -> dict[str, str]:
+    """The error about objects that a partial clone was promised and does not have."""
+    return {
+        "where": "object store",
+        "what": f"{what} are not in this partial clone and were not judged",
+        "hint": "get them all, then scan again: git fetch --refetch --no-filter",
+    }
 
 
 def parsed(tokens: Iterator[bytes]) -> Iterator[Commit | Change]:
@@ -378,14 +384,14 @@ def parsed(tokens: Iterator[bytes]) -> Iterator[Commit | Change]:
             path = next(tokens)
             mode, oid = said[parents], said[2 * parents + 1]
             if mode != b"000000":
-                yield Change(mode, oid.decode("ascii"), path)
+                yield Change(mode, oid.decode("ascii"), path, said[parents + 1].decode("ascii"))
         else:
             yield Commit(entry.decode("ascii"), next(tokens).decode("ascii"), next(tokens))
 
 
 def opaque(path: str) -> bool:
-    """Whether a name says that nothing can be read in the file without decoding it."""
-    return path.rpartition(".")[2].lower() in _OPAQUE
+    """Whether a name says that nothing is to be found: it must be decoded first, or holds digests of what is known."""
+    return path.rpartition(".")[2].lower() in _OPAQUE or path.rpartition("/")[2] == BASELINE
 
 
 def shown(path: bytes) -> str:

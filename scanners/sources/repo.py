@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from scanners.engine import Engine
 from scanners.git import Git, RepositoryError
 from scanners.model import CommitLocation, FileLocation, Finding, Fingerprinter, Report
 from scanners.sources import files
-from scanners.sources.history import History, Progress, Selection, opaque, shown
+from scanners.sources.history import History, Progress, Selection, not_here, opaque, shown
 from scanners.sources.versions import Item, Versions
 
 if TYPE_CHECKING:
@@ -118,6 +119,10 @@ def scan(
     """
     repository = Repository.open(path)
     report = Report(scanned={})
+    if allow is not None:
+        # Paths of findings are the repository's, wherever in it the scan was started.
+        allow = copy(allow)
+        allow.start = repository.git.path.resolve()
     if staged:
         _staged(repository, report, engine, fingerprinter, allow)
     elif history or since:
@@ -142,9 +147,7 @@ def scan(
         )
         found = past.scan(Selection(tips, start))
         if start:
-            found = _brought_in(
-                repository, found, start, tips or ("HEAD",), Versions(repository.git, engine, fingerprinter)
-            )
+            found = _brought_in(repository, found, start, tips or ("HEAD",), engine, fingerprinter)
         report.findings, report.errors, report.scanned = found, past.errors, past.scanned
         _name_submodules(past.submodules, report)
         if repository.shallow:
@@ -172,6 +175,8 @@ def _staged(
 
     staging = Staging(os.fspath(repository.git.path), callers=False)
     for find in staging.finds(engine):
+        if not find.new:
+            continue
         finding = files.found_at(find.match, FileLocation(find.path, find.line, find.column), fingerprinter)
         status = find.status(allow)
         report.findings.append(finding if status == "new" else replace(finding, status=status))
@@ -265,20 +270,21 @@ def _versions(
         location = FileLocation(place["path"], place["line"], place["column"])
         report.findings.append(replace(hit.finding, location=location))
     report.errors += judged.errors
-    if judged.missing:
-        report.errors.append(
-            {
-                "where": "object store",
-                "what": f"{judged.missing} files are not in this partial clone and were not judged",
-                "hint": "get them all, then scan again: git fetch --refetch --no-filter",
-            }
-        )
+    if judged.missing and repository.partial:
+        report.errors.append(not_here(f"{len(judged.missing)} files"))
+    else:
+        report.errors += judged.missing
     for what, number in (("files", judged.objects), ("bytes", judged.bytes)):
         report.scanned[what] = report.scanned.get(what, 0) + number
 
 
 def _brought_in(
-    repository: Repository, found: Sequence[Finding], start: str, tips: Sequence[str], versions: Versions
+    repository: Repository,
+    found: Sequence[Finding],
+    start: str,
+    tips: Sequence[str],
+    engine: Engine,
+    fingerprinter: Fingerprinter,
 ) -> list[Finding]:
     """Findings whose value the file did not hold at `start` already; a file that was renamed since is the same file."""
     paths = {place.path for finding in found if isinstance(place := finding.location, CommitLocation)}
@@ -297,6 +303,7 @@ def _brought_in(
         oid = before.get(path) or before.get(renamed.get(path, ""))
         if oid is not None:
             items.append(Item(len(items), oid, path, None, None, True))
+    versions = Versions(repository.git, engine, fingerprinter)
     try:
         judged = versions.judge(items)
     finally:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 MESSAGE = "commit message"
 """The path that a finding in a commit's message is reported at."""
 
-_KEPT = 24 * 1024 * 1024
+_KEPT = 32 * 1024 * 1024
 """Bytes of earlier versions a worker keeps."""
 _LARGE = 1024 * 1024
 """A version beyond this is not kept and not compared."""
@@ -50,6 +50,8 @@ class Item(NamedTuple):
     author_date: str | None
     at_head: bool
     text: bytes = b""
+    before: str | None = None
+    """The version that this one was made from."""
 
 
 class Hit(NamedTuple):
@@ -65,8 +67,8 @@ class Judged(NamedTuple):
 
     hits: list[Hit]
     errors: list[dict[str, str]]
-    missing: int
-    """Objects that the store lacks."""
+    missing: list[dict[str, str]]
+    """Errors about objects that the store lacks, as that of a partial clone may."""
     objects: int
     bytes: int
 
@@ -80,7 +82,8 @@ class Versions:
         self._engine = engine
         self._fingerprinter = fingerprinter
         self._allow = allow
-        self._last: OrderedDict[str, bytes] = OrderedDict()
+        self._earlier: OrderedDict[str, bytes] = OrderedDict()
+        self._latest: dict[str, str] = {}
         self._kept = 0
         self._known: set[tuple[str, str, str]] = set()
 
@@ -94,18 +97,15 @@ class Versions:
         Raises:
             RepositoryError: git is missing, or cannot read the repository at all.
         """
-        judged = Judged([], [], 0, 0, 0)
-        size = missing = count = 0
+        judged = Judged([], [], [], 0, 0)
+        size = count = 0
         texts = [item for item in items if item.oid is None]
         stored = [item for item in items if item.oid is not None]
         if texts:
             judged.hits.extend(self._messages(texts))
         for item, thing in zip(stored, self._objects.each([item.oid or "" for item in stored]), strict=True):
             if isinstance(thing, Unreadable):
-                if thing.missing:
-                    missing += 1
-                else:
-                    judged.errors.append(_damaged(item, thing.why))
+                (judged.missing if thing.missing else judged.errors).append(_damaged(item, thing.why))
                 continue
             try:
                 judged.hits.extend(self._object(item, thing))
@@ -114,7 +114,7 @@ class Versions:
                 continue
             count += 1
             size += thing.size
-        return judged._replace(missing=missing, objects=count, bytes=size)
+        return judged._replace(objects=count, bytes=size)
 
     def _object(self, item: Item, stream: Stream) -> list[Hit]:
         if stream.kind in ("commit", "tag"):
@@ -128,7 +128,7 @@ class Versions:
             return self._large(item, stream)
         data = stream.read(stream.size)
         if item.at_head or stream.size > _LARGE:
-            self._keep(item.path, data)
+            self._keep(item, data)
             return self._whole(item, data)
         if not self._may_be_new(item, data):
             return []
@@ -136,8 +136,8 @@ class Versions:
 
     def _may_be_new(self, item: Item, data: bytes) -> bool:
         """Whether a version may hold something that the path did not hold before."""
-        before = self._last.get(item.path)
-        self._keep(item.path, data)
+        before = self._earlier.get(item.before or "") or self._earlier.get(self._latest.get(item.path, ""))
+        self._keep(item, data)
         if before is None or b"\x00" in data:
             return True
         start = shared_start(before, data)
@@ -158,7 +158,6 @@ class Versions:
 
     def _large(self, item: Item, stream: Stream) -> list[Hit]:
         hits: list[Hit] = []
-        self._forget(item.path)
         for piece in pieces(stream.read):
             found = self._engine.scan(Document(piece.data, _document(item), name=_name(item.path)))
             if not found:
@@ -212,19 +211,17 @@ class Versions:
     def _key(self, item: Item, match: Match) -> tuple[str, str, str]:
         return (match.rule, self._fingerprinter.of_secret(match.secret), item.path)
 
-    def _keep(self, path: str, data: bytes) -> None:
-        self._forget(path)
-        if len(data) > _LARGE:
+    def _keep(self, item: Item, data: bytes) -> None:
+        """Keep a version to compare with; those that were used longest ago go."""
+        if item.oid is None or len(data) > _LARGE:
             return
-        self._last[path] = data
+        if item.before is not None and item.before in self._earlier:
+            self._earlier.move_to_end(item.before)
+        self._earlier[item.oid] = data
+        self._latest[item.path] = item.oid
         self._kept += len(data)
         while self._kept > _KEPT:
-            _, old = self._last.popitem(last=False)
-            self._kept -= len(old)
-
-    def _forget(self, path: str) -> None:
-        old = self._last.pop(path, None)
-        if old is not None:
+            _, old = self._earlier.popitem(last=False)
             self._kept -= len(old)
 
 
@@ -302,6 +299,6 @@ def _author_date(head: bytes) -> str | None:
 def _damaged(item: Item, why: str) -> dict[str, str]:
     return {
         "where": f"{item.path} ({item.oid})",
-        "what": f"damaged in the object store: {why}",
+        "what": f"missing or damaged in the object store: git says {why}",
         "hint": "git fsck --full says what else is; fetch the object again from a whole clone",
     }
