@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanners import ignoring
+from scanners import archives, ignoring
 from scanners.engine import Engine
 from scanners.model import Document, FileLocation, Finding, Fingerprinter, Match, Report, preview
 from scanners.positions import Lines
@@ -141,7 +141,7 @@ def scan_file(
     Raises:
         OSError: it cannot be read.
     """
-    if name.rpartition(".")[2].lower() in _OPAQUE:
+    if opaque(name):
         return [], 0
     findings: list[Finding] = []
     shown = name.replace(os.sep, "/")
@@ -172,6 +172,11 @@ def scan_file(
     return findings, size
 
 
+def opaque(name: str) -> bool:
+    """Whether nothing can be read in a file of this name."""
+    return name.rpartition(".")[2].lower() in _OPAQUE
+
+
 def found_at(match: Match, location: FileLocation, fingerprinter: Fingerprinter) -> Finding:
     """A match as a finding: the value stays behind."""
     return Finding(
@@ -193,7 +198,12 @@ def _batch(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, a
     found = Found([], [])
     for name in names:
         try:
-            findings, size = scan_file(name, engine, fingerprinter, allow)
+            if archives.is_archive(name):
+                from scanners.sources.archived import scan_archive
+
+                findings, size = scan_archive(name, engine, fingerprinter, allow, found.errors)
+            else:
+                findings, size = scan_file(name, engine, fingerprinter, allow)
         except OSError as error:
             found.errors.append(_unreadable(name, error))
             continue

@@ -1,0 +1,235 @@
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import struct
+import tarfile
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from scanners import archives, tarring
+from scanners.archives import Limits, Problem
+from scanners.engine import Engine
+from scanners.examples import expand
+from scanners.model import FileLocation, Fingerprinter
+from scanners.sources import files
+
+KEY = expand("%{key:storage:Default0}")
+SMALL = Limits(entry=100_000, total=400_000, ratio=50, entries=20)
+
+
+def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", method) as file:
+        for name, content in members.items():
+            file.writestr(name, content)
+    return made.getvalue()
+
+
+def tarred(members: dict[str, bytes], form: int = tarfile.PAX_FORMAT) -> bytes:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w", format=form) as file:
+        for name, content in members.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            file.addfile(entry, io.BytesIO(content))
+    return made.getvalue()
+
+
+def zstd(content: bytes) -> bytes:
+    package = pytest.importorskip("zstandard", reason="zstandard is not installed: zst archives are reported, not read")
+    made: bytes = package.ZstdCompressor().compress(content)
+    return made
+
+
+def read(name: str, data: bytes, limits: Limits | None = None) -> tuple[dict[str, bytes], list[Problem]]:
+    errors: list[Problem] = []
+    return dict(archives.members(name, io.BytesIO(data), limits, errors)), errors
+
+
+def said(errors: list[Problem]) -> list[tuple[str, str]]:
+    assert all(error["hint"] for error in errors)
+    return [(error["where"], error["what"]) for error in errors]
+
+
+FILES = {
+    "a.txt": b"first",
+    "deep/er/b.txt": b"second " * 1000,
+    "\u00fcml\u00e4ut.txt": b"",
+    "l" * 150 + "/c.txt": b"third",
+}
+
+
+@pytest.mark.parametrize("ending", ["zip", "jar", "WHL", "nupkg"])
+def test_zip_archives(ending: str) -> None:
+    assert read(f"x.{ending}", zipped(FILES)) == (
+        {f"x.{ending}!/{name}": content for name, content in FILES.items()},
+        [],
+    )
+
+
+@pytest.mark.parametrize("form", [tarfile.PAX_FORMAT, tarfile.GNU_FORMAT], ids=["pax", "gnu"])
+def test_tar_archives(form: int) -> None:
+    expected = {f"x.tar!/{name}": content for name, content in FILES.items()}
+    assert read("x.tar", tarred(FILES, form)) == (expected, [])
+    squeezed = gzip.compress(tarred(FILES, form))
+    for name in ("x.tar.gz", "x.tgz"):
+        assert set(read(name, squeezed)[0].values()) == set(FILES.values())
+    assert set(read("x.tar.zst", zstd(tarred(FILES, form)))[0].values()) == set(FILES.values())
+
+
+def test_compressed_files() -> None:
+    assert read("logs/app.log.gz", gzip.compress(b"line")) == ({"logs/app.log.gz!/app.log": b"line"}, [])
+    assert read("app.log.zst", zstd(b"line")) == ({"app.log.zst!/app.log": b"line"}, [])
+    twice = gzip.compress(b"one ") + gzip.compress(b"two")
+    assert read("x.gz", twice) == ({"x.gz!/x": b"one two"}, [])
+
+
+def test_depth_two_and_no_more() -> None:
+    inner = zipped({"x.txt": b"x"})
+    middle = tarred({"in.jar": inner, "y.txt": b"y"})
+    found, errors = read("out.tgz", gzip.compress(middle))
+    assert found == {"out.tgz!/in.jar!/x.txt": b"x", "out.tgz!/y.txt": b"y"}
+    assert not errors
+    found, errors = read("more.zip", zipped({"out.tar": middle}))
+    assert found == {"more.zip!/out.tar!/y.txt": b"y"}
+    assert said(errors) == [("more.zip!/out.tar!/in.jar", "is an archive inside 2 others and was not opened")]
+
+
+def test_links_are_not_followed() -> None:
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as file:
+        for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE, tarfile.DIRTYPE):
+            entry = tarfile.TarInfo("link")
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            file.addfile(entry)
+        last = tarfile.TarInfo("../../etc/evil")
+        last.size = 4
+        file.addfile(last, io.BytesIO(b"text"))
+    assert read("x.tar", made.getvalue()) == ({"x.tar!/../../etc/evil": b"text"}, [])
+    link = zipfile.ZipInfo("link")
+    link.external_attr = 0o120777 << 16
+    zip_made = io.BytesIO()
+    with zipfile.ZipFile(zip_made, "w") as zip_file:
+        zip_file.writestr(link, "/etc/passwd")
+    assert read("x.zip", zip_made.getvalue()) == ({}, [])
+
+
+@pytest.mark.parametrize("kind", ["zip", "gz", "tgz", "zst", "nested"])
+def test_bombs_are_told_and_not_followed(kind: str) -> None:
+    size = 64 * 1024 * 1024
+    zeros = bytes(size)
+    data = {
+        "zip": lambda: zipped({"zeros": zeros, "more.txt": b"more"}),
+        "gz": lambda: gzip.compress(zeros),
+        "tgz": lambda: gzip.compress(tarred({"zeros": zeros})),
+        "zst": lambda: zstd(zeros),
+        "nested": lambda: zipped({"inner.zip": zipped({"zeros": zeros}), "after.txt": b"after"}),
+    }[kind]()
+    name = "bomb.zip" if kind == "nested" else f"bomb.{kind}"
+    limits = Limits(entry=size, total=4 * size)
+    tracemalloc.start()
+    found, errors = read(name, data, limits)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == ({"bomb.zip!/after.txt": b"after"} if kind == "nested" else {})
+    (where, what), = said(errors)  # fmt: skip
+    assert where == ("bomb.zip!/inner.zip" if kind == "nested" else name)
+    assert what == "unpacks to more than 250 times its size, as a bomb does; it was not read on"
+    assert peak < 24 * 1024 * 1024
+
+
+def test_what_is_larger_than_the_limits_is_cut_and_told() -> None:
+    noise = bytes(range(256)) * 500
+    found, errors = read("x.tar", tarred({"a": noise, "b": b"b"}), SMALL)
+    assert (len(found["x.tar!/a"]), found["x.tar!/b"]) == (100_000, b"b")
+    assert said(errors) == [("x.tar!/a", "is larger than 100000 bytes; what lies behind was left out")]
+    many = {f"{number}.bin": noise[:90_000] for number in range(6)}
+    found, errors = read("x.zip", zipped(many, zipfile.ZIP_STORED), SMALL)
+    assert len(found) == 4
+    assert said(errors) == [("x.zip", "holds more than 400000 bytes; the rest was left out")]
+    found, errors = read("x.tar", tarred({f"{number}": b"" for number in range(30)}), SMALL)
+    assert len(found) == 20
+    assert said(errors) == [("x.tar", "holds more than 20 files; the rest was left out")]
+    found, errors = read("x.zip", zipped({f"{number}": b"" for number in range(30)}), SMALL)
+    assert found == {}
+    assert said(errors) == [("x.zip", "its directory is too large")]
+
+
+def test_limits_hold_over_nested_archives() -> None:
+    noise = bytes(range(256)) * 350
+    inner = zipped({f"{number}.bin": noise for number in range(3)}, zipfile.ZIP_DEFLATED)
+    found, errors = read("x.zip", zipped({f"{number}.zip": inner for number in range(4)}), SMALL)
+    assert sum(map(len, found.values())) <= SMALL.total
+    assert [what for _, what in said(errors)] == ["holds more than 400000 bytes; the rest was left out"] * 2
+
+
+def test_a_directory_that_lies_about_its_length_is_counted() -> None:
+    """The length decides what the standard library reads; a file count is never asked."""
+    data = bytearray(zipped({f"{number}": b"" for number in range(30)}))
+    at = data.rfind(b"PK\x05\x06")
+    struct.pack_into("<HH", data, at + 8, 1, 1)
+    assert said(read("x.zip", bytes(data), SMALL)[1]) == [("x.zip", "its directory is too large")]
+    struct.pack_into("<L", data, at + 12, 0xFFFFFFF0)
+    assert said(read("x.zip", bytes(data), SMALL)[1]) == [("x.zip", "its directory is too large")]
+
+
+def test_what_is_damaged_hides_nothing_else() -> None:
+    whole = zipped({"a.txt": b"a" * 500, "b.txt": b"b" * 500}, zipfile.ZIP_STORED)
+    broken = whole.replace(b"a" * 500, b"a" * 499 + b"x", 1)
+    found, errors = read("x.zip", broken)
+    assert found == {"x.zip!/b.txt": b"b" * 500}
+    assert [where for where, _ in said(errors)] == ["x.zip!/a.txt"]
+    for name in ("x.zip", "x.tar", "x.gz", "x.tgz"):
+        found, errors = read(name, b"this is no archive at all" * 40)
+        assert not found
+        assert [where for where, _ in said(errors)] == [name]
+    assert said(read("x.tar.gz", gzip.compress(tarred(FILES))[:-30])[1])
+    assert [where for where, _ in said(read("x.zip", zipped({"i.zip": b"no"}))[1])] == ["x.zip!/i.zip"]
+
+
+def test_zips_that_cannot_be_read_say_so() -> None:
+    found, errors = read("x.zip", zipped({"a.txt": b"a", "b.txt": b"b"}, zipfile.ZIP_BZIP2))
+    assert not found
+    assert {what for _, what in said(errors)} == {"is compressed in a way that is not read"}
+    data = bytearray(zipped({"a.txt": b"a"}, zipfile.ZIP_STORED))
+    data[data.find(b"PK\x01\x02") + 8] |= 1
+    assert said(read("x.zip", bytes(data))[1]) == [("x.zip!/a.txt", "is encrypted")]
+
+
+def test_headers_of_a_tar_are_bounded() -> None:
+    header = bytearray(tarred({"x": b""})[:512])
+    header[156:157] = b"x"
+    header[124:136] = b"%011o\x00" % (1 << 30)
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\x00 " % sum(header)
+    _, errors = read("x.tar.gz", gzip.compress(bytes(header) + bytes(1 << 20)))
+    assert said(errors) == [("x.tar.gz", "cannot be opened: an extended header is larger than a megabyte")]
+    with pytest.raises(tarring.TarError):
+        list(tarring.entries(io.BytesIO(b"\x01" * 512)))
+    with pytest.raises(tarring.TarError):
+        list(tarring.entries(io.BytesIO(bytes(header)[:300])))
+
+
+def test_other_endings_are_no_archives() -> None:
+    assert not archives.is_archive("x.txt")
+    assert not archives.is_archive("zip")
+    assert not archives.is_archive("x.zip/readme")
+    assert read("x.bz2", bz2.compress(b"x")) == ({}, [])
+
+
+def test_a_tree_with_archives(tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter) -> None:
+    nested = zipped({"config/app.env": f"A=1\nKEY={KEY}\n".encode(), "logo.png": KEY.encode()})
+    (tmp_path / "app.jar").write_bytes(zipped({"lib/in.jar": nested, "plain.txt": b"nothing"}))
+    (tmp_path / "broken.whl").write_bytes(b"PK\x03\x04 no more")
+    report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter)
+    (finding,) = report.findings
+    assert isinstance(finding.location, FileLocation)
+    assert finding.location.path == f"{tmp_path.as_posix()}/app.jar!/lib/in.jar!/config/app.env"
+    assert (finding.location.line, finding.location.column) == (2, 5)
+    assert [Path(error["where"]).name for error in report.errors] == ["broken.whl"]
+    assert files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=2).findings == [finding]
