@@ -20,6 +20,7 @@ from scanners.model import Confidence, Finding, Fingerprinter, Report
 if TYPE_CHECKING:
     from migrator.access import AccessReport
     from migrator.cloud.session import Session
+    from migrator.drift import Drift
     from migrator.executor import Executor, RunResult
     from migrator.ports import Event
     from migrator.proof import Proof
@@ -497,6 +498,40 @@ def run_status(place: Workplace, run: str) -> Json:
             for entry in journal.steps(found).values()
         ]
         return {**journal.describe(found), "steps": steps}
+
+
+def find_drift(place: Workplace, run: str | None = None, *, tell: Tell = _silent) -> Drift:
+    """What is not as runs left it: all done ones of the state folder, or one.
+
+    Raises:
+        RunError: there is no such run, or it works on another cloud.
+        KeyliftError: not even the inventory could be read.
+    """
+    from migrator import drift
+    from migrator.cloud import reading
+    from migrator.cloud.cloud import AzureCloud
+    from migrator.journal import Journal
+
+    if not place.state.database.exists():
+        if run is not None:
+            raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
+        return drift.Drift()
+    fingerprinter = place.state.fingerprinter()
+    with Journal.open(place.state.database) as journal:
+        named = journal.find(run) if run is not None else None
+        with session(place, tell) as opened:
+            cloud = AzureCloud(opened)
+            if named is not None and journal.cloud(named) != cloud.name:
+                raise RunError(
+                    f"run {named} works on the cloud '{journal.cloud(named)}', not on '{cloud.name}'",
+                    hint=f"name its cloud: --cloud {journal.cloud(named)}",
+                )
+            runs = drift.candidates(journal, cloud.name) if named is None else [named]
+            if not runs:
+                return drift.Drift()
+            tell(f"looking at {len(runs)} runs again")
+            estate = reading.read_estate(opened, reading.Scope(), with_secrets=False, with_access=True)
+            return drift.drift(runs, estate, cloud, journal, fingerprinter)
 
 
 def access(

@@ -42,6 +42,7 @@ COMMANDS = {
     "rollback": "run",
     "verify": "run",
     "finalize": "finalize",
+    "drift": "drift",
     "access": "access",
     "demo": "demo",
     "simulator": "simulator",

@@ -156,6 +156,10 @@ class RoleAssignment:
     principal_id: str
     principal_type: str = "ServicePrincipal"
     condition: str | None = None
+    created: str = ""
+    """When, `2026-11-22T08:00:00Z`; empty where Azure does not say."""
+    created_by: str = ""
+    """Object id of whoever made it."""
 
 
 @dataclass(frozen=True, slots=True)

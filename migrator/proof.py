@@ -42,6 +42,10 @@ class Check:
     """What it was about: the secret, the env variable, the revision."""
     status: Status
     text: str = ""
+    denied: bool = False
+    """You may not look: nothing is known of it."""
+    plain: bool = False
+    """A reference has become an inline value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,7 @@ def _guarded(look: Callable[[], Iterable[Check]], name: str, subject: str) -> It
     except NotFoundError as error:
         yield Check(name, subject, Status.FAILED, f"it is gone: {error.what}")
     except DeniedError as error:
-        yield Check(name, subject, Status.UNPROVEN, f"you may not look: {error.what}: {error.why}")
+        yield Check(name, subject, Status.UNPROVEN, f"you may not look: {error.what}: {error.why}", denied=True)
     except CloudError as error:
         yield Check(name, subject, Status.FAILED, f"{error.what}: {error.why}")
 
@@ -259,12 +263,21 @@ class _App:
         if not same_url(shown.key_vault_url, wanted["key_vault_url"]):
             pinned = (shown.key_vault_url or "").lower().startswith(wanted["key_vault_url"].lower() + "/")
             text = "it is pinned to one version" if pinned else "it does not refer to the vault secret any more"
-            return Check("reference", wanted["name"], Status.FAILED, f"{text}; {who(document)}")
+            plain = not shown.key_vault_url
+            text = "it is an inline value again" if plain else text
+            return Check("reference", wanted["name"], Status.FAILED, f"{text}; {who(document)}", plain=plain)
         return Check("reference", wanted["name"], Status.OK, "refers to the vault, without a version")
 
     def _vault_value(self, wanted: Json, shown: AppSecret | None) -> Iterator[Check]:
         uri, _, name = wanted["key_vault_url"].partition("/secrets/")
-        found = self.cloud.get_secret(uri, name)
+        try:
+            found = self.cloud.get_secret(uri, name)
+        except DeniedError:
+            described = self.cloud.describe_secret(uri, name)
+            if described is None or described.enabled:
+                raise
+            yield Check("vault-secret", name, Status.FAILED, "it is disabled: the app's next refresh will fail")
+            return
         if found is None:
             yield Check("vault-secret", name, Status.FAILED, "the vault has no such secret")
             return

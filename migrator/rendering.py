@@ -13,6 +13,7 @@ from scanners.model import Report
 if TYPE_CHECKING:
     from migrator.access import AccessReport
     from migrator.console import Console
+    from migrator.drift import Drift
     from migrator.executor import RunResult
     from migrator.output.formats import Look
     from migrator.proof import Proof
@@ -186,6 +187,13 @@ def proof(form: str, proven: Proof) -> str:
     checked = sum(len(app.checks) for app in proven.apps)
     verdict = "everything is as the run left it" if proven.ok else "something is not as the run left it"
     return f"{table(rows, ('APP', 'STATUS', 'CHECK'))}\n\n{checked} checks of {len(proven.apps)} apps: {verdict}\n"
+
+
+def drift(form: str, found: Drift, tool: Json) -> str:
+    """What is not as runs left it."""
+    from migrator.output import _drift
+
+    return {"json": _drift.as_json, "sarif": _drift.sarif}.get(form, _drift.human)(found, tool)
 
 
 def access(form: str, report: AccessReport) -> str:

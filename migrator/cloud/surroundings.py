@@ -164,6 +164,8 @@ def assignment_of(model: Any) -> RoleAssignment:
         principal_id=str(model.principal_id).lower(),
         principal_type=str(model.principal_type or "Unknown"),
         condition=model.condition,
+        created=f"{model.created_on:%Y-%m-%dT%H:%M:%SZ}" if model.created_on else "",
+        created_by=str(model.created_by or ""),
     )
 
 

@@ -1,0 +1,352 @@
+"""What has become of runs since they ended: plaintext that came back, references, roles and identities that changed.
+
+Every done run of the journal is proven again; where two runs speak of one thing, the newer one is right. On top of that,
+what proof does not ask: whether an identity is still the one that was made, and whether somebody gave it more to read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from migrator import proof
+from migrator.access import access
+from migrator.access_report import ALL
+from migrator.errors import CloudError, KeyliftError, NotFoundError
+from migrator.journal import Journal
+from migrator.model import AppState, Estate, Json, Plan, ResourceId, RunState, Step, same_id
+from migrator.ports import Cloud
+from migrator.proof import AppProof, Check, Status
+from scanners.model import Fingerprinter
+
+SCHEMA = 1
+KINDS = {
+    "plaintext": ("A moved value is back in plain text", "critical"),
+    "reference": ("A reference to the vault is broken", "high"),
+    "role-lost": ("A role that an app reads its secrets with is gone", "high"),
+    "role-widened": ("An identity can read more than the run gave it", "high"),
+    "identity": ("An identity is gone or another one", "high"),
+    "registry": ("A registry's password is in use again", "high"),
+    "revision": ("An app's latest revision does not run", "medium"),
+    "app": ("An app is gone", "medium"),
+}
+"""Kind -> what it means, and how bad it is."""
+_OF_CHECK = {
+    "reference": "reference",
+    "vault-secret": "reference",
+    "identity": "identity",
+    "role": "role-lost",
+    "value": "reference",
+    "env": "reference",
+    "registry": "registry",
+    "plaintext": "plaintext",
+    "revision": "revision",
+    "app": "app",
+    "inline-secret": "plaintext",
+    "old-revision": "plaintext",
+    "registry-admin": "registry",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that is not as a run left it. Holds no value."""
+
+    kind: str
+    """One of `KINDS`."""
+    run: str
+    app: str
+    """ARM id."""
+    resource: str
+    """ARM id of what drifted; the app's, where it is part of the app."""
+    path: str
+    """Where in the resource, as far as that is known."""
+    subject: str
+    text: str
+    by: str = ""
+    """Who changed the resource last, as Azure says; empty where it does not say."""
+    by_type: str = ""
+    at: str = ""
+
+    @property
+    def title(self) -> str:
+        return KINDS[self.kind][0]
+
+    @property
+    def severity(self) -> str:
+        return KINDS[self.kind][1]
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "kind": self.kind,
+            "title": self.title,
+            "severity": self.severity,
+            "run": self.run,
+            "app": self.app,
+            "resource": self.resource,
+            "path": self.path,
+            "subject": self.subject,
+            "text": self.text,
+            "changed": {"by": self.by, "type": self.by_type, "at": self.at} if self.by or self.at else None,
+        }
+
+
+@dataclass(slots=True)
+class Drift:
+    """What a look at all runs gave."""
+
+    runs: list[str] = field(default_factory=list)
+    apps: set[str] = field(default_factory=set)
+    checks: int = 0
+    items: list[Item] = field(default_factory=list)
+    unchecked: list[Json] = field(default_factory=list)
+    """`{"where", "what", "hint"}`: what could not be looked at, so that nothing is known of it."""
+
+    def as_dict(self) -> Json:
+        """The JSON form."""
+        return {
+            "schema": SCHEMA,
+            "runs": self.runs,
+            "apps": sorted(self.apps),
+            "checks": self.checks,
+            "drift": [item.as_dict() for item in self.items],
+            "unchecked": self.unchecked,
+        }
+
+
+def drift(runs: Sequence[str], estate: Estate, cloud: Cloud, journal: Journal, fingerprinter: Fingerprinter) -> Drift:
+    """Look at runs again.
+
+    Args:
+        runs: Ids, newest first.
+        estate: Read with access: vaults, identities, role assignments and definitions.
+        cloud: Where the runs were carried out.
+        journal: Knows what they did.
+        fingerprinter: With the key their plans were made with.
+    """
+    found = Drift(unchecked=[dict(error) for error in estate.errors])
+    judged: set[tuple[str, str, str]] = set()
+    for run in runs:
+        try:
+            plan = _plan(run, journal, fingerprinter)
+            proven = proof.verify(run, cloud, journal, fingerprinter)
+        except CloudError as error:
+            found.unchecked.append({"where": f"run {run}", "what": f"{error.what}: {error.why}", "hint": error.hint})
+            continue
+        except KeyliftError as error:
+            found.unchecked.append({"where": f"run {run}", "what": error.what, "hint": error.hint})
+            continue
+        found.runs.append(run)
+        for app in proven.apps:
+            if app.state == AppState.DONE:
+                found.apps.add(app.app)
+                _app(found, judged, run, plan, app, cloud)
+        _identities(found, judged, run, plan, journal, cloud)
+    _widened(found, found.runs, estate, journal)
+    found.items.sort(key=lambda item: (list(KINDS).index(item.kind), item.app.lower(), item.subject, item.text))
+    return found
+
+
+def _plan(run: str, journal: Journal, fingerprinter: Fingerprinter) -> Plan:
+    plan = journal.plan(run)
+    if plan.estate.get("key") not in {None, fingerprinter.key_id}:
+        raise KeyliftError(
+            f"run {run} was made with another fingerprint key",
+            hint="use the state folder it was made with: --state-dir DIR",
+        )
+    return plan
+
+
+def candidates(journal: Journal, cloud: str) -> list[str]:
+    """Runs whose result must still stand, newest first."""
+    states = {RunState.DONE, RunState.PARTLY}
+    return [str(run["id"]) for run in journal.runs() if run["state"] in states and run["cloud"] == cloud]
+
+
+def _app(found: Drift, judged: set[tuple[str, str, str]], run: str, plan: Plan, app: AppProof, cloud: Cloud) -> None:
+    data: Json = {}
+    for check in app.checks:
+        key = (app.app.lower(), check.name, check.subject.lower())
+        if key in judged:
+            continue
+        judged.add(key)
+        found.checks += 1
+        if check.denied:
+            found.unchecked.append(
+                {"where": app.app, "what": f"{check.name} {check.subject}: {check.text}", "hint": "ask for the right"}
+            )
+        if check.status is not Status.FAILED:
+            continue
+        if not data:
+            data = _changed(cloud, app.app)
+        kind = _kind(check)
+        resource, path = _place(plan, app.app, check)
+        of_app = same_id(resource, app.app)
+        found.items.append(
+            Item(
+                kind,
+                run,
+                app.app,
+                resource,
+                path,
+                check.subject,
+                check.text,
+                str(data.get("lastModifiedBy") or "") if of_app else "",
+                str(data.get("lastModifiedByType") or "") if of_app else "",
+                str(data.get("lastModifiedAt") or "") if of_app else "",
+            )
+        )
+
+
+def _changed(cloud: Cloud, app: str) -> Json:
+    try:
+        return {"lastModifiedAt": "", **(cloud.get_app(app).get("systemData") or {})}
+    except CloudError:
+        return {"lastModifiedAt": ""}
+
+
+def _kind(check: Check) -> str:
+    if check.name == "env" and "plaintext again" in check.text:
+        return "plaintext"
+    if check.name == "reference" and check.plain:
+        return "plaintext"
+    return _OF_CHECK[check.name]
+
+
+def _place(plan: Plan, app: str, check: Check) -> tuple[str, str]:
+    """What a check was about: the resource, and where in it."""
+    for step in plan.steps:
+        if step.kind == "role-assignment" and check.name == "role":
+            scope = str(step.change["scope"])
+            if check.subject == f"{step.change['role_name']} at {ResourceId.parse(scope).name}":
+                return scope, ""
+        if step.kind == "app-switch" and same_id(step.target, app):
+            if check.name == "env":
+                for env in step.change["env"]:
+                    if env["env"] == check.subject:
+                        return app, str(env["path"])
+            if check.name == "registry":
+                return app, "properties.configuration.registries"
+        if step.kind == "vault-secret" and check.name == "vault-secret" and step.change["name"] == check.subject:
+            return step.target, ""
+        if step.kind == "registry-admin-off" and check.name == "registry-admin" and same_id(step.app, app):
+            return step.target, "properties.adminUserEnabled"
+    paths = {
+        "old-revision": f"revisions/{check.subject}",
+        "reference": "properties.configuration.secrets",
+        "inline-secret": "properties.configuration.secrets",
+        "identity": "identity",
+        "plaintext": "properties.template",
+    }
+    return app, paths.get(check.name, "")
+
+
+def _identities(
+    found: Drift, judged: set[tuple[str, str, str]], run: str, plan: Plan, journal: Journal, cloud: Cloud
+) -> None:
+    """Identities that are gone, or were made anew under the same name: then every role of theirs is void."""
+    facts = {entry.step: entry for entry in journal.steps(run).values()}
+    apps = journal.apps(run)
+    for step in plan.steps:
+        wanted = _identity_of(step)
+        if not wanted or (step.app and apps[step.app.lower()].state != AppState.DONE):
+            continue
+        key = (wanted.lower(), "identity", "resource")
+        if key in judged:
+            continue
+        judged.add(key)
+        found.checks += 1
+        try:
+            live = cloud.get_identity(wanted)
+        except NotFoundError:
+            live = None
+        except CloudError as error:
+            found.unchecked.append({"where": wanted, "what": error.what, "hint": error.hint})
+            continue
+        name = ResourceId.parse(wanted).name
+        principal = facts[step.id].facts.get("principalId") or facts[step.id].facts.get("principal")
+        if live is None:
+            text = "the identity is gone: no app can read with it any more"
+        elif principal and str((live.get("properties") or {}).get("principalId")).lower() != str(principal).lower():
+            text = "the identity was made anew: it has another principal, and none of the roles"
+        else:
+            continue
+        data = (live or {}).get("systemData") or {}
+        found.items.append(
+            Item(
+                "identity",
+                run,
+                step.app,
+                wanted,
+                "",
+                name,
+                text,
+                str(data.get("lastModifiedBy") or data.get("createdBy") or ""),
+                str(data.get("lastModifiedByType") or data.get("createdByType") or ""),
+                str(data.get("lastModifiedAt") or data.get("createdAt") or ""),
+            )
+        )
+
+
+def _identity_of(step: Step) -> str:
+    if step.kind == "identity-create":
+        return step.target
+    if step.kind == "role-assignment" and step.change["identity"] != "system":
+        return str(step.change["identity"])
+    return ""
+
+
+def _widened(found: Drift, runs: Sequence[str], estate: Estate, journal: Journal) -> None:
+    """Assignments that came after the run and let its identities read secrets."""
+    principals: dict[str, tuple[str, str, str]] = {}
+    """Principal -> run, app, when the run began."""
+    known: set[str] = set()
+    told = ""
+    for run in runs:
+        plan, started = journal.plan(run), str(journal.describe(run)["started"])
+        told += " ".join(str(note["text"]).lower() for note in plan.notes)
+        by_id = {step.id: step for step in plan.steps}
+        for entry in journal.steps(run).values():
+            facts = entry.facts
+            if facts.get("assignment"):
+                known.add(str(facts["assignment"]).lower())
+            holder = str(facts.get("principal") or facts.get("principalId") or "").lower()
+            if holder:
+                # the oldest run is the measure: what came after it is somebody's addition
+                principals[holder] = (run, by_id[entry.step].app, started)
+    if not principals:
+        return
+    assignments = {assignment.id.lower(): assignment for assignment in estate.assignments}
+    for principal in access(estate).principals:
+        if principal.id not in principals:
+            continue
+        run, app, started = principals[principal.id]
+        found.checks += 1
+        opened: dict[str, list[str]] = {}
+        for reading in principal.readings:
+            what = "every secret" if reading.secret == ALL else reading.secret
+            for grant in reading.grants:
+                if grant.kind == "role" and grant.id.lower() not in known and grant.id.lower() not in told:
+                    opened.setdefault(grant.id.lower(), []).append(f"{what} of {ResourceId.parse(reading.vault).name}")
+        for key, readable in sorted(opened.items()):
+            assignment = assignments.get(key)
+            if assignment is None or (assignment.created and assignment.created < started):
+                continue
+            grant_text = ", ".join(readable[:8])
+            role = next((r.name for r in estate.roles if r.id == assignment.role), assignment.role)
+            text = f"{principal.name} can read {grant_text}: {role} at {assignment.scope} (assignment {assignment.id})"
+            found.items.append(
+                Item(
+                    "role-widened",
+                    run,
+                    app,
+                    principal.resource,
+                    "",
+                    principal.name,
+                    text,
+                    assignment.created_by,
+                    "",
+                    assignment.created,
+                )
+            )
