@@ -69,6 +69,9 @@ class LayerScanner:
             with opened as reader:
                 packed = Digesting(reader, (digest or "sha256:").partition(":")[0], self._seen)
                 one.run(packed, with_diff_id=digest is None)
+                if packed.failed:
+                    found.whole = False
+                    return found
                 packed.drain()
                 found.packed, found.digest = packed.size, packed.digest
         except ImageError as error:

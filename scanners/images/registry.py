@@ -244,7 +244,7 @@ class Registry:
                     decode_content=False,
                 )
             except urllib3.exceptions.SSLError as error:
-                if self._speaks_plain(url):
+                if "CERTIFICATE" not in str(error).upper() and self._may_be_plain(url):
                     self._scheme = "http"
                     url = "http" + url.removeprefix("https")
                     continue
@@ -290,7 +290,7 @@ class Registry:
     def _origin(self) -> str:
         return f"{self._scheme}://{self.reference.host}"
 
-    def _speaks_plain(self, url: str) -> bool:
+    def _may_be_plain(self, url: str) -> bool:
         """Whether plain http may be tried: for this machine only, where nobody listens in between."""
         return url.startswith(f"https://{self.reference.host}/") and _is_loopback(self.reference.host)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import IO, Protocol, cast
 
-from scanners.images.errors import PULL_AGAIN, BlobError, LimitError
+from scanners.images.errors import PULL_AGAIN, BlobError, ImageError, LimitError
 from scanners.images.limits import Limits
 
 CHUNK = 128 * 1024
@@ -49,10 +49,16 @@ class Digesting:
         self._algorithm = algorithm
         self._seen = seen
         self.size = 0
+        self.failed = False
+        """The rest cannot be had; the digest says nothing."""
 
     def read(self, size: int, /) -> bytes:
         """As `Reader.read`."""
-        data = self._inner.read(size)
+        try:
+            data = self._inner.read(size)
+        except ImageError:
+            self.failed = True
+            raise
         self._hash.update(data)
         self.size += len(data)
         if self._seen is not None:
