@@ -1,4 +1,4 @@
-"""Write the `--help` text of every command into its page: `python -m docs.regenerate`."""
+"""Write the `--help` text of every command into its page, and the pages of the rules: `python -m docs.regenerate`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
+from docs import rulebook
 from migrator.cli import COMMANDS, keylift
 
 FOLDER = Path(__file__).parent / "commands"
@@ -41,7 +42,8 @@ def help_text(command: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Rewrite the block in each page; a page that is missing is begun."""
+    """Rewrite the block in each page, of which a missing one is begun, and the pages of the rules."""
+    rulebook.write()
     for command in commands():
         path = page(command)
         words = " ".join(command)
