@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from scanners import checksums
 from scanners.entropy import shannon
-from scanners.judge import TITLES, Form, judge
+from scanners.judge import TITLES, Form, judge, well_known
 from scanners.matching import Window
 from scanners.model import Confidence, Match, Secret, Severity
 from scanners.placeholders import blanked, placeholder, reference, sequential
@@ -31,6 +31,11 @@ _LESS = {
 _LOCAL = re.compile(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
+
+_PUBLIC_HOST = re.compile(
+    r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)[\w-]+\.[\w.-]+"
+)
+"""A host that others can reach: there even a password that everybody knows is one to change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,11 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     if not weak:
         rest = _REST.match(data, hit.end(), hit.end() + 200)
         around = whole + text_of(rest[0] if rest else b"")
-        weak = bool(_LOCAL.search(around)) or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
+        weak = (
+            bool(_LOCAL.search(around))
+            or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
+            or (well_known(value) and not _PUBLIC_HOST.search(around))
+        )
     if weak:
         severity = _LESS[severity]
     match = Match(

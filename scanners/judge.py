@@ -18,7 +18,7 @@ from scanners.model import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
 from scanners.placeholders import code, code_piece, default_of, placeholder, sequential
 from scanners.shapes import Shape, classes_of, random_looking, shape_of, wordy
-from scanners.words import SECRET_WORDS, WELL_KNOWN
+from scanners.words import ACCOUNTS, SECRET_WORDS, WELL_KNOWN
 
 
 class Form(StrEnum):
@@ -67,10 +67,14 @@ _VENDOR_NAME = re.compile(
 _LEET = str.maketrans("$@013", "saoie")
 _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|passwd|pass|key|token)+s?")
 """Words that say "secret", with signs for letters: `super$ecret`."""
+_COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
+"""What people put behind words that say "secret": `MySecretPassword123!`."""
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
-"""A path of symbols: `insights.properties.ConnectionString`."""
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){2,}")
+_CONSTANT = re.compile(r"[A-Z]{2,14}(?:_[A-Z]{1,14})+")
+"""The name of a variable: `OPENAI_MODEL_ID`."""
 _PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
 """`--secrets a=x,b=y`: names and values in one argument."""
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
@@ -95,7 +99,9 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         return None
     if form is not Form.LIVE and (_PUBLISHED_FORM.match(text) or _of_a_vendor(name, said) or _echoes(name, text)):
         return None
-    if form is Form.BARE and (code(text) or _CALL.fullmatch(text) or (_DOTTED.fullmatch(text) and wordy(text))):
+    if form is Form.BARE and (code(text) or _CALL.fullmatch(text) or _symbols(text)):
+        return None
+    if form is not Form.LIVE and _CONSTANT.fullmatch(text):
         return None
     if form in (Form.QUOTED, Form.BARE) and code_piece(text):
         return None
@@ -106,6 +112,13 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     if said.kind is Kind.PASSWORD:
         return _password(said, text, shape, form)
     return _opaque(said, text, shape, form)
+
+
+def _symbols(text: str) -> bool:
+    """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `gate_14_all_checks`."""
+    if _SNAKE.fullmatch(text):
+        return 5 * sum(c.isdigit() for c in text) <= len(text)
+    return bool(_DOTTED.fullmatch(text)) and wordy(text)
 
 
 def _first_of(pairs: list[str]) -> Judgement | None:
@@ -143,7 +156,7 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3 and not plain_words)
     if form is not Form.LIVE and ((len(text) >= 20 and sequential(text)) or _ANONYMOUS.fullmatch(text)):
         return None
-    if not said.certain:
+    if not said.certain or (form is not Form.LIVE and _passed(said, form)):
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if random_looking(text, least=12) else None
     if strong:
         return Judgement(Kind.PASSWORD, Confidence.HIGH)
@@ -162,6 +175,13 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     if plain_words:
         return None
     return Judgement(Kind.PASSWORD, Confidence.MEDIUM)
+
+
+def _passed(said: Name, form: Form) -> bool:
+    """Whether `pass` more likely says that something went well: `all_checks_pass`, `second pass:`, but not `DB_PASS`."""
+    if said.words[-1] != "pass":
+        return False
+    return said.words[-2] not in ACCOUNTS if said.words[1:] else form is Form.BARE
 
 
 def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
@@ -204,6 +224,9 @@ def _names_itself(said: Name, text: str, form: Form) -> bool:
     plain = text.lower().translate(_LEET)
     if form is not Form.LIVE and plain.isalpha() and _LEET_WORDS.fullmatch(plain):
         return True
+    bare = _COUNTED.sub("", text)
+    if form is not Form.LIVE and len(words_of(bare)) >= 3:
+        text = bare
     if well_known(text) or any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False
     words = [word for word in words_of(text) if not word.isdigit()]

@@ -31,6 +31,7 @@ _TEMPLATE = re.compile(
       | \$\{\{.*\}\}                              # GitHub expressions
       | %[A-Za-z_][\w]*%                          # %VAR%
       | %%?[\w.-]*%%?
+      | %(?:\d\$|\(\w+\))?[sdvqr]                # a place in a format
       | .*\{\{.*\}\}.*                            # {{ template }}
       | .*<%.*%>.*
       | \#\{.*\}\#?
@@ -73,6 +74,7 @@ _CODE_PIECE = re.compile(
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
     | .*\bnew\s\w+\(.* | .*\w\(\).*
     | [.]\w+(?:[ >.][\w.-]+)*                           # a selector
+    | [a-z_]{4,}\([^()]*\)                             # a call
     """
 )
 _SEQUENCES = (

@@ -18,6 +18,17 @@ WELL_KNOWN = words(
 )
 """Passwords that everybody knows: real, and worth nothing as a secret."""
 
+ACCOUNTS = words(
+    """
+    access account admin administrator api app archive auth basic bind broker cert certificate client database db default dev email
+    export ftp gmail guest http https imap jdbc jks key keystore ldap login mail manager mariadb master mongo mongodb mq mqtt ms
+    mssql my mysql new old oracle os p12 pfx pg pgsql postgres prod proxy rabbit rabbitmq rdp redis registry replica root router
+    sa samba server service sftp sign signing smb smtp snmp sql ssh store sudo super superuser svc sys system tomcat trust
+    truststore user username vnc vpn web wifi win wp zip
+    """
+)
+"""Words before `pass` that make it a password; otherwise it is as often the outcome of a test."""
+
 SECRET_WORDS = words(
     """
     access account admin api apikey app auth client connection credential credentials database db key keys my
@@ -86,7 +97,7 @@ STAND_INS = words(
 
 INNOCENT_TOKENS = words(
     """
-    antiforgery assembly authenticity cancellation cancel continuation csrf delimiter next page pagination parse parser public publishable
+    antiforgery assembly manifest authenticity cancellation cancel continuation csrf delimiter next page pagination parse parser public publishable
     request requestverification resume skip sync syntax verification xsrf
     """
 )

@@ -9,6 +9,8 @@ from scanners.examples import expand
 from scanners.model import Document, FileLocation, Match
 
 SECRETS = {
+    "a broker's own password in public": "amqp://guest:guest@52.0.0.7:5672\n",
+    "an account's pass": "SMTP_PASS=Wint3r!sComing\n",
     "default of a compose variable": "      - DB_PASSWORD=${POSTGRES_PASSWORD:-orders_password}\n",
     "words as a password in YAML": "source:\n  password: orders_writer\n",
     "words as a password in a compose list": "    - POSTGRES_PASSWORD=contoso_orders\n",
@@ -39,10 +41,21 @@ NOT = {
     "variables in one argument": 'create --secrets "bussecret=$bussecret,storagesecret=${storagesecret}"\n',
     "a reference in an argument": '--scale-rule-auth "connection=servicebus-connection-string"\n',
     "an invented hash": "PasswordHash = '$2a$11$%{alnum:21}P%{alnum:30}d'\n",
+    "the outcome of a test": "    subgate_15e_pass = h1_deny_count >= 1\n",
+    "the outcomes of tests": "  'h0_cohort_integrity_all_checks_pass': gate_14_all_checks,\n",
+    "a log of tests": "PASS: loadgen-k6 triggerType=Manual\n",
+    "names of variables in a list": "- `OPENAI_API_KEY`, `OPENAI_MODEL_ID`, `OPENAI_ENDPOINT`\n",
+    "a format": '"jdbc:sqlserver://%s:1433;database=%s;user=%s;password=%s;"\n',
+    "words that say secret": 'create --secrets "db-password=MySecretPassword123"\n',
+    "a provider's manifest": 'Provider="System.Data.SqlClient" ProviderManifestToken="2012.Azure"\n',
+    "a call in quotes": '"token": "datetime(2026-06-14T11:04:37Z)"\n',
+    "a word that begins with a provider": '"coherence_sub_gates": gate_2_matrix_coherence_sub_gates_all,\n',
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
 }
 WEAK = {
     "a URL to this machine": 'migrate -database "pgx://postgres:%{alnum:12}@localhost/todo?sslmode=allow"\n',
+    "a broker's own password at home": "amqp://guest:guest@10.0.1.30:5672\n",
+    "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
 
