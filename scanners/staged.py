@@ -12,9 +12,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator, Sequence
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanners.git import DIFF, SAFE, RepositoryError, environment, failed, missing
+from scanners.sources.pieces import Piece, pieces
 from scanners.spawn import Running
 
 if TYPE_CHECKING:
@@ -185,8 +187,10 @@ class Staging:
         new = self._new_lines(sorted(asked), bases) if asked else {}
         marked = []
         for file, find in found:
-            lines = new.get(file.raw, ()) if file in asked else ((find.line, find.line),)
-            fresh = any(low <= find.last and find.line <= high for low, high in lines)
+            lines = new.get(file.raw, ())
+            # Lines of what is packed are no lines of the archive: all of one that changed is new.
+            whole = file not in asked or find.path != file.path
+            fresh = whole or any(low <= find.last and find.line <= high for low, high in lines)
             marked.append(find._replace(new=fresh))
         return marked
 
@@ -319,6 +323,8 @@ class Staging:
             )
 
 
+_SAMPLE = 8192
+_ARCHIVE = 32 * 1024 * 1024
 _HELD = 4 * 1024 * 1024
 """Bytes of a file that are held at once."""
 
@@ -342,8 +348,21 @@ class Rest:
 def matches(path: str, data: bytes | Rest, engine: Engine) -> Iterator[Find]:
     """What a file holds, by place."""
     from scanners.model import Document, FileLocation
-    from scanners.sources.pieces import Piece, pieces
 
+    if not isinstance(data, bytes) or b"\x00" in data[:_SAMPLE]:
+        # Only what is no text has to be known by its name, and only then is it worth importing what knows.
+        from scanners.archives import is_archive, members
+        from scanners.sources.files import opaque
+
+        if is_archive(path):
+            size = len(data) if isinstance(data, bytes) else data.left
+            # A larger one would have to be held as a whole; `keylift scan files` opens it.
+            packed = b"" if size > _ARCHIVE else data if isinstance(data, bytes) else data.read(size)
+            for inner, content in members(path, BytesIO(packed), skip=opaque) if packed else ():
+                yield from matches(inner, content, engine)
+            return
+        if opaque(path):
+            return
     name = path.rpartition("/")[2]
     location = FileLocation(path, 1, 1)
     for piece in (Piece(data, 0, len(data), 0, 0),) if isinstance(data, bytes) else pieces(data.read):

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 from zlib import crc32
 
 from scanners.allow import BASELINE
+from scanners.archives import is_archive
 from scanners.engine import Engine
 from scanners.git import DIFF, Git, RepositoryError, failed
 from scanners.model import CommitLocation, Finding, Fingerprinter
-from scanners.sources.files import _OPAQUE
+from scanners.sources import files
 from scanners.sources.versions import MESSAGE, Hit, Item, Judged, Versions
 
 if TYPE_CHECKING:
@@ -86,7 +87,6 @@ class History:
     allow: Allow | None
     progress: Progress | None
     workers: int
-    cache_dir: Path | None
     partial: bool
     """Objects may be missing on purpose."""
     shared_store: bool
@@ -135,7 +135,7 @@ class History:
         if self.workers > 1 and self._objects_at_most() <= _FEW:
             self.workers = 1
         if self.workers > 1:
-            return Pool(self.git, self.fingerprinter, self.allow, self.workers, self.cache_dir, self._take)
+            return Pool(self.git, self.engine, self.fingerprinter, self.allow, self.workers, self._take)
         return Alone(Versions(self.git, self.engine, self.fingerprinter, self.allow), self._take)
 
     # What there is to judge
@@ -390,8 +390,8 @@ def parsed(tokens: Iterator[bytes]) -> Iterator[Commit | Change]:
 
 
 def opaque(path: str) -> bool:
-    """Whether a name says that nothing is to be found: it must be decoded first, or holds digests of what is known."""
-    return path.rpartition(".")[2].lower() in _OPAQUE or path.rpartition("/")[2] == BASELINE
+    """Whether a name says that nothing is to be found: nothing can be read there, or only digests of what is known."""
+    return (files.opaque(path) and not is_archive(path)) or path.rpartition("/")[2] == BASELINE
 
 
 def shown(path: bytes) -> str:
@@ -459,10 +459,10 @@ class Pool:
     def __init__(
         self,
         git: Git,
+        engine: Engine,
         fingerprinter: Fingerprinter,
         allow: Allow | None,
         workers: int,
-        cache_dir: Path | None,
         take: Callable[[Judged], None],
     ) -> None:
         import multiprocessing
@@ -471,7 +471,7 @@ class Pool:
         self._take = take
         # Spawned, not forked: the caller may have threads (the wizard has).
         context = multiprocessing.get_context("spawn")
-        start = (git.path, fingerprinter, allow, cache_dir)
+        start = (git.path, fingerprinter, allow, engine.cache_dir, engine.plain)
         self._workers: list[ProcessPoolExecutor] = [
             ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=start) for _ in range(workers)
         ]
@@ -499,9 +499,9 @@ class Pool:
 _versions: Versions | None = None
 
 
-def _begin(path: Path, fingerprinter: Fingerprinter, allow: Allow | None, cache_dir: Path | None) -> None:
+def _begin(path: Path, fingerprinter: Fingerprinter, allow: Allow | None, cache_dir: Path | None, plain: bool) -> None:
     global _versions
-    _versions = Versions(Git(path), Engine.load(cache_dir), fingerprinter, allow)
+    _versions = Versions(Git(path), Engine.load(cache_dir, plain=plain), fingerprinter, allow)
 
 
 def _work(items: list[Item]) -> Judged:

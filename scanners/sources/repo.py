@@ -112,11 +112,12 @@ def scan(
         allow: says of each find whether it is new; its paths are relative to the repository's top.
         progress: told how far a history is.
         workers: processes; by default as many as there are cores, and one for a small repository.
-        cache_dir: where the other processes find the compiled rules.
+        cache_dir: not needed; the engine knows where the other processes find its compiled rules.
 
     Raises:
         RepositoryError: no repository, an unknown revision, git missing or refusing.
     """
+    del cache_dir
     repository = Repository.open(path)
     report = Report(scanned={})
     if allow is not None:
@@ -141,7 +142,6 @@ def scan(
             else os.cpu_count() or 1
             if not hasattr(os, "sched_getaffinity")
             else len(os.sched_getaffinity(0)),
-            cache_dir=cache_dir,
             partial=repository.partial,
             shared_store=repository.shared_store,
         )
@@ -214,13 +214,12 @@ def _work_tree(
                 there.append(file)
         elif not opaque(shown(name)):
             absent.append(Item(len(absent), oid.decode("ascii"), shown(name), None, None, True))
-    del allow
-    found = files.scan(there, engine=engine, fingerprinter=fingerprinter, ignore=False, workers=workers)
+    found = files.scan(there, engine=engine, fingerprinter=fingerprinter, ignore=False, allow=allow, workers=workers)
     below = f"{top.as_posix()}/"
     report.findings += [_relative(finding, below) for finding in found.findings]
     report.errors += [{**error, "where": str(error["where"]).removeprefix(below)} for error in found.errors]
     report.scanned = found.scanned
-    _versions(repository, absent, report, engine, fingerprinter, None)
+    _versions(repository, absent, report, engine, fingerprinter, allow)
     _name_submodules(submodules, report)
 
 

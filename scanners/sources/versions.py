@@ -7,18 +7,19 @@ that the path did not hold before, the whole version is judged, so that what is 
 
 from __future__ import annotations
 
+import io
 import re
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from scanners import allow as allowing
+from scanners import archives
 from scanners.engine import Engine
 from scanners.git import Git
 from scanners.model import CommitLocation, Document, Finding, Fingerprinter, Match
 from scanners.positions import Lines
-from scanners.sources.files import found_at
+from scanners.sources.files import found_at, opaque
 from scanners.sources.objects import Objects, Stream, Unreadable
 from scanners.sources.pieces import PIECE, pieces
 
@@ -35,6 +36,8 @@ _LARGE = 1024 * 1024
 _AROUND = 2048
 """Bytes around a changed part that are judged with it, to the ends of their lines."""
 _LINE = 4096
+_LARGEST_ARCHIVE = 32 * 1024 * 1024
+"""Bytes of an archive, which is held as a whole to be opened."""
 _NEAR = 256
 
 
@@ -108,7 +111,7 @@ class Versions:
                 (judged.missing if thing.missing else judged.errors).append(_damaged(item, thing.why))
                 continue
             try:
-                judged.hits.extend(self._object(item, thing))
+                judged.hits.extend(self._object(item, thing, judged.errors))
             except EOFError as error:
                 judged.errors.append(_damaged(item, str(error)))
                 continue
@@ -116,7 +119,7 @@ class Versions:
             size += thing.size
         return judged._replace(objects=count, bytes=size)
 
-    def _object(self, item: Item, stream: Stream) -> list[Hit]:
+    def _object(self, item: Item, stream: Stream, errors: list[dict[str, str]]) -> list[Hit]:
         if stream.kind in ("commit", "tag"):
             head, _, text = stream.read(stream.size).partition(b"\n\n")
             if stream.kind == "commit":
@@ -124,6 +127,8 @@ class Versions:
             return self._whole(item, text)
         if stream.kind != "blob":
             return []
+        if archives.is_archive(item.path):
+            return self._archive(item, stream, errors)
         if stream.size > PIECE:
             return self._large(item, stream)
         data = stream.read(stream.size)
@@ -169,6 +174,24 @@ class Versions:
             )
         return hits
 
+    def _archive(self, item: Item, stream: Stream, errors: list[dict[str, str]]) -> list[Hit]:
+        if stream.size > _LARGEST_ARCHIVE:
+            errors.append(
+                {
+                    "where": f"{item.path} ({item.oid})",
+                    "what": f"is an archive of {stream.size:,} bytes and was not opened",
+                    "hint": f"get it, then scan it as a file: git cat-file blob {item.oid} > FILE",
+                }
+            )
+            return []
+        hits: list[Hit] = []
+        problems: list[archives.Problem] = []
+        data = stream.read(stream.size)
+        for path, content in archives.members(item.path, io.BytesIO(data), errors=problems, skip=opaque):
+            hits += self._whole(item._replace(path=path), content)
+        errors += [{**problem, "where": f"{problem['where']} ({item.oid})"} for problem in problems]
+        return hits
+
     def _messages(self, items: Sequence[Item]) -> list[Hit]:
         """Messages are short and many: all at once, and one by one only where something is."""
         hits: list[Hit] = []
@@ -199,12 +222,7 @@ class Versions:
             location = CommitLocation(item.path, line, column, item.commit, item.author_date, item.at_head)
             finding = found_at(match, cast("Any", location), self._fingerprinter)
             if self._allow is not None:
-                around = allowing.surroundings(data, match.start, match.end)
-                status = self._allow.status(match.rule, item.path, *around, match.secret)
-                if status != "new":
-                    from dataclasses import replace
-
-                    finding = replace(finding, status=status)
+                finding = self._allow.judged(finding, match, item.path, data)
             hits.append(Hit(item.number, item.at_head, finding))
         return hits
 

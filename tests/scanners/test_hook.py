@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -141,6 +143,18 @@ def test_binary_files(there: Repo, run: Hook) -> None:
         "a.bin", noise + connection("old").encode() + b"\x00\n" + noise + b"\n\x00" + connection("new").encode()
     )
     assert run()[0] == hook.FINDINGS
+
+
+def test_archives_are_opened_and_pictures_are_not(there: Repo, run: Hook) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inner/a.env", f"\nS={connection('one')}\n")
+    there.stage("picture.png", b"\x89PNG\x00" + connection("two").encode() + b"\x00")
+    assert run()[0] == 0
+    there.stage("lib.zip", packed.getvalue())
+    code, out, _ = run()
+    assert code == hook.FINDINGS
+    assert out.startswith("lib.zip!/inner/a.env:2:")
 
 
 def test_attributes_and_configuration_do_not_hide_lines(there: Repo, run: Hook) -> None:

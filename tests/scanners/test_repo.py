@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import stat
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -517,3 +519,16 @@ def test_no_value_is_in_a_report(there: Repo, scan: Scan) -> None:
     assert key("message")[:8] not in text
     assert len(report.findings) == 2
     assert os.environ.get("HOME", "") != key("one")
+
+
+def test_archives_are_opened(there: Repo, scan: Scan, fingerprinter: Fingerprinter) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("inner/a.env", f"X=1\nS={connection('zipped')}\n")
+    first = there.commit(**{"lib.zip": packed.getvalue()})
+    for options in ({"history": True}, {"branches": ["main"]}, {}):
+        (found,) = of(scan(there.path, **options), "zipped", fingerprinter)
+        place = found.location.as_dict()
+        assert (place["path"], place["line"]) == ("lib.zip!/inner/a.env", 2)
+        assert place.get("commit") in (None, first)
+        assert place.get("at_head") in (None, True)
