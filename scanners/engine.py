@@ -23,7 +23,7 @@ from scanners.ruleset import RuleSet
 
 LIVE_RULE = "env-secret"
 """The rule that judges one named value; in files it finds `NAME=value` lines."""
-_FORMAT = "2"
+_FORMAT = "3"
 
 
 class Engine:

@@ -1,8 +1,8 @@
 """Where rules may match: one pass of all patterns over the bytes, or, without hyperscan, one pass a rule.
 
-Both give, for each rule, the windows outside of which it cannot match. A pattern spans at most `reach` bytes and every
-match holds a hit of what the database looks for, so a window of `reach` to both sides of each hit misses nothing, and
-running the pattern inside the merged windows finds exactly what running it over the whole would find.
+Both give, for each rule, the windows outside of which none of its matches begins. Every match holds a hit of what the
+database looks for, and a pattern spans at most `reach` bytes, so the windows around hits miss nothing; trying the pattern
+in them finds exactly what trying it everywhere would find.
 """
 
 from __future__ import annotations
@@ -14,26 +14,28 @@ from scanners.ruleset import Rule, RuleSet
 
 MARGIN = 64
 """Bytes a pattern may look ahead beyond its match."""
-_SMALL = 4096
-"""Up to here a document is one window: cutting it costs more than it saves."""
 
-Window = tuple[int, int]
+Window = tuple[int, int, int]
+"""Matches begin from the first offset on and before the second, and may be looked for up to the third."""
 
 
 class Matcher(Protocol):
     """Says where each rule has to be tried."""
 
     def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
-        """Rule numbers in ascending order, each with its windows in ascending order."""
+        """Rule numbers in ascending order, each with its windows in ascending order; no offset is in two of them."""
         ...
 
 
 class DatabaseMatcher:
     """All patterns in one hyperscan database."""
 
-    def __init__(self, rules: RuleSet, database: Any) -> None:
+    def __init__(self, rules: RuleSet, database: Any, scratch: Any = None) -> None:
+        """A database may be shared between threads when each has a `hyperscan.Scratch` of its own."""
         self._rules = rules
         self._database = database
+        self._scratch = scratch
+        self._groups = tuple(_grouped(rules).values())
 
     def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
         hits: dict[int, list[int]] = {}
@@ -45,13 +47,12 @@ class DatabaseMatcher:
             else:
                 ends.append(end)
 
-        self._database.scan(data, match_event_handler=on_hit)
-        size = len(data)
-        for number in sorted(hits):
-            if size <= _SMALL:
-                yield number, ((0, size),)
-            else:
-                yield number, _around(hits[number], self._rules[number].reach, size)
+        self._database.scan(data, match_event_handler=on_hit, scratch=self._scratch)
+        if not hits:
+            return
+        found = sorted((number, group) for group in hits for number in self._groups[group])
+        for number, group in found:
+            yield number, _around(hits[group], self._rules[number], data)
 
 
 class PlainMatcher:
@@ -63,7 +64,7 @@ class PlainMatcher:
     def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
         lowered = data.lower()
         seen: dict[bytes, bool] = {}
-        whole = ((0, len(data)),)
+        whole = ((0, len(data), len(data)),)
         for number, keywords in enumerate(self._keywords):
             for word in keywords:
                 found = seen.get(word)
@@ -74,18 +75,39 @@ class PlainMatcher:
                     break
 
 
-def _around(ends: list[int], reach: int, size: int) -> list[Window]:
-    """Windows around hits, merged where they touch."""
-    merged: list[Window] = []
-    start, stop = max(0, ends[0] - reach), ends[0] + reach
-    for end in ends[1:]:
-        if end - reach <= stop:
-            stop = max(stop, end + reach)
-        else:
-            merged.append((start, min(size, stop + MARGIN)))
-            start, stop = end - reach, end + reach
-    merged.append((start, min(size, stop + MARGIN)))
-    return merged
+def _around(ends: list[int], rule: Rule, data: bytes) -> list[Window]:
+    """Windows around hits, one where they touch. Hits come in ascending order."""
+    # What follows a match may be part of the hit.
+    before, after = (rule.before or rule.reach) + 1, rule.reach + MARGIN
+    size = len(data)
+    windows: list[Window] = []
+    low, high, stop = -1, -1, -1
+    for end in ends:
+        if end == high:
+            continue
+        begin, last = end - before, end + after
+        begin = max(0, begin)
+        last = min(size, last)
+        if rule.one_line:
+            # The hit itself may hold the line's end, as its last byte.
+            begin = data.rfind(b"\n", begin, end - 1) + 1 or begin
+            last = data.find(b"\n", end - 1, last) + 1 or last
+        if begin <= high:
+            high, stop = end, max(stop, last)
+            continue
+        if high >= 0:
+            windows.append((low, high, stop))
+        low, high, stop = begin, end, last
+    windows.append((low, high, stop))
+    return windows
+
+
+def _grouped(rules: Sequence[Rule] | RuleSet) -> dict[tuple[str, str], list[int]]:
+    """Rules by what the database looks for: what several share is looked for once."""
+    groups: dict[tuple[str, str], list[int]] = {}
+    for number, rule in enumerate(rules):
+        groups.setdefault((rule.trigger, "" if rule.trigger else rule.pattern), []).append(number)
+    return groups
 
 
 def compile_database(rules: Sequence[Rule]) -> Any:
@@ -96,13 +118,15 @@ def compile_database(rules: Sequence[Rule]) -> Any:
     """
     import hyperscan
 
+    from scanners.triggers import sought
+
+    expressions, flags = [], []
+    for trigger, pattern in _grouped(rules):
+        expression, approximate = sought(trigger, pattern)
+        expressions.append(expression.encode())
+        flags.append(hyperscan.HS_FLAG_PREFILTER if approximate else 0)
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(
-        expressions=[rule.searched.encode() for rule in rules],
-        ids=list(range(len(rules))),
-        elements=len(rules),
-        flags=[hyperscan.HS_FLAG_PREFILTER if "(?" in rule.searched else 0 for rule in rules],
-    )
+    database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
     return database
 
 

@@ -35,7 +35,7 @@ class Name:
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
-_KINDS = {
+KINDS = {
     **dict.fromkeys(
         ("password", "passwd", "pwd", "pass", "passphrase", "passcode", "passwort", "psw", "pw"), Kind.PASSWORD
     ),
@@ -46,6 +46,7 @@ _KINDS = {
     **dict.fromkeys(("key", "keys", "apikey"), Kind.KEY),
     **dict.fromkeys(("dsn", "connstr", "connectionstring", "connectionstrings"), Kind.CONNECTION),
 }
+"""Words that say what a value is; triggers are made of them (`scanners.triggers`)."""
 
 # Words written together, longest first: `dbpassword`, `clientsecret`, `instrumentationkey`.
 _GLUED = (
@@ -110,7 +111,7 @@ def judge_name(name: str) -> Name:
         return Name(Kind.CONNECTION, certain=True, words=words)
     if name.lower().startswith(_PUBLIC_PREFIXES) and last not in ("password", "passwd", "pwd"):
         return Name(Kind.OTHER, certain=False, words=words)
-    kind = _KINDS.get(last, Kind.OTHER)
+    kind = KINDS.get(last, Kind.OTHER)
     if kind is Kind.KEY:
         if before == "instrumentation":
             return Name(Kind.INGESTION, certain=True, words=words)
@@ -126,7 +127,7 @@ def judge_name(name: str) -> Name:
     if last in INNOCENT_TAILS:
         return Name(Kind.OTHER, certain=False, words=words)
     for at in range(len(bare) - 2, -1, -1):
-        earlier = _KINDS.get(bare[at], Kind.OTHER)
+        earlier = KINDS.get(bare[at], Kind.OTHER)
         if earlier is Kind.KEY and (at == 0 or bare[at - 1] in INNOCENT_KEYS):
             continue
         if earlier is not Kind.OTHER and bare[at] not in ("auth", "pass", "salt"):

@@ -10,12 +10,13 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from scanners import triggers
 from scanners.model import Confidence, Severity
 
 REACH = 512
@@ -48,6 +49,8 @@ class Rule:
     """Which group is (the end of) the name the value goes by; 0: it has none."""
     trigger: str = ""
     """What the database of all patterns looks for instead of `pattern`: cheaper, and contained in every match."""
+    before: int = 0
+    """How many bytes of a match can lie before the end of its trigger, at most; 0: `reach`."""
     reach: int = REACH
     entropy: float = 0.0
     """Bits per character the value must have at least."""
@@ -74,13 +77,21 @@ class Rule:
     examples: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
 
+    one_line: bool = False
+    """No match holds a line break. Not written in rule files, but read off the pattern."""
+
     @property
     def searched(self) -> str:
-        """What the database looks for."""
-        return self.trigger or self.pattern
+        """What is looked for first, for `re`."""
+        return triggers.expanded(self.trigger) or self.pattern
+
+    @property
+    def heads(self) -> bool:
+        """Whether every match begins with one of the keywords."""
+        return self.pattern.startswith(f"(?i)((?:{'|'.join(self.keywords)})")
 
 
-_KEYS = frozenset(field.name for field in fields(Rule))
+_KEYS = frozenset(field.name for field in fields(Rule)) - {"one_line"}
 _NOT_AT_RUN_TIME = ("examples", "negatives", "help", "aliases")
 
 
@@ -90,8 +101,8 @@ def rule_files() -> dict[str, bytes]:
 
 
 def digest(files: Mapping[str, bytes]) -> str:
-    """Names one set of rule files: the cache is keyed by it."""
-    total = sha256()
+    """Names one set of rule files and of the words their triggers are made of: the cache is keyed by it."""
+    total = sha256(Path(__file__).with_name("names.py").read_bytes())
     for name, data in files.items():
         total.update(f"{name}:{len(data)}:".encode() + data)
     return total.hexdigest()
@@ -114,6 +125,8 @@ def parse(files: Mapping[str, bytes]) -> RuleSet:
 
 
 def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
+    from scanners import spans
+
     where = f"{family}.toml, rule {entry.get('id', '?')}"
     values: dict[str, Any] = {"family": family}
     for key, value in entry.items():
@@ -125,6 +138,7 @@ def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
         values["confidence"] = Confidence(values["confidence"])
         rule = Rule(**values)
         re.compile(rule.pattern.encode())
+        rule = replace(rule, one_line=spans.one_line(rule.pattern))
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise RuleError(f"{where}: {error}") from error
     if not RULE_ID.fullmatch(rule.id):
