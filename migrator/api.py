@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from migrator.executor import Executor, RunResult
     from migrator.ports import Event
     from migrator.proof import Proof
+    from migrator.rehearsal import Rehearsal
+    from migrator.report import RunReport
     from scanners.engine import Engine
 
 Tell = Callable[[str], None]
@@ -351,6 +353,66 @@ def make_plan(
         return planner.plan(estate, report.findings, options, fingerprinter)
 
 
+def rehearse_plan(place: Workplace, plan: Plan, *, tell: Tell = _silent) -> Rehearsal:
+    """Carry a plan out on the estate rebuilt in a private simulator, with faults, and take it back. Azure is only read.
+
+    The journal remembers how it ended, by the plan's id.
+
+    Raises:
+        StaleError: the estate is not the one the plan was made from.
+        PlanFileError: the plan belongs to another cloud or state folder.
+    """
+    import time
+
+    from migrator import rehearsal
+    from migrator.cloud import vaults
+    from migrator.journal import Journal
+    from migrator.rehearsal_stage import Source
+
+    fingerprinter = place.state.fingerprinter()
+    if plan.estate.get("key") not in {None, fingerprinter.key_id}:
+        raise PlanFileError(
+            "the plan was made with another fingerprint key",
+            hint="use the state folder it was made with: --state-dir DIR",
+        )
+    with session(place, tell) as opened:
+        if plan.cloud != opened.profile.name:
+            raise PlanFileError(
+                f"the plan is for the cloud '{plan.cloud}', not for '{opened.profile.name}'",
+                hint=f"name its cloud: --cloud {plan.cloud}",
+            )
+        chosen = {key: tuple(plan.scope.get(key) or ()) for key in ("subscriptions", "groups", "apps")}
+        estate = _read(opened, Scope(**chosen), tell, with_revisions=True, with_access=True, with_auth=True)
+        names: dict[str, list[str]] = {}
+        for step in plan.steps:
+            if step.kind == "vault-secret":
+                names.setdefault(str(step.change["vault"]), []).append(str(step.change["name"]))
+        for vault, wanted in names.items():
+            known = next((v for v in estate.vaults if v.id.lower() == vault.lower()), None)
+            if known is None:
+                known = vaults.find_vault(opened, vault)
+                estate = replace(estate, vaults=(*estate.vaults, known))
+            estate = estate.with_vault(vaults.read_vault_secrets(opened, known, wanted, fingerprinter))
+    source = Source(plan, estate, fingerprinter)
+    report = rehearsal.rehearse(
+        source, tell=tell, workers=place.workers, propagation=place.propagation, proof_seconds=place.proof
+    )
+    report.notes += rehearsal.limits(plan)
+    with Journal.open(place.state.database) as journal:
+        journal.rehearsed(plan.id, time.time(), report.as_dict(), ok=report.ok)
+    return report
+
+
+def rehearsal_of(place: Workplace, plan: Plan) -> Json | None:
+    """How the last rehearsal of a plan ended: `{"at", "ok", "report"}`; None if there was none."""
+    from migrator.journal import Journal
+
+    if not place.state.database.exists():
+        return None
+    with Journal.open(place.state.database) as journal:
+        return journal.rehearsal(plan.id)
+
+
 def load_plan(path: Path) -> Plan:
     """Read a plan file.
 
@@ -498,6 +560,21 @@ def run_status(place: Workplace, run: str) -> Json:
             for entry in journal.steps(found).values()
         ]
         return {**journal.describe(found), "steps": steps}
+
+
+def run_report(place: Workplace, run: str) -> RunReport:
+    """Everything the journal knows of a run, for a report.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    from migrator import report
+    from migrator.journal import Journal
+
+    if not place.state.database.exists():
+        raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
+    with Journal.open(place.state.database) as journal:
+        return report.of(journal.find(run), journal)
 
 
 def find_drift(place: Workplace, run: str | None = None, *, tell: Tell = _silent) -> Drift:

@@ -35,6 +35,7 @@ COMMANDS = {
     "scan": "scan",
     "plan": "plan",
     "show": "plan",
+    "rehearse": "rehearse",
     "apply": "run",
     "runs": "run",
     "status": "run",
@@ -81,19 +82,20 @@ class LazyGroup(click.Group):
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
 @click.version_option(package_name="keylift", prog_name="keylift")
 def keylift() -> None:
-    r"""Take the plaintext secrets out of Azure Container Apps.
+    """Take the plaintext secrets out of Azure Container Apps.
 
     \b
     Find them:        keylift scan azure
     Plan the move:    keylift plan --vault NAME -o plan.json
     Read the plan:    keylift show plan.json
+    Try it safely:    keylift rehearse plan.json
     Make it so:       keylift apply plan.json
     Prove it:         keylift verify RUN
     Take it back:     keylift rollback RUN
     Make it final:    keylift finalize RUN -o final.json
 
     Try it all without Azure: keylift demo
-    """
+    """  # noqa: D301 - click knows the character \b, not the two characters that a raw string has
 
 
 def report(error: KeyliftError, *, verbose: bool) -> None:

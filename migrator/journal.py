@@ -46,6 +46,11 @@ _MIGRATIONS = (
         app TEXT NOT NULL, step TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (run, number)
     ) STRICT;
     """,
+    """
+    CREATE TABLE rehearsals (
+        plan TEXT PRIMARY KEY, at REAL NOT NULL, ok INTEGER NOT NULL, report TEXT NOT NULL
+    ) STRICT;
+    """,
 )
 """One script for each schema version; a database of an older version is brought forward when it is opened."""
 
@@ -327,6 +332,11 @@ class Journal:
         """One step."""
         return _entry(self._row("SELECT * FROM steps WHERE run = ? AND step = ?", run, step))
 
+    def timings(self, run: str) -> dict[str, tuple[float | None, float | None, int]]:
+        """When each step began and ended (seconds since the epoch), and how often it was tried."""
+        rows = self._read("SELECT step, started, ended, attempts FROM steps WHERE run = ? ORDER BY position", run)
+        return {str(row["step"]): (row["started"], row["ended"], int(row["attempts"])) for row in rows}
+
     def set_step(self, run: str, step: str, **columns: Any) -> None:
         """Write columns of a step: `state`, `attempts`, `operation`, `error`, `started`, `ended`."""
         self._update("steps", "step", run, step, columns)
@@ -337,6 +347,23 @@ class Journal:
             row = db.execute("SELECT facts FROM steps WHERE run = ? AND step = ?", (run, step)).fetchone()
             merged = {**json.loads(row["facts"]), **facts}
             db.execute("UPDATE steps SET facts = ? WHERE run = ? AND step = ?", (_text(merged), run, step))
+
+    # Rehearsals
+
+    def rehearsed(self, plan: str, at: float, report: Mapping[str, Any], *, ok: bool) -> None:
+        """Keep how the rehearsal of a plan ended; a later one takes its place."""
+        with self._write() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO rehearsals (plan, at, ok, report) VALUES (?, ?, ?, ?)",
+                (plan, at, int(ok), _text(report)),
+            )
+
+    def rehearsal(self, plan: str) -> Json | None:
+        """The last rehearsal of a plan by the plan's id: `{"at", "ok", "report"}`; None if there was none."""
+        rows = self._read("SELECT * FROM rehearsals WHERE plan = ?", plan)
+        if not rows:
+            return None
+        return {"at": _moment(rows[0]["at"]), "ok": bool(rows[0]["ok"]), "report": json.loads(rows[0]["report"])}
 
     # Events
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from migrator.executor import RunResult
     from migrator.output.formats import Look
     from migrator.proof import Proof
+    from migrator.rehearsal import Rehearsal
+    from migrator.report import RunReport
 
 SCHEMA = 1
 
@@ -117,6 +119,13 @@ def status(form: str, described: Json) -> str:
     return "\n".join([*lines, "", _next(str(described["id"]), str(described["state"]))]) + "\n"
 
 
+def report(form: str, told: RunReport) -> str:
+    """A run's report as Markdown or HTML."""
+    from migrator.output import _report
+
+    return _report.html(told) if form == "html" else _report.markdown(told)
+
+
 def _next(run: str, state: str) -> str:
     words = {
         "done": f"prove it: keylift verify {run}    take it back: keylift rollback {run}",
@@ -167,6 +176,45 @@ def _name(app: str) -> str:
         return ResourceId.parse(app).name
     except ValueError:
         return app
+
+
+# Rehearsals
+
+
+def rehearsal(form: str, held: Rehearsal) -> str:
+    """What a rehearsal proved."""
+    from migrator.output._words import count, joined
+
+    if form == "json":
+        return _json({key: part for key, part in held.as_dict().items() if key != "schema"})
+    by: dict[str, list[str]] = {}
+    for trial in held.trials:
+        by.setdefault(trial.fault, []).append(trial.ended)
+    rows = []
+    for fault, ends in by.items():
+        counts = {ended: ends.count(ended) for ended in dict.fromkeys(ends)}
+        rows.append((fault, ", ".join(f"{number} {ended}" for ended, number in counts.items())))
+    survived = sum(1 for trial in held.trials if trial.survived and trial.ended != "did not come up")
+    lines = [
+        f"rehearsal of plan {held.plan}: {'good' if held.ok else 'NOT GOOD'}",
+        "",
+        f"carried out  {count(held.steps, 'step')} on {count(held.apps, 'app')}, {held.proven} proven by a running replica",
+        f"taken back   {count(held.inverses, 'inverse')} executed, the estate compared with before",
+    ]
+    if held.irreversible:
+        lines.append(f"no way back  {joined(held.irreversible)}")
+    lines += [
+        f"disturbed    {count(survived, 'fault')} survived, {count(held.deaths, 'death')} of the process among them",
+        f"times        {held.took:.0f} s undisturbed; slowest step {held.slowest[0]} with {held.slowest[1]:.0f} s",
+        f"             worst run {held.worst[1]:.0f} s ({held.worst[0]}); all simulated, in {held.wall:.0f} s",
+        "",
+    ]
+    lines.append(table(rows, ("FAULT", "ENDED, BY KIND OF STEP")))
+    lines += ["", *(f"problem: {text}" for text in held.problems)] if held.problems else []
+    lost = [trial for trial in held.trials if not trial.survived]
+    lines += [f"LOST: {trial.fault}, at {trial.step}: {trial.text}" for trial in lost]
+    lines += ["", *(f"note: {text}" for text in held.notes)] if held.notes else []
+    return "\n".join(lines) + "\n"
 
 
 # Proof and access

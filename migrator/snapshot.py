@@ -48,19 +48,24 @@ class Tokens:
         return self.known[value]
 
 
-def estate_document(estate: Estate, fingerprinter: Fingerprinter) -> Json:
+def estate_document(
+    estate: Estate, fingerprinter: Fingerprinter, tokens: Tokens | None = None, *, revisions: bool = False
+) -> Json:
     """The estate in the form of docs/estate.md, without any value.
 
     Replaced are the values of app secrets, of env entries, of probe headers and of scale rules' metadata, commands and
-    arguments, and what vault references resolve to; those that could be secrets also wherever else they occur. Old
-    revisions are left out.
+    arguments, and what vault references resolve to; those that could be secrets also wherever else they occur.
 
     Args:
         estate: As read; with access and a vault read too, the document can be rehearsed on.
         fingerprinter: Whose key makes the tokens.
+        tokens: Filled, for a caller that needs to know which value became which token.
+        revisions: Take old revisions in, as far as they were read.
     """
-    tokens = Tokens(fingerprinter)
+    tokens = tokens or Tokens(fingerprinter)
     apps = [_app(app, tokens) for app in estate.apps]
+    if revisions:
+        apps += [_revision(app, revision, tokens) for app in estate.apps for revision in app.revisions]
     others = [
         *(resource.document for resource in (*estate.environments, *estate.identities, *estate.registries)),
         *(vault.document for vault in estate.vaults),
@@ -70,7 +75,7 @@ def estate_document(estate: Estate, fingerprinter: Fingerprinter) -> Json:
         "schema": SCHEMA,
         "subscriptions": list(estate.subscriptions),
         "resources": [*(json.loads(json.dumps(other)) for other in others), *apps],
-        "vaultSecrets": list(_vault_secrets(estate, tokens)),
+        "vaultSecrets": list(_vault_secrets(estate, tokens, fingerprinter)),
         "roleDefinitions": [
             {
                 "id": role.id,
@@ -113,7 +118,19 @@ def _app(app: App, tokens: Tokens) -> Json:
             }
             for secret in app.secrets
         ]
-    template = properties.get("template") or {}
+    _template(properties.get("template") or {}, tokens)
+    return document
+
+
+def _revision(app: App, revision: Json, tokens: Tokens) -> Json:
+    document: Json = json.loads(json.dumps(revision))
+    document["id"] = f"{app.id}/revisions/{revision['name']}"
+    document["type"] = "Microsoft.App/containerApps/revisions"
+    _template((document.get("properties") or {}).get("template") or {}, tokens)
+    return document
+
+
+def _template(template: Json, tokens: Tokens) -> None:
     for key in ("containers", "initContainers"):
         for container in template.get(key) or []:
             _container(container, tokens)
@@ -122,7 +139,6 @@ def _app(app: App, tokens: Tokens) -> Json:
             metadata = part.get("metadata") if isinstance(part, dict) else None
             if isinstance(metadata, dict):
                 part["metadata"] = {k: _text(v, tokens, numbers=True) for k, v in metadata.items()}
-    return document
 
 
 def _container(container: Json, tokens: Tokens) -> None:
@@ -145,7 +161,7 @@ def _text(value: Any, tokens: Tokens, *, numbers: bool = False) -> Any:
     return tokens.of(value)
 
 
-def _vault_secrets(estate: Estate, tokens: Tokens) -> Iterator[Json]:
+def _vault_secrets(estate: Estate, tokens: Tokens, fingerprinter: Fingerprinter) -> Iterator[Json]:
     """What the apps' references resolve to, once for each vault secret; and what else is known of the vaults."""
     hosts = {urlsplit(vault.uri).netloc.lower(): vault for vault in estate.vaults}
     # a simulated vault answers to the name it would have in Azure too
@@ -162,11 +178,13 @@ def _vault_secrets(estate: Estate, tokens: Tokens) -> Iterator[Json]:
             if key not in done:
                 done.add(key)
                 yield {"vault": vault.name, "name": segments[1], "value": tokens.of(reveal(secret.value))}
+    marks = {fingerprinter.of(value): token for value, token in tokens.known.items()}
     for vault in estate.vaults:
         for known in vault.secrets:
             if (vault.id.lower(), known.name.lower()) not in done:
-                # its value was never kept: its fingerprint stands for it
-                value = tokens.of(known.fingerprint or f"{vault.id}/{known.name}")
+                # its value was never kept: its fingerprint stands for it, unless an app has the same one
+                mark = known.fingerprint or f"{vault.id}/{known.name}"
+                value = marks.get(mark) or tokens.of(mark)
                 entry: Json = {"vault": vault.name, "name": known.name, "value": value, "tags": dict(known.tags)}
                 yield {**entry, "deleted": True} if known.deleted else {**entry, "enabled": known.enabled}
 

@@ -11,6 +11,7 @@ from migrator.commands.common import Settings, common
 
 if TYPE_CHECKING:
     from migrator.executor import RunResult
+    from migrator.model import Plan
 
 
 @click.command()
@@ -19,10 +20,16 @@ if TYPE_CHECKING:
 @click.option(
     "--point-of-no-return", is_flag=True, help="Say yes to the steps of a contract that cannot be taken back, too."
 )
+@click.option("--require-rehearsal", is_flag=True, help="Refuse a plan whose rehearsal was not good, or was not held.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Apps worked on at once [8].")
 @common(formats=("human", "json"))
 def apply(
-    settings: Settings, plan_file: Path, auto_approve: bool, point_of_no_return: bool, workers: int | None
+    settings: Settings,
+    plan_file: Path,
+    auto_approve: bool,
+    point_of_no_return: bool,
+    require_rehearsal: bool,
+    workers: int | None,
 ) -> None:
     """Apply a plan, proving each step; an app that fails is put back as it was.
 
@@ -39,6 +46,7 @@ def apply(
     if not plan.steps:
         settings.console.say("nothing to do: the plan has no steps")
         return
+    _rehearsed(settings, plan, plan_file, required=require_rehearsal)
     if not auto_approve:
         settings.console.say(rendering.summary(plan))
         settings.console.confirm("Apply this plan?", flag="--auto-approve")
@@ -69,11 +77,18 @@ def runs(settings: Settings) -> None:
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@common(formats=("human", "json"), cloud=False)
+@common(formats=("human", "json", "markdown", "html"), cloud=False)
 def status(settings: Settings, run: str) -> None:
-    """Show a run step by step."""
+    """Show a run step by step.
+
+    As markdown or html it is a report: what was done when, what proved it, where values still lie, how long it took; the
+    html has a diagram of apps, identities and secrets before and after, and loads nothing.
+    """
     from migrator import api, rendering
 
+    if settings.format in {"markdown", "html"}:
+        settings.console.emit(rendering.report(settings.format, api.run_report(settings.place(), run)))
+        return
     settings.console.emit(rendering.status(settings.format, api.run_status(settings.place(), run)))
 
 
@@ -129,6 +144,21 @@ def verify(settings: Settings, run: str) -> None:
     proof = api.verify_run(settings.place(), run, tell=settings.console.say)
     settings.console.emit(rendering.proof(settings.format, proof))
     raise click.exceptions.Exit(int(Exit.OK if proof.ok else Exit.NEEDS_PERSON))
+
+
+def _rehearsed(settings: Settings, plan: Plan, plan_file: Path, *, required: bool) -> None:
+    """Say that a plan was not rehearsed, or refuse it."""
+    from migrator import api
+    from migrator.errors import RunError
+
+    held = api.rehearsal_of(settings.place(), plan)
+    if held is not None and held["ok"]:
+        return
+    what = "this plan was not rehearsed" if held is None else "the rehearsal of this plan did not end well"
+    hint = f"keylift rehearse {plan_file}"
+    if required:
+        raise RunError(what, why="--require-rehearsal was given", hint=hint)
+    settings.console.say(f"{what}; try it where nothing can break: {hint}")
 
 
 def _end(settings: Settings, result: RunResult) -> None:
