@@ -1,0 +1,213 @@
+"""The report of a run: Markdown for a ticket, HTML that loads nothing for a mail."""
+
+from __future__ import annotations
+
+from migrator.model import AppState
+from migrator.output import _changes as changes
+from migrator.output import _diagram as diagram
+from migrator.output import _words as words
+from migrator.output.formats import Look
+from migrator.output.markdown import _code, _plain, _table
+from migrator.report import Done, Picture, RunReport
+
+_PAGE = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>keylift run {{ run.id }}</title>
+<style>
+:root { color-scheme: light dark; }
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
+table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
+th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: .3rem .6rem;
+  text-align: left; vertical-align: top; }
+td.number { text-align: right; font-variant-numeric: tabular-nums; }
+code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
+figure { margin: 1rem 0; overflow-x: auto; }
+svg rect { fill: none; stroke: currentColor; stroke-width: 1.2; }
+svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
+svg path { fill: none; stroke: currentColor; stroke-width: 1.2; opacity: .6; }
+svg .plain rect, svg .bare { stroke: #d33; stroke-dasharray: 4 2; }
+svg .identity rect { stroke: #27c; }
+svg .secret rect { stroke: #283; }
+.final { font-weight: 700; color: #d33; }
+footer { margin-top: 2rem; opacity: .7; }
+</style>
+</head>
+<body>
+<h1>keylift run <code>{{ run.id }}</code></h1>
+<p>{{ headline }}</p>
+{% if no_return %}<p class="final">{{ no_return }}</p>{% endif %}
+<h2>Apps</h2>
+<table>
+<thead><tr><th>App</th><th>State</th><th>Proof</th><th></th></tr></thead>
+<tbody>
+{% for app in apps %}
+<tr><td>{{ app.name }}</td><td>{{ app.state }}</td><td>{{ app.proof }}</td><td>{{ app.error }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+<h2>Before</h2>
+<figure>{{ before }}</figure>
+<h2>After</h2>
+<figure>{{ after }}</figure>
+<h2>What was done</h2>
+{% for group in groups %}
+<h3>{{ group.name }}</h3>
+<table>
+<thead><tr><th>Step</th><th>What</th><th>State</th><th>Began</th><th>Took</th><th></th></tr></thead>
+<tbody>
+{% for step in group.steps %}
+<tr><td><code>{{ step.id }}</code></td><td>{% for line in step.lines %}{{ line }}<br>{% endfor %}</td>
+<td>{{ step.state }}</td><td>{{ step.began }}</td><td class="number">{{ step.took }}</td><td>{{ step.text }}</td></tr>
+{% endfor %}
+</tbody>
+</table>
+{% endfor %}
+{% if left %}<h2>Left</h2><ul>{% for text in left %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}
+{% if skipped %}
+<h2>Not touched</h2>
+<ul>{% for entry in skipped %}<li>{{ entry.places | join(', ') }}: {{ entry.reason }}</li>{% endfor %}</ul>
+{% endif %}
+{% if risks %}
+<h2>Where values still lie</h2>
+<ul>{% for risk in risks %}<li>{{ risk.places | join(', ') }}: {{ risk.what }}. Until {{ risk.until }}.</li>{% endfor %}</ul>
+{% endif %}
+<footer>{{ tool.name }} {{ tool.version }}, plan {{ plan }}. No value is in this report.</footer>
+</body>
+</html>
+"""
+
+
+def markdown(told: RunReport) -> str:
+    """Sentences and tables."""
+    text = [f"## keylift run {_code(told.described['id'])}", "", f"{_plain(_headline(told))}", ""]
+    if told.plan.irreversible:
+        text += [f"**{_plain(_no_return(told))}**", ""]
+    rows = [[_plain(name), _plain(state), _plain(proof), _plain(error)] for name, state, proof, error in _apps(told)]
+    text += _table(["app", "state", "proof", ""], rows) if rows else []
+    text += ["### Before and after", ""]
+    pairs = zip(told.before, told.after, strict=True)
+    rows = [[_plain(old.app), _plain(_words_of(old)), _plain(_words_of(new))] for old, new in pairs]
+    text += _table(["app", "before", "after"], rows)
+    text += ["### What was done", ""]
+    for name, steps in _groups(told):
+        text += [f"**{_plain(name)}**", ""]
+        rows = [[_code(s.step.id), _plain(s.state), _plain(s.began), _plain(_took(s)), _plain(_said(s))] for s in steps]
+        text += _table(["step", "state", "began (UTC)", "took", ""], rows)
+    if told.notes:
+        text += ["### Left", "", *(f"- {_plain(note)}" for note in told.notes), ""]
+    skipped = changes.skipped(told.plan)
+    if skipped:
+        text += ["### Not touched", ""]
+        text += [f"- {', '.join(map(_plain, entry.places))}: {_plain(entry.reason)}" for entry in skipped] + [""]
+    risks = changes.risks(told.plan)
+    if risks:
+        text += ["### Where values still lie", ""]
+        text += [f"- {', '.join(map(_code, r.places))}: {_plain(r.what)}. Until {_plain(r.until)}." for r in risks]
+    return "\n".join(text).rstrip() + "\n"
+
+
+def html(told: RunReport) -> str:
+    """A page with drawings; every text is escaped."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
+    return (
+        page.from_string(_PAGE).render(
+            run=told.described,
+            plan=told.plan.id,
+            tool=Look().tool,
+            headline=_headline(told),
+            no_return=_no_return(told) if told.plan.irreversible else "",
+            apps=[
+                {"name": name, "state": state, "proof": proof, "error": error}
+                for name, state, proof, error in _apps(told)
+            ],
+            # drawn by this program, with every label escaped
+            before=Markup(diagram.svg(told.before, "before the run")),  # noqa: S704
+            after=Markup(diagram.svg(told.after, "as the run left it")),  # noqa: S704
+            groups=[
+                {
+                    "name": name,
+                    "steps": [
+                        {
+                            "id": s.step.id,
+                            "lines": [f"{sign} {line}".strip() for sign, line in changes.lines(s.step)],
+                            "state": s.state,
+                            "began": s.began,
+                            "took": _took(s),
+                            "text": _said(s),
+                        }
+                        for s in steps
+                    ],
+                }
+                for name, steps in _groups(told)
+            ],
+            left=[words.clean(note) for note in told.notes],
+            skipped=changes.skipped(told.plan),
+            risks=changes.risks(told.plan),
+        )
+        + "\n"
+    )
+
+
+def _headline(told: RunReport) -> str:
+    run, plan = told.described, told.plan
+    what = f"Contract of run {plan.finalizes}" if plan.finalizes else changes.summary(plan)
+    took = f", {_span(told.seconds)} at work" if told.seconds is not None else ""
+    end = f"ended {run['ended']}" if run["ended"] else "not ended"
+    return words.clean(f"{what}. State: {run['state']}; cloud {run['cloud']}; began {run['started']}, {end}{took}.")
+
+
+def _no_return(told: RunReport) -> str:
+    passed = [
+        s.step.id for _, steps in told.apps for s in steps if s.step.undo.get("irreversible") and s.state == "done"
+    ]
+    if not passed:
+        return "Point of no return: not passed."
+    return words.clean(f"Point of no return: passed with {words.joined(passed)}.")
+
+
+def _apps(told: RunReport) -> list[tuple[str, str, str, str]]:
+    found = []
+    for (entry, steps), picture in zip(told.apps, told.before, strict=True):
+        proofs = [s.text for s in steps if s.step.kind == "app-prove" and s.text]
+        proof = "; ".join(proofs) or ("proven" if entry.proven else "unproven")
+        proof = proof if entry.state == AppState.DONE else ""
+        error = f"{entry.error.get('what', '')}: {entry.error.get('why', '')}".strip(": ") if entry.error else ""
+        found.append((picture.app, entry.state, words.clean(proof), words.clean(error)))
+    return found
+
+
+def _groups(told: RunReport) -> list[tuple[str, tuple[Done, ...]]]:
+    found = [(changes.SHARED, told.shared)] if told.shared else []
+    return found + [(picture.app, steps) for (_, steps), picture in zip(told.apps, told.before, strict=True)]
+
+
+def _words_of(picture: Picture) -> str:
+    if picture.plain:
+        return "in plain text: " + ", ".join(picture.plain)
+    if picture.identity:
+        return f"{picture.identity} reads {', '.join(picture.reads)}"
+    return "nothing of it left"
+
+
+def _said(done: Done) -> str:
+    tried = f"{done.attempts} tries" if done.attempts > 1 else ""
+    return words.clean("; ".join(text for text in (done.text, tried) if text))
+
+
+def _took(done: Done) -> str:
+    return "" if done.seconds is None else _span(done.seconds)
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"
