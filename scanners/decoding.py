@@ -13,6 +13,7 @@ import sys
 from binascii import a2b_base64, unhexlify
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from threading import local
 from typing import Any, NamedTuple, Protocol
@@ -73,9 +74,9 @@ class Piece(NamedTuple):
 
 
 class Found(Protocol):
-    """What an engine finds in bytes by all of its rules."""
+    """What an engine finds in bytes by all of its rules, and which kinds of encoding there may be, if it knows."""
 
-    def __call__(self, data: bytes, /) -> list[Candidate]: ...
+    def __call__(self, data: bytes, /) -> tuple[list[Candidate], AbstractSet[int] | None]: ...
 
 
 @dataclass(slots=True)
@@ -85,6 +86,8 @@ class _Level:
     pieces: list[Piece] = field(default_factory=list)
     starts: list[int] = field(default_factory=list)
     data: bytes = b""
+    kinds: AbstractSet[int] | None = None
+    """What may be encoded in it; None: not known."""
 
     def at(self, start: int, end: int) -> tuple[Piece, int] | None:
         """The piece in which a part of the buffer lies whole, and where the piece begins."""
@@ -100,7 +103,9 @@ def decoded_views(data: bytes) -> Iterator[Piece]:
         yield from level.pieces
 
 
-def look_again(found: list[Candidate], data: bytes, scan: Found) -> list[Candidate]:
+def look_again(
+    found: list[Candidate], data: bytes, scan: Found, kinds: AbstractSet[int] | None = None
+) -> list[Candidate]:
     """What was found in a document, with what is found in it once it is decoded.
 
     A value that was found as it stands is not found again because it stands in something that can be decoded. The data
@@ -110,14 +115,16 @@ def look_again(found: list[Candidate], data: bytes, scan: Found) -> list[Candida
         found: what the rules find in the document as it stands.
         data: the document.
         scan: all candidates of a buffer, by the same rules.
+        kinds: numbers of `KINDS` that the document may hold; None: not known.
     """
     more: list[Candidate] = []
     known: _Known | None = None
-    for level in _levels(data):
+    for level in _levels(data, kinds):
         if known is None:
             found = _without_replaced(found, level)
             known = _Known(found)
-        for candidate in scan(level.data):
+        candidates, level.kinds = scan(level.data)
+        for candidate in candidates:
             placed = _placed(candidate, level)
             if placed is not None and not known.has(placed):
                 more.append(placed)
@@ -174,13 +181,13 @@ class _Known:
         return at > 0 and places[at - 1][1] > match.start
 
 
-def _levels(data: bytes) -> Iterator[_Level]:
-    buffer, outer = data, _Level()
+def _levels(data: bytes, kinds: AbstractSet[int] | None = None) -> Iterator[_Level]:
+    buffer, outer = data, _Level(kinds=kinds)
     for depth in range(DEPTH):
         level = _Level()
         parts: list[bytes] = []
         size, budget = 0, _BUDGET * len(data)
-        for inner in _pieces(buffer):
+        for inner in _pieces(buffer, outer.kinds):
             piece = inner
             if depth:
                 placed = _inside(inner, outer)
@@ -215,9 +222,10 @@ def _inside(inner: Piece, outer: _Level) -> Piece | None:
     )
 
 
-def _pieces(data: bytes) -> Iterator[Piece]:
+def _pieces(data: bytes, kinds: AbstractSet[int] | None = None) -> Iterator[Piece]:
     """Everything in a buffer that can be decoded once, the most telling kinds first."""
-    kinds = _PREFILTER.kinds(data)
+    if kinds is None:
+        kinds = _PREFILTER.kinds(data)
     if _KUBERNETES in kinds:
         for value in kubernetes.secret_data(data):
             way = _from_base64(value.start, value.end, value.size, prefix=value.prefix)
@@ -332,13 +340,17 @@ def _unwrapped(data: bytes, start: int, right: int, width: int) -> tuple[bytes, 
     return b"".join(parts), ends
 
 
+KINDS = (rb"[A-Za-z0-9]{%d}" % _RUN, PERCENT, ESCAPE, rb"Secret")
+"""What stands in every document in which there is something of a kind; an engine may look for it on its way."""
+
+
 class _Prefilter(local):
     """Which kinds there may be in a large document: one pass of hyperscan, where it is loaded anyway.
 
     One for each thread: a database can be used by one at a time.
     """
 
-    _PATTERNS = (rb"[A-Za-z0-9]{%d}" % _RUN, PERCENT, ESCAPE, rb"Secret")
+    _PATTERNS = KINDS
     _SMALL = 16384
     """Below, a database of one's own does not pay: each kind's own first search is as good."""
 
@@ -346,7 +358,7 @@ class _Prefilter(local):
         self._database: Any = None
 
     def kinds(self, data: bytes) -> set[int]:
-        """Numbers of the kinds that have to be looked for, as `_KINDS` has them."""
+        """Numbers of the kinds that have to be looked for, as `KINDS` has them."""
         if self._database is None:
             if len(data) <= self._SMALL or "hyperscan" not in sys.modules:
                 return set(range(len(self._PATTERNS)))

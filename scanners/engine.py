@@ -8,6 +8,7 @@ Nothing here is imported or compiled before an engine is loaded, and a rule's pa
 from __future__ import annotations
 
 import platform
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from scanners.ruleset import RuleSet
 
 LIVE_RULE = "env-secret"
 """The rule that judges one named value; in files it finds `NAME=value` lines."""
-_FORMAT = "3"
+_FORMAT = "4"
 
 
 class Engine:
@@ -87,9 +88,9 @@ class Engine:
         return settle(found)
 
     def _candidates(self, view: View) -> list[Candidate]:
-        found = self._matches(view.data, binary=view.binary)
-        if not view.binary:
-            found = look_again(found, view.data, self._matches)
+        found, kinds = self._matches(view.data, binary=view.binary)
+        if not view.binary and (kinds is None or kinds):
+            found = look_again(found, view.data, self._matches, kinds)
         if view.translate is None:
             return found
         placed = []
@@ -99,13 +100,14 @@ class Engine:
             placed.append(replace(candidate, match=replace(match, start=start, end=end)))
         return placed
 
-    def _matches(self, data: bytes, *, binary: bool = False) -> list[Candidate]:
+    def _matches(self, data: bytes, *, binary: bool = False) -> tuple[list[Candidate], AbstractSet[int] | None]:
         found: list[Candidate] = []
-        for number, windows in self._matcher.windows(data):
+        sight = self._matcher.look(data)
+        for number, windows in sight.windows:
             rule = self.rules[number]
             if not (binary and rule.judge):
                 found.extend(confirm(rule, data, windows))
-        return found
+        return found, sight.kinds
 
     def scan_value(self, name: str, secret: Secret) -> Match | None:
         """Judge one named value of a running resource: an env variable, a setting, a secret.

@@ -7,8 +7,9 @@ in them finds exactly what trying it everywhere would find.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any, NamedTuple, Protocol
 
 from scanners.ruleset import Rule, RuleSet
 
@@ -19,11 +20,23 @@ Window = tuple[int, int, int]
 """Matches begin from the first offset on and before the second, and may be looked for up to the third."""
 
 
+class Sight(NamedTuple):
+    """What one look at bytes gave."""
+
+    windows: Sequence[tuple[int, Sequence[Window]]] = ()
+    """Rule numbers in ascending order, each with its windows in ascending order; no offset is in two of them."""
+    kinds: AbstractSet[int] | None = frozenset()
+    """Which kinds of encoding there may be, by their numbers in `scanners.decoding.KINDS`; None: not known."""
+
+
+_NOTHING = Sight()
+
+
 class Matcher(Protocol):
     """Says where each rule has to be tried."""
 
-    def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
-        """Rule numbers in ascending order, each with its windows in ascending order; no offset is in two of them."""
+    def look(self, data: bytes) -> Sight:
+        """What is there to be tried in some bytes."""
         ...
 
 
@@ -37,7 +50,7 @@ class DatabaseMatcher:
         self._scratch = scratch
         self._groups = tuple(_grouped(rules).values())
 
-    def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
+    def look(self, data: bytes) -> Sight:
         hits: dict[int, list[int]] = {}
 
         def on_hit(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
@@ -49,10 +62,13 @@ class DatabaseMatcher:
 
         self._database.scan(data, match_event_handler=on_hit, scratch=self._scratch)
         if not hits:
-            return
-        found = sorted((number, group) for group in hits for number in self._groups[group])
-        for number, group in found:
-            yield number, _around(hits[group], self._rules[number], data)
+            return _NOTHING
+        rules = len(self._groups)
+        found = sorted((number, group) for group in hits if group < rules for number in self._groups[group])
+        return Sight(
+            [(number, _around(hits[group], self._rules[number], data)) for number, group in found],
+            {number - rules for number in hits if number >= rules},
+        )
 
 
 class PlainMatcher:
@@ -61,18 +77,20 @@ class PlainMatcher:
     def __init__(self, rules: RuleSet) -> None:
         self._keywords = [tuple(word.encode() for word in rule.keywords) for rule in rules]
 
-    def windows(self, data: bytes) -> Iterator[tuple[int, Sequence[Window]]]:
+    def look(self, data: bytes) -> Sight:
         lowered = data.lower()
         seen: dict[bytes, bool] = {}
         whole = ((0, len(data), len(data)),)
+        windows = []
         for number, keywords in enumerate(self._keywords):
             for word in keywords:
                 found = seen.get(word)
                 if found is None:
                     found = seen[word] = word in lowered
                 if found:
-                    yield number, whole
+                    windows.append((number, whole))
                     break
+        return Sight(windows, None)
 
 
 def _around(ends: list[int], rule: Rule, data: bytes) -> list[Window]:
@@ -118,6 +136,7 @@ def compile_database(rules: Sequence[Rule]) -> Any:
     """
     import hyperscan
 
+    from scanners.decoding import KINDS
     from scanners.triggers import sought
 
     expressions, flags = [], []
@@ -125,6 +144,9 @@ def compile_database(rules: Sequence[Rule]) -> Any:
         expression, approximate = sought(trigger, pattern)
         expressions.append(expression.encode())
         flags.append(hyperscan.HS_FLAG_PREFILTER if approximate else 0)
+    # What may be encoded is looked for on the same way, once in a document.
+    expressions += KINDS
+    flags += [hyperscan.HS_FLAG_SINGLEMATCH] * len(KINDS)
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
     database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
     return database

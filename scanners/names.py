@@ -81,20 +81,16 @@ _PUBLIC_PREFIXES = ("next_public_", "vite_public_", "public_")
 
 def words_of(name: str) -> tuple[str, ...]:
     """The lower-case words of a name in any case style: `ConnectionStrings__Db` -> connection, strings, db."""
-    found: list[str] = []
-    for word in _WORD.findall(name):
-        low = word.lower()
-        for glued, parts in _GLUED:
-            if low != glued and low.endswith(glued):
-                found.append(low[: -len(glued)])
-                found.extend(parts)
-                break
-            if low == glued:
-                found.extend(parts)
-                break
-        else:
-            found.append(low)
-    return tuple(found)
+    return tuple(part for word in _WORD.findall(name) for part in _parts(word.lower()))
+
+
+@lru_cache(maxsize=4096)
+def _parts(low: str) -> tuple[str, ...]:
+    """One word, or several that are written together. Words repeat, so the answers are kept."""
+    for glued, parts in _GLUED:
+        if low.endswith(glued):
+            return parts if low == glued else (low[: -len(glued)], *parts)
+    return (low,)
 
 
 @lru_cache(maxsize=4096)
