@@ -73,8 +73,9 @@ _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){2,}")
-_CONSTANT = re.compile(r"[A-Z]{2,14}(?:_[A-Z]{1,14})+")
-"""The name of a variable: `OPENAI_MODEL_ID`."""
+_CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
+_CONSTANT = re.compile(r"[A-Z]{2,14}(?:[_-][A-Z]{1,14})+")
+"""The name of a variable, or of what belongs here: `OPENAI_MODEL_ID`, `YOUR-ENDPOINT`."""
 _PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
 """`--secrets a=x,b=y`: names and values in one argument."""
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
@@ -115,10 +116,10 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
 
 
 def _symbols(text: str) -> bool:
-    """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `gate_14_all_checks`."""
+    """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
     if _SNAKE.fullmatch(text):
         return 5 * sum(c.isdigit() for c in text) <= len(text)
-    return bool(_DOTTED.fullmatch(text)) and wordy(text)
+    return bool(_CAMEL.fullmatch(text) or (_DOTTED.fullmatch(text) and wordy(text)))
 
 
 def _first_of(pairs: list[str]) -> Judgement | None:

@@ -50,6 +50,8 @@ NOT = {
     "a provider's manifest": 'Provider="System.Data.SqlClient" ProviderManifestToken="2012.Azure"\n',
     "a call in quotes": '"token": "datetime(2026-06-14T11:04:37Z)"\n',
     "a word that begins with a provider": '"coherence_sub_gates": gate_2_matrix_coherence_sub_gates_all,\n',
+    "a symbol with many vowels": "    queueScaleConnectionString: storageQueueConnectionString\n",
+    "what belongs here": '"openaiKey": "YOU-OPENAI-ENDPOINT"\n',
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
 }
 WEAK = {
