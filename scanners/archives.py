@@ -69,6 +69,7 @@ _DAMAGED = (
     struct.error,
     NotImplementedError,
     RuntimeError,
+    LookupError,
     ValueError,
     OverflowError,
     OSError,
@@ -162,7 +163,7 @@ class _Reading:
             for info in file.infolist():
                 inner = name + SEPARATOR + info.filename.replace("\\", "/").lstrip("/")
                 # The upper half holds the mode of the system it was made on; a link's content is a path.
-                if info.is_dir() or (info.external_attr >> 16) & 0o170000 == 0o120000:
+                if info.filename.endswith("/") or (info.external_attr >> 16) & 0o170000 == 0o120000:
                     continue
                 if not self._wanted(inner):
                     self._count()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -68,7 +69,32 @@ def _wide(data: bytes, encoding: str) -> View:
     mark = 2 if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 0
     narrow = data[mark:].decode(encoding, "replace").encode()
 
-    def translate(offset: int) -> int:
-        return mark + len(narrow[:offset].decode("utf-8", "ignore").encode(encoding))
+    return View(narrow, _WayBack(narrow, mark, encoding))
 
-    return View(narrow, translate)
+
+class _WayBack:
+    """From offsets in UTF-8 to those in UTF-16, counted once in steps, so that many matches cost no more than one."""
+
+    _STEP = 4096
+
+    def __init__(self, narrow: bytes, mark: int, encoding: str) -> None:
+        self._narrow = narrow
+        self._encoding = encoding
+        self._starts = [0]
+        self._places = [mark]
+
+    def __call__(self, offset: int) -> int:
+        """The offset in the document."""
+        while self._starts[-1] + self._STEP <= offset:
+            start = self._starts[-1]
+            end = start + self._STEP
+            # Steps end where a character does.
+            while end > start and end < len(self._narrow) and self._narrow[end] & 0xC0 == 0x80:
+                end -= 1
+            self._places.append(self._places[-1] + self._width(start, end))
+            self._starts.append(end)
+        at = bisect_right(self._starts, offset) - 1
+        return self._places[at] + self._width(self._starts[at], offset)
+
+    def _width(self, start: int, end: int) -> int:
+        return len(self._narrow[start:end].decode("utf-8", "ignore").encode(self._encoding))

@@ -74,30 +74,56 @@ def _line(raw: str) -> Line | None:
     anchored = "/" in text
     text = text.lstrip("/")
     try:
-        pattern = re.compile(("" if anchored else "(?:.*/)?") + _translated(text))
+        pattern = re.compile(("" if anchored else "(?s:.*/)?") + _translated(text))
     except re.error:
         return None
     return Line(pattern, negated, directories_only)
 
 
 def _translated(text: str) -> str:
-    out, at = "", 0
+    """A pattern as a regular expression that takes time in proportion to the path, however many stars there are.
+
+    What follows a star is looked for once, where it comes first: if the rest does not match behind that, it matches
+    behind no later place either. Only the last star of a part, whose end is given, has to try several.
+    """
+    groups: list[list[str]] = [[]]
+    segments = text.split("/")
+    for number, segment in enumerate(segments):
+        if segment != "**" or len(segments) == 1:
+            groups[-1].append(_segment(segment))
+        elif number == len(segments) - 1:
+            groups[-1].append("(?s:.*)")
+        elif groups[-1] or number == 0:
+            groups.append([])
+    first, *rest = ["/".join(group) for group in groups]
+    if not rest:
+        return first
+    *middle, last = rest
+    deep = "".join(f"(?>(?:[^/]*/)*?{group}/)" for group in middle)
+    return (f"{first}/" if first else "") + deep + f"(?s:.*/)?{last}"
+
+
+def _segment(text: str) -> str:
+    chunks, at = [""], 0
     while at < len(text):
-        if text.startswith("**/", at):
-            out, at = out + "(?:.*/)?", at + 3
-        elif text.startswith("/**", at) and at + 3 == len(text):
-            out, at = out + "/.*", at + 3
-        elif text[at] == "*":
+        if text[at] == "*":
             while text[at : at + 1] == "*":
                 at += 1
-            out += "[^/]*"
+            chunks.append("")
         elif text[at] == "?":
-            out, at = out + "[^/]", at + 1
+            chunks[-1], at = chunks[-1] + "[^/]", at + 1
         elif text[at] == "[" and (end := text.find("]", at + 2)) != -1:
-            inside = text[at + 1 : end].replace("\\", "\\\\")
-            inside = "^" + inside[1:] if inside[:1] in "!^" else inside
-            out, at = out + f"[{inside}]", end + 1
+            chunks[-1], at = chunks[-1] + _class(text[at + 1 : end]), end + 1
         else:
             at += text[at] == "\\" and at + 1 < len(text)
-            out, at = out + re.escape(text[at]), at + 1
-    return out
+            chunks[-1], at = chunks[-1] + re.escape(text[at]), at + 1
+    first, *rest = chunks
+    if not rest:
+        return first
+    *middle, last = rest
+    return first + "".join(f"(?>[^/]*?{chunk})" for chunk in middle) + "[^/]*" + last
+
+
+def _class(text: str) -> str:
+    inside = re.sub(r"[\\\[&~|]", r"\\\g<0>", text).replace("--", "-\\-")
+    return f"[^{inside[1:]}]" if inside[:1] in "!^" else f"[{inside}]"

@@ -192,6 +192,16 @@ def test_what_is_damaged_hides_nothing_else() -> None:
     assert [where for where, _ in said(read("x.zip", zipped({"i.zip": b"no"}))[1])] == ["x.zip!/i.zip"]
 
 
+def test_a_file_without_a_name_is_a_file() -> None:
+    """The standard library's `is_dir` raises IndexError for it."""
+    made = bytearray(zipped({"a": b"first", "b": b"second"}, zipfile.ZIP_STORED))
+    at = made.find(b"PK\x01\x02")
+    struct.pack_into("<HH", made, at + 28, 0, 1)
+    found, errors = read("x.zip", bytes(made))
+    assert b"second" in found.values()
+    assert [where for where, _ in said(errors)] in ([], ["x.zip!/"])
+
+
 def test_zips_that_cannot_be_read_say_so() -> None:
     found, errors = read("x.zip", zipped({"a.txt": b"a", "b.txt": b"b"}, zipfile.ZIP_BZIP2))
     assert not found
