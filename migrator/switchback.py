@@ -1,13 +1,12 @@
 """Takes a switch back, in an order in which every revision that serves keeps what it needs.
 
-First the template, registries and inline values, with the secrets that the switch added still there; then, when the
-restored revision runs, traffic; then the revision that the switch made, where several are active; last the secrets it
-added. A secret that an active revision refers to cannot be deleted (FACTS, section 1.8).
+First the template, registries and inline values, with the secrets that the switch added still there, but as values: a
+write resolves every reference, and going back must not need the vault. Then, when the restored revision runs, traffic;
+then the revision that the switch made, where several are active; last the secrets it added. A secret that an active
+revision refers to cannot be deleted (FACTS, section 1.8).
 """
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 from migrator import health
 from migrator.appwrite import Live, Missing, listed, read, write
@@ -81,10 +80,18 @@ class _TakeBack:
         ctx, change = self.ctx, self.step.change
         with ctx.lane(self._environment):
             live = read(self.step.target, ctx)
-            wanted, odd = restored(live.veiled, change, self.before, keep_new=True)
+            inlined, held = self._inlined(), self._holders(live)
+            wanted, odd = restored(live.veiled, change, self.before, keep_new=True, inlined=inlined, held=held)
             self.left += odd
             if wanted == live.veiled:
                 return live, False
+            inlined |= {
+                str(entry["name"])
+                for entry in section(wanted, "properties", "configuration", "secrets") or []
+                if "value" in entry and entry["name"] in self._added()
+            }
+            # noted before the call: an inline secret of that name is this run's own, and goes in the end
+            ctx.record.note(inlined=sorted(inlined))
             body = self._body(live, wanted)
             if change["revision"] == "suffix":
                 body["properties"].setdefault("template", {})["revisionSuffix"] = None
@@ -134,29 +141,39 @@ class _TakeBack:
 
     def _drop_new(self) -> None:
         live = read(self.step.target, self.ctx)
-        wanted, odd = restored(live.veiled, self.step.change, self.before)
+        wanted, odd = restored(live.veiled, self.step.change, self.before, inlined=self._inlined())
         self.left += odd
         if wanted == live.veiled:
             return
-        added = [str(entry["name"]) for entry in self.step.change["secrets"] if entry["was"] == "new"]
-        holders = self._holders(live, added)
+        holders = self._holders(live, live.latest)
         if holders:
-            self.left.append(f"secrets {listed(added)} stay: {listed(holders)}, not made by this run, needs them")
+            revisions = sorted({name for names in holders.values() for name in names})
+            self.left.append(
+                f"secrets {listed(self._added())} stay: {listed(revisions)}, not made by this run, needs them"
+            )
             return
         write(self.step, self.ctx, live, self._body(live, wanted), wanted, self._missing)
 
-    def _holders(self, live: Live, added: Sequence[str]) -> list[str]:
-        """Other active revisions that refer to the added secrets: somebody deployed on top of the switch."""
-        if not live.multiple:
-            return []
-        own = self.ctx.record.facts.get("revision")
-        return [
-            str(revision.get("name"))
+    def _added(self) -> list[str]:
+        return [str(entry["name"]) for entry in self.step.change["secrets"] if entry["was"] == "new"]
+
+    def _inlined(self) -> set[str]:
+        """Added secrets that `restore` made inline, in this process or in one that died."""
+        return set(self.ctx.record.facts.get("inlined") or ())
+
+    def _holders(self, live: Live, *also_ours: str) -> dict[str, list[str]]:
+        """Added secret -> other active revisions that refer to it: somebody deployed on top of the switch."""
+        added = self._added()
+        if not live.multiple or not added:
+            return {}
+        ours = {self.ctx.record.facts.get("revision"), *also_ours}
+        others = [
+            revision
             for revision in self.ctx.cloud.list_revisions(self.step.target)
-            if section(revision, "properties", "active")
-            and revision.get("name") not in {own, live.latest}
-            and any(_refers(revision, name) for name in added)
+            if section(revision, "properties", "active") and revision.get("name") not in ours
         ]
+        found = {name: [str(r.get("name")) for r in others if _refers(r, name)] for name in added}
+        return {name: revisions for name, revisions in found.items() if revisions}
 
     def _body(self, live: Live, wanted: Json) -> Json:
         secrets: tuple[AppSecret, ...] = ()

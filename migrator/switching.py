@@ -6,7 +6,7 @@ Both work entry by entry, found by name, so that what somebody else changed besi
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from migrator.model import AppSecret, Json, same_id
@@ -81,14 +81,25 @@ def switched(document: Json, change: Json, latest: str) -> tuple[Json, list[str]
     return after, odd
 
 
-def restored(document: Json, change: Json, before: Json, *, keep_new: bool = False) -> tuple[Json, list[str]]:
+def restored(
+    document: Json,
+    change: Json,
+    before: Json,
+    *,
+    keep_new: bool = False,
+    inlined: Collection[str] = (),
+    held: Collection[str] = (),
+) -> tuple[Json, list[str]]:
     """The document with this run's own switch taken back, and what somebody else made of it meanwhile.
 
     Args:
         document: The app as it stands, veiled.
         change: Of an `app-switch` step.
         before: The app right before the step, veiled.
-        keep_new: Leave the secrets that the switch added: a revision that is active may still need them.
+        keep_new: Leave the secrets that the switch added, because a revision that is active may still need them, but as
+            inline values: Azure resolves every reference at each write, and the vault may be out of reach.
+        inlined: Names of added secrets that were made inline so.
+        held: Names of added secrets that something this run did not make needs; those stay references.
     """
     after: Json = copy.deepcopy(document)
     left: list[str] = []
@@ -115,7 +126,8 @@ def restored(document: Json, change: Json, before: Json, *, keep_new: bool = Fal
     by_name = {wanted["name"]: wanted for wanted in change["secrets"]}
     for entry in configuration.get("secrets") or []:
         wanted = by_name.get(entry.get("name"))
-        ours = wanted is not None and same_url(entry.get("keyVaultUrl"), wanted["key_vault_url"])
+        inline = not entry.get("keyVaultUrl") and entry.get("name") in inlined
+        ours = wanted is not None and (inline or same_url(entry.get("keyVaultUrl"), wanted["key_vault_url"]))
         if wanted is None or not ours:
             entries.append(entry)
             if wanted is not None and (entry.get("keyVaultUrl") or wanted["was"] == "new"):
@@ -123,7 +135,8 @@ def restored(document: Json, change: Json, before: Json, *, keep_new: bool = Fal
         elif wanted["was"] == "inline":
             entries.append({"name": entry["name"], "value": {MARK: wanted["fingerprint"]}})
         elif keep_new:
-            entries.append(entry)
+            stays = inline or wanted["name"] in used or wanted["name"] in held
+            entries.append(entry if stays else {"name": entry["name"], "value": {MARK: wanted["fingerprint"]}})
         elif wanted["name"] in used:
             entries.append(entry)
             left.append(f"secret {wanted['name']} is in use by something this run did not make")
