@@ -24,6 +24,9 @@ class IdentityCreate(Kind):
     def do(self, step: Step, ctx: StepContext) -> Outcome:
         found = ctx.cloud.get_identity(step.target)
         ours = found is not None and (found.get("tags") or {}).get(RUN_TAG) == ctx.run
+        if found is None:
+            # noted before the call: without it there is nothing to look for when the step is undone
+            ctx.record.note(asked=True)
         document = found or ctx.cloud.put_identity(
             step.target, step.change["location"], {**step.change["tags"], RUN_TAG: ctx.run}
         )
@@ -42,6 +45,8 @@ class IdentityCreate(Kind):
             )
 
     def undo(self, step: Step, ctx: StepContext) -> str:
+        if not ctx.record.facts.get("asked"):
+            return ""
         found = ctx.cloud.get_identity(step.target)
         if found is None:
             return ""

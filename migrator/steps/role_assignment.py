@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 
 from migrator.appwrite import REPLAN
-from migrator.errors import StaleError, UnprovenError
+from migrator.errors import DeniedError, StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import ResourceId, RoleAssignment, Step, same_id
 from migrator.ports import Outcome, StepContext
@@ -68,7 +68,14 @@ class RoleAssignmentStep(Kind):
     def undo(self, step: Step, ctx: StepContext) -> str:
         if step.change["existing"] or not ctx.record.facts.get("absent"):
             return ""
-        ctx.cloud.delete_assignment(ctx.record.facts["assignment"])
+        facts = ctx.record.facts
+        try:
+            ctx.cloud.delete_assignment(facts["assignment"])
+        except DeniedError:
+            # who may not assign may not remove either: a refused assignment leaves nothing to take away
+            held = ctx.cloud.list_assignments(step.change["scope"], facts["principal"])
+            if any(same_id(assignment.id, facts["assignment"]) for assignment in held):
+                raise
         return ""
 
 
