@@ -182,11 +182,13 @@ def apply(azure: Azure, resource: str, want: Json, old: Json | None) -> Json:
     result: Json = {"type": ", ".join(name for name in (SYSTEM, USER) if name in want["kinds"]) or "None"}
     entry = principals.of_resource(azure, resource)
     if SYSTEM in want["kinds"]:
+        # a captured app stays in its own tenant
+        tenant = (old or {}).get("tenantId") if entry else None
         if entry is None:
             name = resource.rpartition("/")[2]
             entry = principals.create(azure, kind="system", name=name, resource=resource)
         result["principalId"] = entry["id"]
-        result["tenantId"] = azure.world.tenant
+        result["tenantId"] = tenant or azure.world.tenant
     elif entry is not None and entry["kind"] == "system":
         principals.remove(azure, entry["id"])
     if USER in want["kinds"]:
