@@ -69,14 +69,16 @@ class Console:
 
         Raises:
             UsageError: nobody can answer.
-            click.Abort: the answer was another.
+            KeyliftError: the answer was another.
         """
         if not sys.stdin.isatty():
             raise UsageError(
                 "this needs a yes, and standard input is no terminal", hint=f"add {flag} to say yes beforehand"
             )
         if click.prompt(f"{question} Only {called} is accepted", err=True, default="no", show_default=False) != word:
-            raise click.Abort
+            raise KeyliftError(
+                "nothing was changed", why=f"the answer was not {called}", hint=f"answer {called}, or add {flag}"
+            )
 
     def width(self) -> int:
         """Columns to lay text out in."""
