@@ -29,11 +29,11 @@ _LESS = {
     Severity.LOW: Severity.LOW,
 }
 _LOCAL = re.compile(
-    r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
+    r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|\b0\.0\.0\.0\b|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
 
 _PUBLIC_HOST = re.compile(
-    r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.)[\w-]+\.[\w.-]+"
+    r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)[\w-]+\.[\w.-]+"
 )
 """A host that others can reach: there even a password that everybody knows is one to change."""
 

@@ -57,7 +57,7 @@ _NEVER = frozenset(
 _SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
 _PUBLISHED_FORM = re.compile(
     r"xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
-    r"AIza|AKIA|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
+    r"AIza|AKIA|eyJ[\w-]+\Z|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
 )
 """Beginnings that a vendor gave its tokens. What begins so and is not of the vendor's form is a sample, or cut off."""
 _VENDOR_NAME = re.compile(
@@ -94,6 +94,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     if literal is not None:
         # Nobody sets the variable, so the literal is what the program reads: a short password opens a door here, too.
         return judge(name, literal, Form.LIVE)
+    if form is Form.ARGUMENT:
+        text = text.rstrip(",;")  # of the sentence around it
     if form is Form.ARGUMENT and (pairs := _PAIR.split(text))[1:]:
         return _first_of(pairs)
     if not 4 <= len(text) <= 4096 or placeholder(text) or _names_itself(said, text, form):
@@ -172,7 +174,7 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     mixed = classes_of(text) >= 2
     if not mixed and (len(text) < 6 or shape is Shape.WORDS):
         # One lower-case word in a file is as often the name of a thing as a password.
-        return Judgement(Kind.PASSWORD, Confidence.LOW) if len(text) >= 6 and form is not Form.BARE else None
+        return Judgement(Kind.PASSWORD, Confidence.LOW) if len(text) >= 6 and form is Form.QUOTED else None
     if plain_words:
         return None
     return Judgement(Kind.PASSWORD, Confidence.MEDIUM)

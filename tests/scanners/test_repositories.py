@@ -52,11 +52,14 @@ NOT = {
     "a word that begins with a provider": '"coherence_sub_gates": gate_2_matrix_coherence_sub_gates_all,\n',
     "a symbol with many vowels": "    queueScaleConnectionString: storageQueueConnectionString\n",
     "what belongs here": '"openaiKey": "YOU-OPENAI-ENDPOINT"\n',
+    "prose after an option": "start it with --adminName and --adminPassword directly, and it will create the account\n",
+    "the header of a token alone": '"token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",\n',
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
 }
 WEAK = {
     "a URL to this machine": 'migrate -database "pgx://postgres:%{alnum:12}@localhost/todo?sslmode=allow"\n',
     "a broker's own password at home": "amqp://guest:guest@10.0.1.30:5672\n",
+    "a sample against this machine": "curl -X POST http://0.0.0.0:9000/auth -u app@example.com:Wint3r12\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
