@@ -244,4 +244,7 @@ def test_every_kind_is_found_by_its_file() -> None:
         "app-switch",
         "app-prove",
         "traffic-shift",
+        "registry-admin-off",
+        "revision-deactivate",
+        "secret-remove",
     }
