@@ -468,8 +468,11 @@ def rollback_run(
 
 
 def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
-    """Prove a run again, against the cloud as it is now."""
-    from migrator import proof
+    """Prove a run again, against the cloud as it is now.
+
+    With it comes what the run's identities can read before and after, and where the moved values still lie.
+    """
+    from migrator import proof, reach
     from migrator.cloud.cloud import AzureCloud
     from migrator.journal import Journal
 
@@ -477,7 +480,21 @@ def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
     with Journal.open(place.state.database) as journal:
         found = journal.find(run)
         with session(place, tell) as opened:
-            return proof.verify(found, AzureCloud(opened), journal, fingerprinter)
+            proven = proof.verify(found, AzureCloud(opened), journal, fingerprinter)
+            gone = {app.app for app in proven.apps for c in app.checks if c.name == "app" and c.status == "failed"}
+            there = tuple(app.app for app in proven.apps if app.app not in gone)
+            if not there:
+                return proven  # no names would mean every app
+            try:
+                estate = _read(opened, Scope(apps=there), tell, with_revisions=True, with_access=True)
+            except KeyliftError as error:
+                return replace(proven, notes=(f"access was not looked at: {error.what}: {error.why}",))
+            return replace(
+                proven,
+                reaches=reach.reaches(found, estate, journal),
+                lying=reach.lying(journal.plan(found), estate, fingerprinter),
+                notes=tuple(f"{e.get('where')}: {e.get('what')}" for e in estate.errors),
+            )
 
 
 @contextmanager

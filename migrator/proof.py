@@ -16,6 +16,7 @@ from migrator.fingerprints import app_fingerprint
 from migrator.journal import AppEntry, Journal
 from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by_app, same_id, settled
 from migrator.ports import Cloud
+from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
 from migrator.switching import same_url, switched
 from migrator.veil import Known, Values, section
@@ -75,6 +76,12 @@ class Proof:
     run: str
     plan: str
     apps: tuple[AppProof, ...]
+    reaches: tuple[Reach, ...] = ()
+    """What each identity can read before and after, where that was asked for."""
+    lying: tuple[Lying, ...] = ()
+    """Where moved values still lie in plain text."""
+    notes: tuple[str, ...] = ()
+    """What kept these two from being looked at."""
 
     @property
     def ok(self) -> bool:
@@ -105,6 +112,9 @@ class Proof:
                 }
                 for app in self.apps
             ],
+            "access": [reach.as_dict() for reach in self.reaches],
+            "plaintext": [entry.as_dict() for entry in self.lying],
+            "notes": list(self.notes),
         }
 
 

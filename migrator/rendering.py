@@ -234,7 +234,17 @@ def proof(form: str, proven: Proof) -> str:
         ]
     checked = sum(len(app.checks) for app in proven.apps)
     verdict = "everything is as the run left it" if proven.ok else "something is not as the run left it"
-    return f"{table(rows, ('APP', 'STATUS', 'CHECK'))}\n\n{checked} checks of {len(proven.apps)} apps: {verdict}\n"
+    lines = [table(rows, ("APP", "STATUS", "CHECK")), ""]
+    if proven.reaches:
+        pairs = [
+            (r.identity, ", ".join(r.before) or "nothing", ", ".join(r.after) or "nothing") for r in proven.reaches
+        ]
+        lines += [table(pairs, ("IDENTITY", "READ BEFORE", "READS NOW")), ""]
+    if proven.lying:
+        places = [(entry.secret, place) for entry in proven.lying for place in entry.places]
+        lines += [table(places, ("VAULT SECRET", "STILL LIES IN PLAIN TEXT IN")), ""]
+    lines += [*(f"note: {note}" for note in proven.notes), ""] if proven.notes else []
+    return "\n".join([*lines, f"{checked} checks of {len(proven.apps)} apps: {verdict}"]) + "\n"
 
 
 def drift(form: str, found: Drift, tool: Json) -> str:

@@ -1,0 +1,106 @@
+"""What `verify` tells beside the checks: what each identity can read before and after, and where values still lie.
+
+"Before" is today's estate without what the run assigned: so it shows what the run changed, and nothing that somebody else
+changed since. Roles count at every scope, and access policies; deny assignments are not seen (`migrator.access`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from migrator.access import access
+from migrator.access_report import ALL
+from migrator.journal import Journal
+from migrator.model import Estate, Json, Plan, ResourceId, StepState
+from migrator.planning.places import AppView, child
+from scanners.model import Fingerprinter
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """What one identity can read, as `vault/secret`, or `vault/*` for every one."""
+
+    identity: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {"identity": self.identity, "before": list(self.before), "after": list(self.after)}
+
+
+@dataclass(frozen=True, slots=True)
+class Lying:
+    """A moved value that still lies in plain text, by the name of its vault secret."""
+
+    secret: str
+    places: tuple[str, ...]
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {"secret": self.secret, "places": list(self.places)}
+
+
+def reaches(run: str, estate: Estate, journal: Journal) -> tuple[Reach, ...]:
+    """What the identities of a run can read, before and after, in order of names.
+
+    Args:
+        run: Its id.
+        estate: Read with access.
+        journal: Knows what the run assigned.
+    """
+    own: set[str] = set()
+    principals: set[str] = set()
+    for entry in journal.steps(run).values():
+        facts = entry.facts
+        principals |= {str(facts[key]).lower() for key in ("principal", "principalId") if facts.get(key)}
+        if facts.get("assignment") and facts.get("absent") and entry.state == StepState.DONE:
+            own.add(str(facts["assignment"]).lower())
+    without = replace(estate, assignments=tuple(a for a in estate.assignments if a.id.lower() not in own))
+    before, after = _readings(without), _readings(estate)
+    names = {principal.id: principal.name for principal in access(estate).principals}
+    found = [Reach(names.get(one, one), before.get(one, ()), after.get(one, ())) for one in principals]
+    return tuple(sorted(found, key=lambda reach: reach.identity.lower()))
+
+
+def _readings(estate: Estate) -> dict[str, tuple[str, ...]]:
+    return {
+        principal.id: tuple(
+            f"{ResourceId.parse(reading.vault).name}/{'*' if reading.secret == ALL else reading.secret}"
+            for reading in principal.readings
+        )
+        for principal in access(estate).principals
+    }
+
+
+def lying(plan: Plan, estate: Estate, fingerprinter: Fingerprinter) -> tuple[Lying, ...]:
+    """Where the values that a plan moved still lie in plain text: templates, kept revisions, inline secrets.
+
+    Args:
+        plan: What was moved.
+        estate: Read with secrets and revisions.
+        fingerprinter: With the key of the plan.
+    """
+    moved = {
+        str(step.change["fingerprint"]): str(step.change["name"]) for step in plan.steps if step.kind == "vault-secret"
+    }
+    places: dict[str, list[str]] = {}
+    for app in estate.apps:
+        for mark, place in _plain(AppView(app), fingerprinter):
+            if mark in moved:
+                places.setdefault(moved[mark], []).append(place)
+    return tuple(Lying(name, tuple(dict.fromkeys(places[name]))) for name in sorted(places))
+
+
+def _plain(view: AppView, fingerprinter: Fingerprinter) -> Iterator[tuple[str, str]]:
+    of = fingerprinter.of_secret
+    for name, value in view.plain_env():
+        yield of(value), f"{view.name}: env {name}"
+    for name, secret in view.secrets.items():
+        if secret.value is not None and not secret.key_vault_url:
+            yield of(secret.value), f"{view.name}: inline secret {name}"
+    for revision in view.app.revisions:
+        state = "active" if child(revision, "properties", "active") else "inactive"
+        for name, value in view.plain_env(child(revision, "properties", "template") or {}):
+            yield of(value), f"{view.name}: env {name} of {state} revision {revision.get('name')}"
