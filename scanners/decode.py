@@ -11,7 +11,7 @@ import codecs
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _SAMPLE = 8192
 _PRINTABLE = bytes(c if c in b"\t\n\r" or 32 <= c < 127 or c >= 160 else 10 for c in range(256))
@@ -19,8 +19,7 @@ _PRINTABLE = bytes(c if c in b"\t\n\r" or 32 <= c < 127 or c >= 160 else 10 for 
 _WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\x00){12,65536}")
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """One reading of a document."""
 
     data: bytes

@@ -2,40 +2,46 @@
 
 All patterns run as one hyperscan database over the bytes; where a hit ends, the rule's own pattern confirms it in a
 window, and what it found is judged (`confirm`). Where hyperscan has no wheel, a slower matcher gives the same matches.
-Nothing here is imported or compiled before an engine is loaded, and a rule's pattern only when it hits.
+
+A clean commit needs no more than the database, and the hook has no time: rules, and everything that judges what they
+find, are read and imported when one has matched.
 """
 
 from __future__ import annotations
 
-import platform
+import os
+import sys
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from scanners import matching, ruleset, store
-from scanners.confirm import Candidate, confirm, settle
+from scanners import matching, rulefiles, store
 from scanners.decode import View, views
-from scanners.decoding import look_again
-from scanners.judge import TITLES, Form, judge
-from scanners.model import Confidence, Document, Match, Secret, Severity, reveal
-from scanners.placeholders import reference
-from scanners.published import emulator
-from scanners.ruleset import RuleSet
 
-LIVE_RULE = "env-secret"
-"""The rule that judges one named value; in files it finds `NAME=value` lines."""
-_FORMAT = "4"
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from scanners.confirm import Candidate
+    from scanners.model import Document, Match, Secret
+    from scanners.ruleset import RuleSet
+
+_FORMAT = "5"
 
 
 class Engine:
     """Finds secrets in documents and judges named values. Safe to share in one thread; cheap to keep."""
 
-    def __init__(self, rules: RuleSet, matcher: matching.Matcher, cache_dir: Path | None = None) -> None:
+    def __init__(self, rules: Callable[[], RuleSet], matcher: matching.Matcher, cache_dir: Path | None = None) -> None:
         """Use `load`; this is for tests that bring their own rules or matcher."""
-        self.rules = rules
+        self._rules = rules
         self.cache_dir = cache_dir
         """Where another process finds what this one compiled; None for the user's cache folder."""
         self._matcher = matcher
+
+    @property
+    def rules(self) -> RuleSet:
+        """The rules, as far as scanning needs them."""
+        return self._rules()
 
     @property
     def plain(self) -> bool:
@@ -54,45 +60,54 @@ class Engine:
         Raises:
             RuleError: a rule file is damaged.
         """
-        files = ruleset.rule_files()
+        files = rulefiles.rule_files()
         version = None if plain else matching.library_version()
         if version is None:
-            rules = ruleset.parse(files)
-            return cls(rules, matching.PlainMatcher(rules), cache_dir)
-        key = f"{ruleset.digest(files)[:24]}{_short(version)}"
+            rules = _parsed(files)
+            return cls(lambda: rules, matching.PlainMatcher(rules), cache_dir)
+        key = f"{rulefiles.digest(files)[:24]}{_short(version)}"
         folder = cache_dir or store.default_folder()
         stored = store.load(folder, key) if folder else None
         if stored is not None:
-            try:
-                rules = RuleSet.from_run(stored.rules)
-            except ruleset.RuleError:
-                stored = None
-            else:
-                database = matching.load_database(stored.database)
-                if database is not None:
-                    return cls(rules, matching.DatabaseMatcher(rules, database), cache_dir)
-        rules = ruleset.parse(files)
+            database = matching.load_database(stored.database)
+            if database is not None:
+                later = _Later(stored.rules)
+                return cls(later, matching.DatabaseMatcher(later, database), cache_dir)
+        rules = _parsed(files)
         database = matching.compile_database(rules.rules)
         if folder:
-            store.save(folder, key, store.Stored(rules.to_run(), matching.dump_database(database)))
-        return cls(rules, matching.DatabaseMatcher(rules, database), cache_dir)
+            store.save(folder, key, store.Stored(store.dumped(rules.to_run()), matching.dump_database(database)))
+        return cls(lambda: rules, matching.DatabaseMatcher(lambda: rules, database), cache_dir)
 
     def scan(self, document: Document) -> list[Match]:
-        """All matches in a document, by offset; overlapping ones are settled, the most telling rule wins.
+        """All matches in a document, as `matches` gives them for its bytes."""
+        return self.matches(document.data)
 
-        Offsets are bytes of `document.data` as it stands, whatever its encoding; `positions` turns them into lines.
+    def matches(self, data: bytes) -> list[Match]:
+        """All matches in a document's bytes, by offset; overlapping ones are settled, the most telling rule wins.
+
+        Offsets are bytes of `data` as it stands, whatever its encoding; `positions` turns them into lines.
         """
         found: list[Candidate] = []
-        for view in views(document.data):
-            found.extend(self._candidates(view))
+        for view in views(data):
+            found.extend(self.candidates(view))
+        if not found:
+            return []
+        from scanners.confirm import settle
+
         return settle(found)
 
-    def _candidates(self, view: View) -> list[Candidate]:
-        found, kinds = self._matches(view.data, binary=view.binary)
+    def candidates(self, view: View) -> list[Candidate]:
+        """Everything that is found in one reading of a document, before it is settled who has what."""
+        found, kinds = self._look(view.data, binary=view.binary)
         if not view.binary and (kinds is None or kinds):
-            found = look_again(found, view.data, self._matches, kinds)
-        if view.translate is None:
+            from scanners.decoding import look_again
+
+            found = look_again(found, view.data, self._look, kinds)
+        if view.translate is None or not found:
             return found
+        from dataclasses import replace
+
         placed = []
         for candidate in found:
             match = candidate.match
@@ -100,11 +115,16 @@ class Engine:
             placed.append(replace(candidate, match=replace(match, start=start, end=end)))
         return placed
 
-    def _matches(self, data: bytes, *, binary: bool = False) -> tuple[list[Candidate], AbstractSet[int] | None]:
-        found: list[Candidate] = []
+    def _look(self, data: bytes, *, binary: bool = False) -> tuple[list[Candidate], AbstractSet[int] | None]:
         sight = self._matcher.look(data)
+        if not sight.windows:
+            return [], sight.kinds
+        from scanners.confirm import confirm
+
+        rules = self._rules()
+        found: list[Candidate] = []
         for number, windows in sight.windows:
-            rule = self.rules[number]
+            rule = rules[number]
             if not (binary and rule.judge):
                 found.extend(confirm(rule, data, windows))
         return found, sight.kinds
@@ -116,57 +136,34 @@ class Engine:
         in the light of the name; then what the name promises. References, placeholders, ids, addresses, numbers and the
         keys of emulators are no findings. The match covers the whole value, because the whole value is what moves.
         """
-        value = reveal(secret)
-        text = value.strip()
-        if len(text) < 4 or reference(text):
-            return None
-        best = self._best_format(name, value)
-        if best is None:
-            verdict = judge(name, text, Form.LIVE)
-            if verdict is None:
-                return None
-            rule = self.rules.by_id[LIVE_RULE]
-            weak_severity = Severity.MEDIUM if verdict.weak else rule.severity
-            return Match(
-                rule=rule.id,
-                title=TITLES[verdict.kind],
-                severity=weak_severity,
-                confidence=verdict.confidence,
-                secret=secret,
-                start=0,
-                end=len(value.encode("utf-8", "surrogatepass")),
-                service=rule.service or None,
-                weak=verdict.weak,
-            )
-        return replace(best, secret=secret, start=0, end=len(value.encode("utf-8", "surrogatepass")))
+        from scanners.values import judged_value
 
-    def _best_format(self, name: str, value: str) -> Match | None:
-        """The most telling match of a published format in `NAME=value`, within the value."""
-        prefix = f"{name}=".encode("utf-8", "surrogatepass")
-        data = prefix + value.encode("utf-8", "surrogatepass")
-        here = len(prefix)
-        found = [
-            candidate
-            for candidate in self._candidates(View(data))
-            if candidate.match.start >= here
-            # A judged value counts when its name lies in the value too (JSON, a command line); the env variable's own
-            # name and value are judged as a whole.
-            and (candidate.name_start >= here if self.rules.by_id[candidate.match.rule].judge else True)
-        ]
-        matches = [
-            match
-            for match in settle(found)
-            if not (match.severity is Severity.LOW and (match.weak or match.confidence is Confidence.LOW))
-            and not emulator(reveal(match.secret))
-        ]
-        if not matches:
-            return None
-        order = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}
-        return min(matches, key=lambda match: (match.verified is None, order[match.confidence], match.start))
+        return judged_value(self, name, secret)
+
+
+class _Later:
+    """Stored rules, read when they are asked for."""
+
+    def __init__(self, stored: bytes) -> None:
+        self._stored = stored
+        self._rules: RuleSet | None = None
+
+    def __call__(self) -> RuleSet:
+        if self._rules is None:
+            from scanners.ruleset import RuleSet
+
+            self._rules = RuleSet.stored(self._stored)
+            self._stored = b""
+        return self._rules
+
+
+def _parsed(files: dict[str, bytes]) -> RuleSet:
+    from scanners.ruleset import parse
+
+    return parse(files)
 
 
 def _short(version: str) -> str:
     """The library and the machine, short enough for a file name."""
-    from hashlib import sha256
-
-    return sha256(f"{_FORMAT} {version} {platform.machine()} {platform.system()}".encode()).hexdigest()[:8]
+    machine = os.uname().machine if hasattr(os, "uname") else os.environ.get("PROCESSOR_ARCHITECTURE", "")
+    return rulefiles.digest_of(f"{_FORMAT} {version} {machine} {sys.platform}".encode())[:8]

@@ -7,14 +7,18 @@ in them finds exactly what trying it everywhere would find.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from scanners.ruleset import Rule, RuleSet
+if TYPE_CHECKING:
+    from scanners.ruleset import Rule, RuleSet
 
 MARGIN = 64
 """Bytes a pattern may look ahead beyond its match."""
+
+_KIND = 1 << 20
+"""From here on, what the database reports are kinds of encoding, not rules."""
 
 Window = tuple[int, int, int]
 """Matches begin from the first offset on and before the second, and may be looked for up to the third."""
@@ -43,12 +47,11 @@ class Matcher(Protocol):
 class DatabaseMatcher:
     """All patterns in one hyperscan database."""
 
-    def __init__(self, rules: RuleSet, database: Any, scratch: Any = None) -> None:
-        """A database may be shared between threads when each has a `hyperscan.Scratch` of its own."""
+    def __init__(self, rules: Callable[[], RuleSet], database: Any) -> None:
+        """Rules are asked for when one has matched, which most often none does."""
         self._rules = rules
         self._database = database
-        self._scratch = scratch
-        self._groups = tuple(_grouped(rules).values())
+        self._groups: tuple[list[int], ...] = ()
 
     def look(self, data: bytes) -> Sight:
         hits: dict[int, list[int]] = {}
@@ -60,15 +63,17 @@ class DatabaseMatcher:
             else:
                 ends.append(end)
 
-        self._database.scan(data, match_event_handler=on_hit, scratch=self._scratch)
+        self._database.scan(data, match_event_handler=on_hit)
         if not hits:
             return _NOTHING
-        rules = len(self._groups)
-        found = sorted((number, group) for group in hits if group < rules for number in self._groups[group])
-        return Sight(
-            [(number, _around(hits[group], self._rules[number], data)) for number, group in found],
-            {number - rules for number in hits if number >= rules},
-        )
+        kinds = {number - _KIND for number in hits if number >= _KIND}
+        if len(kinds) == len(hits):
+            return Sight((), kinds)
+        rules = self._rules()
+        if not self._groups:
+            self._groups = tuple(_grouped(rules).values())
+        found = sorted((number, group) for group in hits if group < _KIND for number in self._groups[group])
+        return Sight([(number, _around(hits[group], rules[number], data)) for number, group in found], kinds)
 
 
 class PlainMatcher:
@@ -144,11 +149,13 @@ def compile_database(rules: Sequence[Rule]) -> Any:
         expression, approximate = sought(trigger, pattern)
         expressions.append(expression.encode())
         flags.append(hyperscan.HS_FLAG_PREFILTER if approximate else 0)
+    ids = list(range(len(expressions)))
     # What may be encoded is looked for on the same way, once in a document.
+    ids += range(_KIND, _KIND + len(KINDS))
     expressions += KINDS
     flags += [hyperscan.HS_FLAG_SINGLEMATCH] * len(KINDS)
     database = hyperscan.Database(mode=hyperscan.HS_MODE_BLOCK)
-    database.compile(expressions=expressions, ids=list(range(len(expressions))), elements=len(expressions), flags=flags)
+    database.compile(expressions=expressions, ids=ids, elements=len(expressions), flags=flags)
     return database
 
 

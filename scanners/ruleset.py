@@ -8,20 +8,19 @@ documentation anchors, SARIF rule ids and what people allow by, and are never us
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from hashlib import sha256
-from pathlib import Path
 from typing import Any
 
 from scanners import triggers
 from scanners.model import Confidence, Severity
+from scanners.rulefiles import digest, rule_files
+
+__all__ = ("REACH", "RULE_ID", "Rule", "RuleError", "RuleSet", "digest", "parse", "rule_files")
 
 REACH = 512
 """How many bytes a match may span unless its rule says otherwise."""
-FOLDER = Path(__file__).with_name("rules")
 RULE_ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 
 
@@ -95,25 +94,14 @@ _KEYS = frozenset(field.name for field in fields(Rule)) - {"one_line"}
 _NOT_AT_RUN_TIME = ("examples", "negatives", "help", "aliases")
 
 
-def rule_files() -> dict[str, bytes]:
-    """The rule files that come with the project, by family name, in order."""
-    return {path.stem: path.read_bytes() for path in sorted(FOLDER.glob("*.toml"))}
-
-
-def digest(files: Mapping[str, bytes]) -> str:
-    """Names one set of rule files and of the words their triggers are made of: the cache is keyed by it."""
-    total = sha256(Path(__file__).with_name("names.py").read_bytes())
-    for name, data in files.items():
-        total.update(f"{name}:{len(data)}:".encode() + data)
-    return total.hexdigest()
-
-
 def parse(files: Mapping[str, bytes]) -> RuleSet:
     """Read rule files.
 
     Raises:
         RuleError: no TOML, a key that no rule has, a missing or mistyped one, an id used twice.
     """
+    import tomllib
+
     rules: list[Rule] = []
     for family, data in files.items():
         try:
@@ -176,6 +164,17 @@ class RuleSet:
             entry = {key: value for key, value in asdict(rule).items() if key not in _NOT_AT_RUN_TIME}
             entries.append(entry)
         return entries
+
+    @classmethod
+    def stored(cls, data: bytes) -> RuleSet:
+        """Rules as `scanners.store` keeps them.
+
+        Raises:
+            RuleError: something no `to_run` wrote.
+        """
+        import json
+
+        return cls.from_run(json.loads(data))
 
     @classmethod
     def from_run(cls, entries: Iterable[Mapping[str, Any]]) -> RuleSet:
