@@ -221,12 +221,13 @@ class _Layer:
         if form is None:
             self._bytes(path, _Ahead(head, read).read)
             return
-        body = head + read(_LARGE)
-        if len(body) < _LARGE:
+        most = self._limits.nested
+        body = head + read(min(_LARGE, most))
+        if len(body) < min(_LARGE, most):
             self._archive(form, path, body, depth, budget)
             return
         with _one_large:
-            body += read(self._limits.nested - len(body) + 1)
+            body += read(max(0, most - len(body)) + 1)
             if len(body) <= self._limits.nested:
                 self._archive(form, path, body, depth, budget)
                 return
@@ -257,7 +258,10 @@ class _Layer:
         location = FileLocation(path, 1, 1)
         special = secret_files.reader_of(path)
         for piece in pieces(read):
-            matches = self._engine.scan(Document(piece.data, location, name=name)) if piece.data else []
+            if not piece.data.strip(b"\0"):
+                # Sparse files are zeros in a tar.
+                continue
+            matches = self._engine.scan(Document(piece.data, location, name=name))
             if special is not None and not piece.line and len(piece.data) < _WIDEST:
                 matches = secret_files.with_more(matches, special(piece.data), self._engine)
             if matches:

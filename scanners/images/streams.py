@@ -8,10 +8,11 @@ from __future__ import annotations
 import bz2
 import hashlib
 import lzma
+import sys
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import IO, Protocol, cast
+from typing import Protocol
 
 from scanners.images.errors import PULL_AGAIN, BlobError, ImageError, LimitError
 from scanners.images.limits import Limits
@@ -191,31 +192,36 @@ def _gzip(reader: Reader) -> Iterator[bytes]:
 
 
 def _zstd(reader: Reader) -> Iterator[bytes]:
-    import zstandard
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
 
     # Windows beyond 128 MiB are for archives; engines refuse them too.
+    options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: 27}
     try:
-        with zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(
-            cast("IO[bytes]", _File(reader)), read_across_frames=True, read_size=CHUNK
-        ) as stream:
-            while made := stream.read(OUT):
-                yield made
-    except zstandard.ZstdError as error:
+        yield from _simple(reader, lambda: zstd.ZstdDecompressor(options=options))
+    except zstd.ZstdError as error:
         raise _damaged(f"damaged zstd data ({error})") from None
 
 
-class _File:
-    """A reader with the signature zstandard asks for."""
+class _Decompressor(Protocol):
+    """What the decompressors of the standard library have in common."""
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
+    @property
+    def eof(self) -> bool: ...
 
-    def read(self, size: int = -1) -> bytes:
-        return self._reader.read(size if size > 0 else CHUNK)
+    @property
+    def needs_input(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, max_length: int = -1) -> bytes: ...
 
 
-def _simple(reader: Reader, make: Callable[[], bz2.BZ2Decompressor | lzma.LZMADecompressor]) -> Iterator[bytes]:
-    """Stream after stream, as bzip2 and xz put them one behind the other."""
+def _simple(reader: Reader, make: Callable[[], _Decompressor]) -> Iterator[bytes]:
+    """Stream after stream, as bzip2, xz and zstd put them one behind the other."""
     inner = make()
     try:
         while True:

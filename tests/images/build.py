@@ -58,9 +58,9 @@ def gzipped(data: bytes) -> bytes:
 
 
 def zstandard(data: bytes) -> bytes:
-    import zstandard as zstd
+    from backports import zstd
 
-    return zstd.ZstdCompressor().compress(data)
+    return zstd.compress(data)
 
 
 def plain(data: bytes) -> bytes:
