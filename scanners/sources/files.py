@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING
 
 from scanners import archives, ignoring
 from scanners.engine import Engine
-from scanners.model import Document, FileLocation, Finding, Fingerprinter, Match, Report, preview
+from scanners.model import FileLocation, Finding, Fingerprinter, Match, Report, preview
 from scanners.positions import Lines
+from scanners.sources import forking
+from scanners.sources.pieces import OVERLAP, pieces
 from scanners.words import words
 
 if TYPE_CHECKING:
     from scanners.allow import Allow
 
-PIECE = 16 * 1024 * 1024
-"""Bytes of a file held at once."""
-OVERLAP = 128 * 1024
-"""Bytes that two pieces share: more than twice what the widest rule spans, so that every match lies whole in one."""
-_MANY_FILES = 1500
-_MANY_BYTES = 24 * 1024 * 1024
+_MANY_FILES = 500
+_MANY_BYTES = 8 * 1024 * 1024
+_MANY_TO_SPAWN = 3
+"""Starting a process anew pays for so many times as much."""
+_BATCH_FILES = 256
+_BATCH_BYTES = 1024 * 1024
 _NEVER_ENTERED = frozenset({".git", ".hg", ".svn"})
 _OPAQUE = words(
     "png jpg jpeg gif bmp ico webp tif tiff psd woff woff2 ttf otf eot mp3 mp4 m4a mov avi mkv webm wav flac ogg zip gz bz2 xz "
@@ -64,16 +66,15 @@ def scan(
         workers: processes; by default as many as there are cores, and none for a small tree.
     """
     errors: list[dict[str, str]] = []
-    names, total = [], 0
-    for path in paths:
-        for name, size in walk(path, errors, ignore=ignore):
-            names.append(name)
-            total += size
+    names = [found for path in paths for found in walk(path, errors, ignore=ignore)]
     cores = workers if workers is not None else _cores()
-    if cores > 1 and (workers is not None or len(names) > _MANY_FILES or total > _MANY_BYTES):
-        batches = _in_parallel(names, engine, fingerprinter, allow, cores)
+    total = sum(size for _, size in names)
+    forked = forking.possible()
+    many = 1 if forked else _MANY_TO_SPAWN
+    if cores > 1 and (workers is not None or len(names) > many * _MANY_FILES or total > many * _MANY_BYTES):
+        batches = _in_parallel(names, engine, fingerprinter, allow, cores, forked=forked)
     else:
-        batches = iter([_batch(names, engine, fingerprinter, allow)])
+        batches = [_batch([name for name, _ in names], engine, fingerprinter, allow)]
     report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
     for found in batches:
         report.findings += found.findings
@@ -145,30 +146,19 @@ def scan_file(
         return [], 0
     findings: list[Finding] = []
     shown = name.replace(os.sep, "/")
-    location = FileLocation(shown, 1, 1)
-    lines_before, column_before, size = 0, 0, 0
-    with Path(name).open("rb") as file:
-        piece, first = file.read(PIECE), True
-        while piece:
-            size += len(piece)
-            more = file.read(PIECE - OVERLAP) if len(piece) == PIECE or not first else b""
-            low = 0 if first else OVERLAP // 2
-            high = len(piece) - OVERLAP // 2 if more else len(piece)
-            lines = Lines(piece)
-            for match in engine.scan(Document(piece, location, name=shown.rpartition("/")[2])):
-                if low <= match.start < high:
-                    line, column = lines.at(match.start)
-                    column += column_before if line == 1 else 0
-                    finding = found_at(match, FileLocation(shown, lines_before + line, column), fingerprinter)
-                    findings.append(finding if allow is None else allow.judged(finding, match, name, piece))
-            if not more:
-                break
-            done = piece[:-OVERLAP]
-            breaks = done.count(b"\n")
-            lines_before += breaks
-            column_before = len(done) - done.rfind(b"\n") - 1 if breaks else column_before + len(done)
-            piece, first = piece[-OVERLAP:] + more, False
-            size -= OVERLAP
+    size = 0
+    with open(name, "rb") as file:  # noqa: PTH123 - pathlib costs more than opening does
+        for piece in pieces(file.read):
+            size += len(piece.data) if not size else len(piece.data) - OVERLAP
+            found = engine.matches(piece.data)
+            if not found:
+                continue
+            lines = Lines(piece.data)
+            for match in found:
+                if piece.low <= match.start < piece.high:
+                    line, column = piece.place(*lines.at(match.start))
+                    finding = found_at(match, FileLocation(shown, line, column), fingerprinter)
+                    findings.append(finding if allow is None else allow.judged(finding, match, name, piece.data))
     return findings, size
 
 
@@ -224,17 +214,37 @@ _engine: Engine | None = None
 
 
 def _in_parallel(
-    names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None, workers: int
-) -> Iterator[Found]:
+    names: Sequence[tuple[str, int]],
+    engine: Engine,
+    fingerprinter: Fingerprinter,
+    allow: Allow | None,
+    workers: int,
+    *,
+    forked: bool,
+) -> list[Found]:
     """Batches over processes. Values stay in the process that read them: findings hold none."""
+    batches = _batches(names)
+    if forked:
+        return forking.each(lambda some: _batch(some, engine, fingerprinter, allow), batches, workers)
     import multiprocessing
 
-    size = max(1, min(400, len(names) // (workers * 4) or 1))
-    batches = [(list(names[at : at + size]), fingerprinter, allow) for at in range(0, len(names), size)]
-    # Spawned, not forked: the caller may have threads (the wizard has).
     start = (engine.cache_dir, engine.plain)
     with multiprocessing.get_context("spawn").Pool(workers, _start, start) as pool:
-        yield from pool.imap(_work, batches)
+        return list(pool.imap(_work, [(some, fingerprinter, allow) for some in batches]))
+
+
+def _batches(names: Sequence[tuple[str, int]]) -> list[list[str]]:
+    """Files for which asking for the next ones does not count, and which do not keep one process busy at the end."""
+    batches: list[list[str]] = [[]]
+    most = max(_BATCH_FILES, len(names) // 4000)
+    least = room = max(_BATCH_BYTES, sum(size for _, size in names) // 8000)
+    for name, size in names:
+        if room <= 0 or len(batches[-1]) >= most:
+            batches.append([])
+            room = least
+        batches[-1].append(name)
+        room -= size
+    return batches
 
 
 def _start(cache_dir: Path | None, plain: bool) -> None:

@@ -8,7 +8,7 @@ import pytest
 from scanners.engine import Engine
 from scanners.examples import expand
 from scanners.model import FileLocation, Fingerprinter, Report
-from scanners.sources import files
+from scanners.sources import files, pieces
 
 from .cases import labelled
 
@@ -70,7 +70,7 @@ def test_links_lead_nowhere_and_what_cannot_be_read_is_told(
 def test_a_large_file_is_read_in_pieces_that_miss_nothing(
     tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "PIECE", 400_000)
+    monkeypatch.setattr(pieces, "PIECE", 400_000)
     one_line = b"x " * 150_000
     lines = b"line of text\n" * 30_000
     parts = [
