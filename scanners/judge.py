@@ -69,9 +69,17 @@ _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|pass
 """Words that say "secret", with signs for letters: `super$ecret`."""
 _COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
 """What people put behind words that say "secret": `MySecretPassword123!`."""
+_TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
-_DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:\.[A-Za-z_][\w-]*)+")
+_DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
+_EXPRESSION = re.compile(r"\$\{[^{}]*\}")
+_FIRST_PART = re.compile(
+    r"(?i)(?:DefaultEndpointsProtocol|(?:Account|Blob)?Endpoint|AccountName|InstrumentationKey|Server|Host(?:Name)?|Data Source)=[^;]*"
+)
+"""Where a connection string is cut off before it gets to its secret."""
+_EXTENSION_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-\d{4}")
+"""An ingestion id as extensions of editors carry it: public by use."""
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){2,}")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
 _CONSTANT = re.compile(r"[A-Z]{2,14}(?:[_-][A-Z]{1,14})+")
@@ -98,7 +106,11 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         text = text.rstrip(",;")  # of the sentence around it
     if form is Form.ARGUMENT and (pairs := _PAIR.split(text))[1:]:
         return _first_of(pairs)
-    if not 4 <= len(text) <= 4096 or placeholder(text) or _names_itself(said, text, form):
+    if form is not Form.LIVE and "${" in text:
+        text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
+    if not 4 <= len(text) <= 4096 or _EXTENSION_KEY.fullmatch(text) or _FIRST_PART.fullmatch(text):
+        return None
+    if placeholder(text) or _names_itself(said, text, form):
         return None
     if form is not Form.LIVE and (_PUBLISHED_FORM.match(text) or _of_a_vendor(name, said) or _echoes(name, text)):
         return None
@@ -146,7 +158,7 @@ def _echoes(name: str, text: str) -> bool:
 
 def well_known(value: str) -> bool:
     """Whether a value is a password that everybody knows."""
-    return value.lower() in WELL_KNOWN
+    return value.lower() in WELL_KNOWN or bool(_TEST.fullmatch(value))
 
 
 def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:

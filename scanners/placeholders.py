@@ -114,7 +114,8 @@ def code(value: str) -> bool:
 
 def masked(value: str) -> bool:
     """Whether a value was blanked out or is one thing repeated: nobody's key."""
-    return bool(_MASK.search(value) or _REPEATED.match(value))
+    half = len(value) // 2
+    return bool(_MASK.search(value) or _REPEATED.match(value) or (half >= 8 and value[:half] == value[half:]))
 
 
 def blanked(value: str) -> bool:

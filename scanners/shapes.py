@@ -37,7 +37,7 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.VERSION, re.compile(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?")),
     (Shape.URL, re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
     (Shape.EMAIL, re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
-    (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
+    (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|/[A-Z]?[a-z]{2,}(?:/[\w=@.-]*){2,}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
     (Shape.IMAGE, re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?/)?[a-z0-9][\w-]*(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,60})?@sha256:[0-9a-f]{64}|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./-]+(?::[\w.-]+)?|[a-z][\w-]*(?:/[a-z][\w-]*)+:[\w.-]{1,30}")),
     (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
 )  # fmt: skip

@@ -58,7 +58,7 @@ INNOCENT_TAILS = words(
     metadata min minutes mode model mount ms name names namespace optional owner page path paths pattern per
     permission permissions placeholder policies policy port prefix project provider providers queue ref
     reference references refs regex region required reset resets resolver resource retries role roles rotation
-    rounds rule rules schema scope scopes sec seconds server service set should size source state stats status
+    rounds rule rules schema sha md checksum scope scopes sec seconds server service set should size source state stats status
     store strength subscription suffix table tenant thumbprint timeout title topic ttl type types uri uris url
     urls usage use user username usernames users using util utils validation validator vault vaults version
     versions volume window
@@ -72,7 +72,7 @@ INNOCENT_KEYS = words(
     configuration dedup deduplication dict document event feature field foreign group hash header hot i18n
     idempotency index item json kms known label lookup map message meta metadata natural object partition
     property pub public publishable range record registry resource route routing row session_id setting settings
-    short site sort sorting state storage_path surrogate tag topic translation unique
+    short site sort sorting state storage_path surrogate tag topic translation unique x
     """
 )
 """Words before `key` that make it no secret key."""

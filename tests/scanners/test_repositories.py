@@ -54,12 +54,20 @@ NOT = {
     "what belongs here": '"openaiKey": "YOU-OPENAI-ENDPOINT"\n',
     "prose after an option": "start it with --adminName and --adminPassword directly, and it will create the account\n",
     "the header of a token alone": '"token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",\n',
+    "settings of an editor": '<s:String x:Key="/Default/Inspection/Skip/=C1708592_002D2236_002D4991/d:App">x</s:String>\n',
+    "a path of symbols that may be missing": "    registryPassword: listedCredentials?.password.value,\n",
+    "a text around expressions": "client_secret: `pi_${random(32).toString('hex')}_secret_${random(16)}`,\n",
+    "half a key, twice": "appKey: '001A2B3C4D5E6F703001A2B3C4D5E6F703',\n",
+    "a template of a connection string": "STORAGE_CONNECTION_STRING=DefaultEndpointsProtocol=https;AccountName=your_account;AccountKey=your_key\n",
+    "a digest of a password": "- ROOT_PASSWORD_SHA2=%{hex:64}\n",
+    "the ingestion id of an extension": '"aiKey": "%{hex:32}-%{guid}-7255",\n',
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
 }
 WEAK = {
     "a URL to this machine": 'migrate -database "pgx://postgres:%{alnum:12}@localhost/todo?sslmode=allow"\n',
     "a broker's own password at home": "amqp://guest:guest@10.0.1.30:5672\n",
     "a sample against this machine": "curl -X POST http://0.0.0.0:9000/auth -u app@example.com:Wint3r12\n",
+    "a test's": "pfx_password = 'test12'\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
