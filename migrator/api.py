@@ -99,11 +99,19 @@ def session(place: Workplace, tell: Tell = _silent) -> Iterator[Session]:
 
 
 def scan_azure(
-    place: Workplace, scope: Scope, *, revisions: bool = False, whole: bool = False, tell: Tell = _silent
+    place: Workplace,
+    scope: Scope,
+    *,
+    revisions: bool = False,
+    whole: bool = False,
+    images: bool = False,
+    on_bytes: Callable[[int, int], None] | None = None,
+    tell: Tell = _silent,
 ) -> ScanResult:
     """Read the apps in scope and judge every value in them.
 
-    With `whole`, environments, identities, vaults, roles and locks are read too, as an estate file needs them.
+    With `whole`, environments, identities, vaults, roles and locks are read too, as an estate file needs them. With
+    `images`, the images that the apps run are judged as well, and `on_bytes` is told how far that is.
 
     What could not be read is in the report's `errors` and hides nothing else.
 
@@ -114,7 +122,16 @@ def scan_azure(
     engine = _engine(place)
     with session(place, tell) as opened:
         estate = _read(opened, scope, tell, with_revisions=revisions, with_access=whole, with_auth=whole)
-    return ScanResult(scan_estate(estate, engine, fingerprinter), estate, fingerprinter)
+    report = scan_estate(estate, engine, fingerprinter)
+    if images:
+        from migrator import images as containers
+
+        targets = sorted(containers.images_of(estate))
+        tell(f"scanning {len(targets)} images")
+        logins = containers.logins_of(estate)
+        held = containers.scan(place, engine, targets, on_bytes=on_bytes, logins=logins, whole=False, tell=tell)
+        containers.join(report, held, estate)
+    return ScanResult(report, estate, fingerprinter)
 
 
 def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) -> Report:

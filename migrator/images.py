@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.errors import KeyliftError
+from scanners.images.auth import Login
 from scanners.images.errors import ImageError
-from scanners.model import Report
+from scanners.model import Finding, ImageLocation, Report
 
 if TYPE_CHECKING:
     from migrator.api import Tell, Workplace
+    from migrator.model import App, Estate
     from scanners.engine import Engine
 
 
@@ -24,9 +27,13 @@ def scan(
     ca_file: Path | None = None,
     plain_http: bool = False,
     on_bytes: Callable[[int, int], None] | None = None,
+    logins: Mapping[str, Login] | None = None,
+    whole: bool = True,
     tell: Tell,
 ) -> Report:
-    """Judge images. See `migrator.api.scan_image`.
+    """Judge images. See `migrator.api.scan_image`; `logins` by server come before those of the cloud.
+
+    Unless `whole`, an image that cannot be had at all is an entry of `errors`, even when it is the only one.
 
     Raises:
         KeyliftError: there is one target, and nothing of it can be had.
@@ -36,7 +43,11 @@ def scan(
     from scanners.sources import image
 
     with Registries(place.cloud, place.auth, tell) as registries:
-        access = Access(credentials=registries.login, ca_file=ca_file or registries.ca_file, plain_http=plain_http)
+        access = Access(
+            credentials=lambda server: (logins or {}).get(server) or registries.login(server),
+            ca_file=ca_file or registries.ca_file,
+            plain_http=plain_http,
+        )
         try:
             return image.scan(
                 targets,
@@ -48,4 +59,68 @@ def scan(
                 progress=on_bytes,
             )
         except ImageError as error:
+            if not whole:
+                return Report(errors=[error.entry(targets[0])])
             raise KeyliftError(error.what, why=error.why, hint=error.hint) from None
+
+
+def images_of(estate: Estate) -> dict[str, list[App]]:
+    """The images that apps of an estate run, each with those apps."""
+    found: dict[str, list[App]] = {}
+    for app in estate.apps:
+        template = (app.document.get("properties") or {}).get("template") or {}
+        for key in ("containers", "initContainers"):
+            for container in template.get(key) or ():
+                image = str((container or {}).get("image") or "").strip()
+                if image and app not in found.setdefault(image, []):
+                    found[image].append(app)
+    return found
+
+
+def logins_of(estate: Estate) -> dict[str, Login]:
+    """The passwords that apps pull with, by server: what an app uses is what its image is read with."""
+    found: dict[str, Login] = {}
+    for app in estate.apps:
+        values = {secret.name: secret.value for secret in app.secrets}
+        configuration = (app.document.get("properties") or {}).get("configuration") or {}
+        for entry in configuration.get("registries") or ():
+            password = values.get(str(entry.get("passwordSecretRef") or ""))
+            if password is not None and entry.get("username") and entry.get("server"):
+                server = str(entry["server"]).lower().removeprefix("https://").rstrip("/")
+                found.setdefault(server, Login(str(entry["username"]), password))
+    return found
+
+
+def join(report: Report, images: Report, estate: Estate) -> None:
+    """Add what images hold to what an estate holds; a value that lies in both is said to.
+
+    The fingerprints are the same key's, so that one secret with several places stays one.
+    """
+    names: dict[str, list[str]] = {}
+    for finding in report.findings:
+        place = finding.location.as_dict()
+        if place["kind"] == "azure" and finding.fingerprint:
+            resource = str(place["resource"]).rpartition("/")[2]
+            names.setdefault(finding.fingerprint, []).append(f"{place['name']} of {resource}")
+    apps = {image: [app.name for app in used] for image, used in images_of(estate).items()}
+    for finding in images.findings:
+        same = sorted(set(names.get(finding.fingerprint, ())))
+        report.findings.append(_noted(finding, same))
+        where = finding.location
+        if same and isinstance(where, ImageLocation):
+            images.notes.append(
+                {"where": where.image, "what": f"holds a value that the estate has too: {', '.join(same)}"}
+            )
+    for image, used in sorted(apps.items()):
+        report.notes.append({"where": image, "what": f"runs in {', '.join(sorted(set(used)))}"})
+    report.notes += [dict(note) for note in {tuple(sorted(note.items())): note for note in images.notes}.values()]
+    report.errors += images.errors
+    report.findings = list(report.ordered())
+    report.scanned |= images.scanned
+
+
+def _noted(finding: Finding, same: Sequence[str]) -> Finding:
+    if not same:
+        return finding
+    told = f"also {', '.join(same)}"
+    return replace(finding, detail=f"{finding.detail}; {told}" if finding.detail else told)

@@ -20,6 +20,7 @@ def scan() -> None:
 @scan.command()
 @scope_options
 @click.option("--revisions", is_flag=True, help="Look at kept old revisions too (one more request for each app).")
+@click.option("--images", is_flag=True, help="Look into the images that the apps run, too.")
 @click.option(
     "--save-estate",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -41,6 +42,7 @@ def azure(
     groups: tuple[str, ...],
     apps: tuple[str, ...],
     revisions: bool,
+    images: bool,
     save_estate: Path | None,
     imports: tuple[Path, ...],
 ) -> None:
@@ -53,15 +55,20 @@ def azure(
     Exits with 10 when something was found (with 0 for --format sarif).
     """
     from migrator import api
-    from migrator.console import write_file
+    from migrator.console import Pulling, write_file
 
-    result = api.scan_azure(
-        settings.place(),
-        settings.scope(subscriptions, groups, apps),
-        revisions=revisions,
-        whole=save_estate is not None,
-        tell=settings.console.say,
-    )
+    with Pulling(settings.console) as pulling:
+        result = api.scan_azure(
+            settings.place(),
+            settings.scope(subscriptions, groups, apps),
+            revisions=revisions,
+            whole=save_estate is not None,
+            images=images,
+            on_bytes=pulling,
+            tell=settings.console.say,
+        )
+    for note in result.report.notes:
+        settings.console.say(f"note: {note['where']} {note['what']}")
     if save_estate is not None:
         write_file(save_estate, result.estate_file())
         settings.console.say(f"wrote {save_estate}")

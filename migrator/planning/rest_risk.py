@@ -97,7 +97,10 @@ def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
     for finding in findings:
         place = finding.location.as_dict()
         if not isinstance(finding.location, AzureLocation) and finding.fingerprint in values:
-            where = str(place.get("path") or place.get("config") or place.get("image"))
+            if place["kind"] == "image":
+                found.append(_image(place, finding))
+                continue
+            where = str(place.get("path") or place.get("config"))
             line = f":{place['line']}" if "line" in place else ""
             commit = f" at commit {place['commit']}" if place.get("commit") else ""
             found.append(
@@ -112,6 +115,19 @@ def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
         )
     )
     return found
+
+
+def _image(place: Json, finding: Finding) -> Json:
+    """A value that an image carries to everybody who can pull it."""
+    layer = (
+        f"layer {place['layer']}, {place['path']}" if place.get("layer") else f"configuration, {place.get('config')}"
+    )
+    hidden = "; a container does not show it, who pulls the image has it" if place.get("visible") is False else ""
+    return _entry(
+        f"image {place['image']}, {layer}",
+        f"the scan found the same value here ({finding.rule}){hidden}",
+        f"the image is rebuilt without it, and {ROTATED}",
+    )
 
 
 def _entry(where: str, what: str, until: str) -> Json:

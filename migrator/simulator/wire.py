@@ -105,7 +105,7 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
-    """One HTTP answer. `body` None means no content; a str is sent as a JSON string, as some actions do."""
+    """One HTTP answer. `body` None means no content; bytes are sent as they are; a str as a JSON string, as some actions do."""
 
     status: int
     body: Any = None
@@ -113,4 +113,6 @@ class Response:
 
     def encoded(self) -> bytes:
         """The body as bytes on the wire."""
+        if isinstance(self.body, bytes):
+            return self.body
         return b"" if self.body is None else json.dumps(self.body, separators=(",", ":")).encode()
