@@ -7,6 +7,7 @@ whole estate is there, as an event that is due at once.
 from __future__ import annotations
 
 import copy
+import json
 import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from migrator.simulator.apps import (
     refreshing,
     replicas,
     revisions,
+    schema,
     secrets,
 )
 from migrator.simulator.wire import Json
@@ -39,7 +41,8 @@ def load_app(azure: Azure, document: Json) -> None:
     """
     given: Json = {key: value for key, value in copy.deepcopy(document).items() if key != "resourceGroup"}
     subscription, group, name = places.parts(given["id"])
-    properties = given.get("properties") or {}
+    properties: Json = schema.lenient(given.get("properties") or {}, "Properties")
+    _texts(properties.get("template") or {})
     home = properties.get("environmentId") or properties.get("managedEnvironmentId")
     if not home:
         raise ValueError(f"container app '{given['id']}' names no environment: properties.environmentId")
@@ -78,6 +81,14 @@ def load_app(azure: Azure, document: Json) -> None:
         azure.world.schedule(azure.clock.now(), "containerapp.loaded")
     waiting[app] = True
     refreshing.ensure(azure)
+
+
+def _texts(template: Json) -> None:
+    """Env values that a person wrote as numbers or booleans, as the text they mean."""
+    for container in [*(template.get("containers") or []), *(template.get("initContainers") or [])]:
+        for entry in container.get("env") or []:
+            if isinstance(entry.get("value"), (bool, int, float)):
+                entry["value"] = json.dumps(entry["value"])
 
 
 def _value(azure: Azure, app: str, secret: Json) -> str:

@@ -246,6 +246,31 @@ def accept(value: Any, kind: str, version: str) -> Any:
     return result
 
 
+def lenient(value: Any, kind: str) -> Any:
+    """A value of a document that no service has checked: as `accept`, but what is unknown or does not fit stays."""
+    if value is None or not kind:
+        return value
+    if kind in {"#", "!"}:
+        try:
+            return accept(value, kind, "")
+        except InvalidValueError:
+            return value
+    if not isinstance(value, dict):
+        return value
+    result = {}
+    for name, given in value.items():
+        member = SCHEMA[kind].members.get(str(name).lower())
+        if member is None:
+            result[name] = given
+        elif member.many and isinstance(given, list):
+            result[member.name] = [lenient(item, member.kind) for item in given]
+        elif member.keyed and isinstance(given, dict):
+            result[member.name] = {key: lenient(item, member.kind) for key, item in given.items()}
+        else:
+            result[member.name] = given if member.many or member.keyed else lenient(given, member.kind)
+    return result
+
+
 def _accept_member(member: Member, given: Any, version: str) -> Any:
     if given is None:
         return None
