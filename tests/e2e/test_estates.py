@@ -88,6 +88,61 @@ def test_as_little_as_can_be() -> None:
     keep_every_promise(estate(bare, tiny))
 
 
+def test_numbers_as_text_values_as_numbers_and_nulls_everywhere() -> None:
+    env = [
+        {"name": "EMPTY", "value": ""},
+        {"name": "NOTHING"},
+        {"name": "PORT", "value": 8080},
+        {"name": "DEBUG", "value": True},
+    ]
+    containers = [
+        {"name": "a", "image": "x"},
+        {"name": "b", "image": "y", "env": None},
+        {
+            "name": "c",
+            "image": "z",
+            "env": [*env, {"name": "PASSWORD", "value": VALUES[1]}],
+            "resources": {"cpu": "0.25", "memory": "0.5Gi"},
+        },
+    ]
+    typed = app(
+        "typed",
+        configuration={"ingress": None, "registries": [], "secrets": []},
+        template={"containers": containers, "initContainers": [], "volumes": None, "scale": {"minReplicas": "1"}},
+        tags=None,
+        identity=None,
+    )
+    bare = app("bare", {"PASSWORD": VALUES[2]})
+    bare["properties"]["configuration"] = None
+    keep_every_promise(estate(vault(), typed, bare))
+
+
+def test_values_and_names_of_every_shape() -> None:
+    pem = (
+        "-----BEGIN PRIVATE KEY-----\n"
+        + "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSj\n" * 9
+        + "-----END PRIVATE KEY-----\n"
+    )
+    values = {
+        "UMLAUT_PASSWORD": VALUES[1] + "äöü€😀",
+        "QUOTED_PASSWORD": VALUES[2] + "\"'\\{}[]<>&%",
+        "SPACED_PASSWORD": f"  {VALUES[3]}  ",
+        "PRIVATE_KEY": pem + VALUES[4],
+        "JSON_PASSWORD": json.dumps({"password": VALUES[5]}),
+        "ConnectionStrings__Default": f"Server=tcp:x.database.windows.net;User ID=a;Password={VALUES[6]};",
+        "Logging:Secret:Password": VALUES[7],
+        "my.app.password": VALUES[8],
+        "A" * 120 + "_PASSWORD": VALUES[9],
+        "A_B_PASSWORD": VALUES[10],
+        "A-B-PASSWORD": VALUES[11],
+        "DATABASE_URL": "postgres://u:Canary12q8Zk2vLp7@h:5432/d",
+    }
+    document = app("api", values, {"a-b-password": "Canary13-hB3nJ6yC8dF1", "x" * 60: "Canary14-line\n"})
+    needs = [{"app": document["id"], "env": name} for name in values]
+    plan = keep_every_promise(estate(vault(), document, needs=needs))
+    assert not plan.skipped
+
+
 def test_ids_in_any_case() -> None:
     low = app("api", {"DB_PASSWORD": VALUES[1]})
     low["id"], low["type"] = low["id"].lower(), low["type"].lower()
