@@ -15,6 +15,8 @@ _REFERENCE = re.compile(
       | \{\s*"?(?:uri|keyVault|secretRef|valueFrom|secretKeyRef|\$ref|Ref|Fn::\w+)"?\s*:
       | (?:op|vault|akv|kv|ssm|sm|bws|doppler|awssm|awsps|gcpsm|azurekv|keyvault|sops)://
       | vault:[\w./-]+\#?
+      | credentialsjson:[0-9a-f-]{36}\Z
+      | @(?:-|[.~]{0,2}/[\w./-]+)\Z
       | ref\+\w+://
       | arn:aws[\w-]*:(?:secretsmanager|ssm|kms|iam|sts)
       | projects/[^/]+/secrets/
@@ -75,6 +77,8 @@ _CODE_PIECE = re.compile(
     | .*\bnew\s\w+\(.* | .*\w\(\).*
     | [.]\w+(?:[ >.][\w.-]+)*                           # a selector
     | [a-z_]{4,}\([^()]*\)                             # a call
+    | [a-z][\w.-]*\s(?:[^\n]*\s)?--?[a-z][^\n]*        # a command
+    | .*\$\((?:[a-z]|\#).*                             # a text around a command
     """
 )
 _SEQUENCES = (

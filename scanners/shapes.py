@@ -88,7 +88,7 @@ def _pronounceable(part: str) -> bool:
         return False
     low = part.lower()
     vowels = sum(low.count(vowel) for vowel in "aeiouy")
-    return 0.15 <= vowels / len(low) <= 0.65 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
+    return 0.15 <= vowels / len(low) <= 0.7 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
 
 
 def random_looking(value: str, *, least: int = 16) -> bool:

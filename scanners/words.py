@@ -52,7 +52,7 @@ INNOCENT_TAILS = words(
     builder bytes change changed characters chars class client column complexity container cookie cost count
     counter counts customer days description digest dir directory disabled domain duration email enable enabled
     encoder endpoint endpoints error errors expiration expire expired expires expiry factory field fields file
-    filename files fingerprint folder form format formats get group handler has hash hashed hasher header
+    filename files fingerprint fpr folder form format formats get group handler has hash hashed hasher header
     headers helper hint host hostname hosts hours id ids index info input interval invalid is issuer iterations
     key_id keyid kid kind label labels len length lifetime limit limits location mail manager max message
     metadata min minutes mode model mount ms name names namespace optional owner page path paths pattern per

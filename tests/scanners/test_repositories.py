@@ -61,6 +61,12 @@ NOT = {
     "a template of a connection string": "STORAGE_CONNECTION_STRING=DefaultEndpointsProtocol=https;AccountName=your_account;AccountKey=your_key\n",
     "a digest of a password": "- ROOT_PASSWORD_SHA2=%{hex:64}\n",
     "the ingestion id of an extension": '"aiKey": "%{hex:32}-%{guid}-7255",\n',
+    "a reference of TeamCity": 'password = "credentialsJSON:%{guid}"\n',
+    "a generated password": 'ADMIN_PASSWORD="Summer!$(openssl rand -base64 18)A1"\n',
+    "a command between backticks": "REGISTRY_PASSWORD=`az acr credential show -n $NAME -o tsv`\n",
+    "a fingerprint": 'ARG SOURCE_KEY_FPR="6F71F525282841EEDAF851B42F59B5F99B1BE0B4"\n',
+    "a file as an argument": "az acr login --registry-password @/dev/stdin\n",
+    "names of properties in a list": "- Remove `azureOpenaiApiKey`, `azureOpenaiDeploymentName`\n",
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
 }
 WEAK = {
