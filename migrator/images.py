@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from migrator.errors import KeyliftError
-from scanners.images.auth import Login
 from scanners.images.errors import ImageError
 from scanners.model import Finding, ImageLocation, Report
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from migrator.api import Tell, Workplace
     from migrator.model import App, Estate
     from scanners.engine import Engine
+    from scanners.images.auth import Login
+    from scanners.images.registry import Access
 
 
 def scan(
@@ -38,23 +40,29 @@ def scan(
     Raises:
         KeyliftError: there is one target, and nothing of it can be had.
     """
-    from migrator.cloud.registry import Registries
-    from scanners.images.registry import Access
     from scanners.sources import image
 
-    with Registries(place.cloud, place.auth, tell) as registries:
-        access = Access(
-            credentials=lambda server: (logins or {}).get(server) or registries.login(server),
-            ca_file=ca_file or registries.ca_file,
-            plain_http=plain_http,
-        )
+    with ExitStack() as stack:
+
+        def reach() -> Access:
+            # Neither Azure's libraries nor a client are loaded for an image on disk.
+            from migrator.cloud.registry import Registries
+            from scanners.images.registry import Access
+
+            registries = stack.enter_context(Registries(place.cloud, place.auth, tell))
+            return Access(
+                credentials=lambda server: (logins or {}).get(server) or registries.login(server),
+                ca_file=ca_file or registries.ca_file,
+                plain_http=plain_http,
+            )
+
         try:
             return image.scan(
                 targets,
                 engine=engine,
                 fingerprinter=place.state.fingerprinter(),
                 platform=platform,
-                access=access,
+                access=reach,
                 cache_dir=place.state.cache,
                 progress=on_bytes,
             )
@@ -79,6 +87,8 @@ def images_of(estate: Estate) -> dict[str, list[App]]:
 
 def logins_of(estate: Estate) -> dict[str, Login]:
     """The passwords that apps pull with, by server: what an app uses is what its image is read with."""
+    from scanners.images.auth import Login
+
     found: dict[str, Login] = {}
     for app in estate.apps:
         values = {secret.name: secret.value for secret in app.secrets}

@@ -79,7 +79,7 @@ def scan(
     engine: Engine,
     fingerprinter: Fingerprinter,
     platform: str | None = None,
-    access: Access | None = None,
+    access: Callable[[], Access] | None = None,
     cache_dir: Path | None = None,
     allow: Allow | None = None,
     progress: Progress | None = None,
@@ -95,7 +95,7 @@ def scan(
         engine: loaded rules.
         fingerprinter: tells equal values without showing them.
         platform: of a multi-architecture image: `linux/arm64`, `all`, or None for this machine's.
-        access: how registries are reached; None: as Docker's configuration says.
+        access: gives how registries are reached, asked once and only if one is; None: as Docker's configuration says.
         cache_dir: where finds of layers are kept, without values; None keeps nothing.
         allow: says of each find whether it is new; paths are those in the image.
         progress: told how far it is.
@@ -128,7 +128,7 @@ class _Scan:
         engine: Engine,
         fingerprinter: Fingerprinter,
         platform: str | None,
-        access: Access | None,
+        access: Callable[[], Access] | None,
         cache_dir: Path | None,
         allow: Allow | None,
         progress: Progress | None,
@@ -140,6 +140,7 @@ class _Scan:
         self._fingerprinter = fingerprinter
         self._platform = platform
         self._access = access
+        self._reached: Access | None = None
         self._allow = allow
         self._progress = progress
         self._workers = workers or _cores()
@@ -163,7 +164,10 @@ class _Scan:
         from scanners.images.reference import parse
         from scanners.images.registry import Access, Registry
 
-        return Registry(parse(target), self._access or Access(), self._limits)
+        reference = parse(target)
+        if self._reached is None:
+            self._reached = self._access() if self._access else Access()
+        return Registry(reference, self._reached, self._limits)
 
     def add(self, store: Store) -> None:
         """Take in the images of a store.

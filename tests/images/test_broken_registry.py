@@ -56,7 +56,9 @@ class Fake:
 
     def scan(self, served: Served, engine: Engine, fingerprinter: Fingerprinter, **options: object) -> Report:
         access = Access(docker=DockerConfig(Path("/nonexistent")), sleep=self.waits.append, **options)  # type: ignore[arg-type] # of the tests
-        return image.scan([f"{served.server}/shop:1"], engine=engine, fingerprinter=fingerprinter, access=access)
+        return image.scan(
+            [f"{served.server}/shop:1"], engine=engine, fingerprinter=fingerprinter, access=lambda: access
+        )
 
 
 @pytest.fixture

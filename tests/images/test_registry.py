@@ -33,7 +33,7 @@ def nobody() -> DockerConfig:
 
 def pull(target: str, where: Registry, engine: Engine, fingerprinter: Fingerprinter, **options: object) -> Report:
     access = Access(ca_file=where.ca_file, docker=options.pop("docker", nobody()), **options)  # type: ignore[arg-type] # of the tests
-    return image.scan([target], engine=engine, fingerprinter=fingerprinter, access=access)
+    return image.scan([target], engine=engine, fingerprinter=fingerprinter, access=lambda: access)
 
 
 def test_over_tls(registry: Start, layout: Path, engine: Engine, fingerprinter: Fingerprinter) -> None:
@@ -44,7 +44,10 @@ def test_over_tls(registry: Start, layout: Path, engine: Engine, fingerprinter: 
     assert {finding.location.as_dict()["image"] for finding in report.findings} == {target}
     with pytest.raises(ImageError) as refused:
         image.scan(
-            [target], engine=engine, fingerprinter=fingerprinter, access=Access(docker=nobody(), sleep=lambda _: None)
+            [target],
+            engine=engine,
+            fingerprinter=fingerprinter,
+            access=lambda: Access(docker=nobody(), sleep=lambda _: None),
         )
     assert "--ca-file" in refused.value.hint
 
@@ -56,13 +59,17 @@ def test_by_digest_and_by_platform(
     two = build.multi_files([planted.image("amd64"), planted.image("arm64")])
     target = push(build.write_folder(tmp_path / "two", two), where, "team/shop:2")
     access = Access(ca_file=where.ca_file, docker=nobody())
-    arm = image.scan([target], engine=engine, fingerprinter=fingerprinter, access=access, platform="linux/arm64")
+    arm = image.scan(
+        [target], engine=engine, fingerprinter=fingerprinter, access=lambda: access, platform="linux/arm64"
+    )
     check(arm)
     assert {finding.location.as_dict()["platform"] for finding in arm.findings} == {"linux/arm64"}
-    every = image.scan([target], engine=engine, fingerprinter=fingerprinter, access=access, platform="all")
+    every = image.scan([target], engine=engine, fingerprinter=fingerprinter, access=lambda: access, platform="all")
     assert {name: len(found) for name, found in places(every).items()} == dict.fromkeys(planted.PLACES, 2)
     with pytest.raises(ImageError, match="no image for windows/amd64"):
-        image.scan([target], engine=engine, fingerprinter=fingerprinter, access=access, platform="windows/amd64")
+        image.scan(
+            [target], engine=engine, fingerprinter=fingerprinter, access=lambda: access, platform="windows/amd64"
+        )
     _, entry = planted.image("amd64").blobs()
     by_digest = f"{where.server}/team/shop@{entry['digest']}"
     check(pull(by_digest, where, engine, fingerprinter))
@@ -160,7 +167,7 @@ def test_ten_images_on_one_base(registry: Start, tmp_path: Path, engine: Engine,
     where.log.write_bytes(b"")
     access = Access(ca_file=where.ca_file, docker=nobody())
     report = image.scan(
-        targets, engine=engine, fingerprinter=fingerprinter, access=access, cache_dir=tmp_path / "cache"
+        targets, engine=engine, fingerprinter=fingerprinter, access=lambda: access, cache_dir=tmp_path / "cache"
     )
     assert not report.errors
     assert report.scanned["layers"] == 11
