@@ -200,7 +200,7 @@ def found_in(report: str, values: int) -> int:
         findings = json.loads(report)["findings"]
     except (ValueError, KeyError, TypeError):
         return report.count("ghp_")
-    return len({finding["fingerprint"] for finding in findings if str(finding["preview"]).startswith("ghp_")})
+    return len({finding.get("fingerprint") for finding in findings if str(finding.get("preview")).startswith("ghp_")})
 
 
 def compare(title: str, commands: dict[str, list[str]], cwd: Path, runs: int, values: int, against: str) -> None:

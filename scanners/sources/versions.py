@@ -29,13 +29,15 @@ if TYPE_CHECKING:
 MESSAGE = "commit message"
 """The path that a finding in a commit's message is reported at."""
 
-_KEPT = 32 * 1024 * 1024
+_KEPT = 48 * 1024 * 1024
 """Bytes of earlier versions a worker keeps."""
+_VERSIONS = 2
 _LARGE = 1024 * 1024
 """A version beyond this is not kept and not compared."""
 _AROUND = 2048
 """Bytes around a changed part that are judged with it, to the ends of their lines."""
 _LINE = 4096
+_MANIFEST = re.compile(rb"kind[\"']?[ \t]*:[ \t\r\n]*[\"']?Secret\b")
 _LARGEST_ARCHIVE = 32 * 1024 * 1024
 """Bytes of an archive, which is held as a whole to be opened."""
 _NEAR = 256
@@ -85,8 +87,7 @@ class Versions:
         self._engine = engine
         self._fingerprinter = fingerprinter
         self._allow = allow
-        self._earlier: OrderedDict[str, bytes] = OrderedDict()
-        self._latest: dict[str, str] = {}
+        self._earlier: OrderedDict[str, list[tuple[str, bytes]]] = OrderedDict()
         self._kept = 0
         self._known: set[tuple[str, str, str]] = set()
 
@@ -141,14 +142,14 @@ class Versions:
 
     def _may_be_new(self, item: Item, data: bytes) -> bool:
         """Whether a version may hold something that the path did not hold before."""
-        before = self._earlier.get(item.before or "") or self._earlier.get(self._latest.get(item.path, ""))
+        before = self._version_before(item)
         self._keep(item, data)
         if before is None or b"\x00" in data:
             return True
         start = shared_start(before, data)
         end = len(data) - shared_end(before, data, min(len(before), len(data)) - start)
         low, high = _line_start(data, start - _AROUND), _line_end(data, end + _AROUND)
-        if high - low > 0.8 * len(data):
+        if high - low > 0.8 * len(data) or _judged_from_afar(data):
             return True
         part = data[low:high]
         found = self._engine.scan(Document(part, _document(item), name=_name(item.path)))
@@ -229,18 +230,31 @@ class Versions:
     def _key(self, item: Item, match: Match) -> tuple[str, str, str]:
         return (match.rule, self._fingerprinter.of_secret(match.secret), item.path)
 
+    def _version_before(self, item: Item) -> bytes | None:
+        """The version this one was made from, or else the one that was judged last."""
+        kept = self._earlier.get(item.path)
+        if not kept:
+            return None
+        return next((data for oid, data in kept if oid == item.before), kept[-1][1])
+
     def _keep(self, item: Item, data: bytes) -> None:
-        """Keep a version to compare with; those that were used longest ago go."""
+        """Keep a version to compare with: two of a path, since branches take turns; paths not seen for long go."""
         if item.oid is None or len(data) > _LARGE:
             return
-        if item.before is not None and item.before in self._earlier:
-            self._earlier.move_to_end(item.before)
-        self._earlier[item.oid] = data
-        self._latest[item.path] = item.oid
+        kept = self._earlier.setdefault(item.path, [])
+        self._earlier.move_to_end(item.path)
+        kept.append((item.oid, data))
         self._kept += len(data)
+        if len(kept) > _VERSIONS:
+            self._kept -= len(kept.pop(0)[1])
         while self._kept > _KEPT:
             _, old = self._earlier.popitem(last=False)
-            self._kept -= len(old)
+            self._kept -= sum(len(data) for _, data in old)
+
+
+def _judged_from_afar(data: bytes) -> bool:
+    """Whether a part of a text may be a secret for what stands far from it: the rest of a key, the kind of a manifest."""
+    return b"PRIVATE KEY" in data or (b"Secret" in data and _MANIFEST.search(data) is not None)
 
 
 def shared_start(one: bytes, other: bytes) -> int:

@@ -17,6 +17,9 @@ _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
 }
 
+_MAY_BE_SET = ("GIT_INDEX_FILE",)
+"""Everything else that names a repository is somebody else's: a test must never touch the repository it is run in."""
+
 
 def key(seed: str) -> str:
     """A storage account key, made up: 64 bytes in base64."""
@@ -40,7 +43,8 @@ class Repo:
     def git(self, *arguments: str, data: bytes | None = None, check: bool = True) -> str:
         """Run git; its standard output."""
         date = f"2024-01-{1 + self._day:02}T12:00:00+02:00"
-        environment = {**os.environ, **_ENVIRONMENT, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _MAY_BE_SET}
+        environment = {**own, **_ENVIRONMENT, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
         done = subprocess.run(
             ["git", "-C", str(self.path), *arguments], input=data, env=environment, capture_output=True, check=False
         )
