@@ -17,9 +17,6 @@ _ENVIRONMENT = {
     "GIT_CONFIG_NOSYSTEM": "1",
 }
 
-_MAY_BE_SET = ("GIT_INDEX_FILE",)
-"""Everything else that names a repository is somebody else's: a test must never touch the repository it is run in."""
-
 
 def key(seed: str) -> str:
     """A storage account key, made up: 64 bytes in base64."""
@@ -38,12 +35,15 @@ class Repo:
         self.path = path
         path.mkdir(parents=True, exist_ok=True)
         self._day = 0
+        self.index: Path | None = None
         self.git("init", "-q", "-b", "main", *options)
 
     def git(self, *arguments: str, data: bytes | None = None, check: bool = True) -> str:
         """Run git; its standard output."""
         date = f"2024-01-{1 + self._day:02}T12:00:00+02:00"
-        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_") or name in _MAY_BE_SET}
+        # What else names a repository is somebody else's: a test never touches the one it is run in.
+        own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+        own |= {"GIT_INDEX_FILE": str(self.index)} if self.index else {}
         environment = {**own, **_ENVIRONMENT, "GIT_AUTHOR_DATE": date, "GIT_COMMITTER_DATE": date}
         done = subprocess.run(
             ["git", "-C", str(self.path), *arguments], input=data, env=environment, capture_output=True, check=False

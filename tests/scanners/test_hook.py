@@ -214,7 +214,8 @@ def test_the_first_commit_and_an_index_of_its_own(there: Repo, run: Hook, monkey
     there.stage("a.env", f"S={connection('one')}\n")
     assert run()[0] == hook.FINDINGS
     there.git("rm", "-q", "--cached", "a.env")
-    monkeypatch.setenv("GIT_INDEX_FILE", str(there.path / ".git" / "other-index"))
+    there.index = there.path / ".git" / "other-index"
+    monkeypatch.setenv("GIT_INDEX_FILE", str(there.index))
     there.git("add", "a.env")
     assert run()[0] == hook.FINDINGS
     monkeypatch.delenv("GIT_INDEX_FILE")
