@@ -8,9 +8,7 @@ whatever it holds. Decoded values keep their place in the document.
 
 from __future__ import annotations
 
-import re
 import sys
-from binascii import a2b_base64, unhexlify
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
@@ -21,6 +19,7 @@ from typing import Any, NamedTuple, Protocol
 from scanners import kubernetes
 from scanners.confirm import Candidate
 from scanners.model import reveal
+from scanners.runs import RUN, coded_runs, from_base64
 from scanners.unescaping import ESCAPE, PERCENT, escaped, percent_encoded
 
 DEPTH = 2
@@ -29,33 +28,6 @@ _BUDGET = 2
 """Bytes that a level may hold for each byte of the document: an escaped line, and the base64 that is in it."""
 _BARRIER = b"\n\x00\n"
 """Between decoded pieces: no value and no pattern spans it."""
-_RUN = 24
-"""Letters and digits in a row from which on a run may be base64: sixteen bytes and more."""
-_HEX_RUN = 32
-_HEAD = 256
-"""How far into a run its base64 may begin: a path or a prefix of the same alphabet can stand before it."""
-_WRAPPED = 40
-"""Characters in a line of base64 that goes on in the next one."""
-_LEAST = 12
-"""Bytes of text below which nothing is worth looking at."""
-
-_ALNUM = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
-_RUNS = bytes(97 if code in _ALNUM else 32 for code in range(256))
-_BASE64 = bytes(97 if code in _ALNUM or code in b"+/-_" else 32 for code in range(256))
-_NEEDLE = b"a" * _RUN
-# Base64 of text: the first bit of every byte is zero, which leaves each place of four fewer characters to have.
-_QUADS = re.compile(
-    rb"(?:[CDI-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]){5}"
-    rb"|(?:[CDI-Za-f][AQgw][AB][A-Za-z0-9+/]A[A-H][AEIMQUYcgkosw048]A){2}"
-)
-_SIGNS = (b"+", b"/", b"-", b"_")
-_REST = re.compile(rb"[A-Za-z0-9+/_-]*")
-_NEXT_LINE = re.compile(rb"(?:\r?\n|(?:\\r)?\\n)[ \t]*")
-_LINE = re.compile(rb"[A-Za-z0-9+/]+")
-_HEX_TEXT = re.compile(rb"(?:0[xX])?((?:[2-7][0-9A-Fa-f]|0[9aAdD]){8}(?:[0-9A-Fa-f]{2}){8,})")
-_TEXT = re.compile(rb"(?:[\t\n\r\x20-\x7e]|[\xc2-\xf4][\x80-\xbf]{1,3})+")
-_WIDE_TEXT = re.compile(rb"(?:[\t\n\r\x20-\x7e]\x00)+")
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class Piece(NamedTuple):
@@ -228,10 +200,11 @@ def _pieces(data: bytes, kinds: AbstractSet[int] | None = None) -> Iterator[Piec
         kinds = _PREFILTER.kinds(data)
     if _KUBERNETES in kinds:
         for value in kubernetes.secret_data(data):
-            way = _from_base64(value.start, value.end, value.size, prefix=value.prefix)
+            way = from_base64(value.start, value.end, value.size, prefix=value.prefix)
             yield Piece(value.text, value.start, value.end, "Kubernetes Secret data", way, replaces=True)
     if _RUNS_KIND in kinds:
-        yield from _runs(data)
+        for start, end, text, how, way in coded_runs(data):
+            yield Piece(text, start, end, how, way)
     if _PERCENT_KIND in kinds:
         for start, end, text, way in percent_encoded(data):
             yield Piece(text, start, end, "percent-encoding", way)
@@ -240,107 +213,7 @@ def _pieces(data: bytes, kinds: AbstractSet[int] | None = None) -> Iterator[Piec
             yield Piece(text, start, end, "string escapes", way)
 
 
-def _from_base64(start: int, end: int, size: int, *, prefix: int = 0, width: int = 1) -> Callable[[int], int]:
-    """The way from decoded bytes back into base64.
-
-    Args:
-        start: where the base64 begins.
-        end: where it ends.
-        size: how many bytes it says.
-        prefix: bytes of our own before them.
-        width: bytes that were one character.
-    """
-
-    def place(offset: int) -> int:
-        byte = max(0, offset - prefix)
-        return end if byte >= size else min(end, start + byte * width * 4 // 3)
-
-    return place
-
-
-def _runs(data: bytes) -> Iterator[Piece]:
-    """Base64 and hex that begin as text does."""
-    letters = data.translate(_RUNS)
-    at = letters.find(_NEEDLE)
-    done, binary_until = 0, -1
-    while at != -1:
-        stop = letters.find(b" ", at)
-        stop = len(data) if stop == -1 else stop
-        piece = _hex(data, at, stop) if stop - at >= _HEX_RUN else None
-        if piece is None:
-            left, stop = _widened(data, done, at, stop)
-            # The lines of a certificate or a picture: when one of them is no text, the next one is none either.
-            if binary_until < 0 or _NEXT_LINE.fullmatch(data, binary_until, left) is None:
-                piece = _base64(data, left, stop)
-            binary_until = stop if piece is None and stop - left >= _WRAPPED else -1
-        if piece is not None:
-            stop = max(stop, piece.end)
-            yield piece
-        done = stop
-        at = letters.find(_NEEDLE, stop)
-
-
-def _widened(data: bytes, done: int, at: int, stop: int) -> tuple[int, int]:
-    """A run of letters and digits with the signs of the alphabet, too."""
-    left = at
-    if at > done and data[at - 1] in b"+/-_":
-        low = max(done, at - _HEAD)
-        left = low + data[low:at].translate(_BASE64).rfind(b" ") + 1
-    if data[stop : stop + 1] in _SIGNS:
-        more = _REST.match(data, stop)
-        stop = more.end() if more else stop
-    return left, stop
-
-
-def _hex(data: bytes, start: int, stop: int) -> Piece | None:
-    found = _HEX_TEXT.fullmatch(data, start, stop)
-    if found is None:
-        return None
-    begin = found.start(1)
-    text = _TEXT.match(unhexlify(found[1]))
-    if text is None or text.end() < _LEAST:
-        return None
-    return Piece(text[0], begin, begin + 2 * text.end(), "hex", lambda offset: begin + 2 * offset)
-
-
-def _base64(data: bytes, left: int, right: int) -> Piece | None:
-    begins = _QUADS.search(data, left, min(right, left + _HEAD))
-    if begins is None:
-        return None
-    start = begins.start()
-    coded, ends = _unwrapped(data, start, right, right - left)
-    spare = len(coded) % 4
-    coded = coded[:-1] if spare == 1 else coded + b"=" * (-len(coded) % 4)
-    raw = a2b_base64(coded.translate(_TO_STANDARD))
-    wide = _WIDE_TEXT.match(raw)
-    if wide is not None and wide.end() >= 2 * _LEAST:
-        return Piece(wide[0][::2], start, ends, "base64 of UTF-16", _from_base64(start, ends, len(raw) // 2, width=2))
-    text = _TEXT.match(raw)
-    if text is None or text.end() < _LEAST:
-        return None
-    return Piece(text[0], start, ends, "base64", _from_base64(start, ends, len(raw)))
-
-
-def _unwrapped(data: bytes, start: int, right: int, width: int) -> tuple[bytes, int]:
-    """Base64 from `start` on, with the lines that go on from it, and where it ends with its padding."""
-    parts = [data[start:right]]
-    ends = right
-    if width >= _WRAPPED:
-        while (gap := _NEXT_LINE.match(data, ends)) is not None:
-            line = _LINE.match(data, gap.end())
-            # Lines are as long as the first one; the last is shorter, and what is longer is something else.
-            if line is None or line.end() - line.start() > width:
-                break
-            parts.append(line[0])
-            ends = line.end()
-            if line.end() - line.start() < width:
-                break
-    while ends < len(data) and data[ends] == 61 and ends - right < 2:
-        ends += 1
-    return b"".join(parts), ends
-
-
-KINDS = (rb"[A-Za-z0-9]{%d}" % _RUN, PERCENT, ESCAPE, rb"Secret")
+KINDS = (rb"[A-Za-z0-9]{%d}" % RUN, PERCENT, ESCAPE, rb"Secret")
 """What stands in every document in which there is something of a kind; an engine may look for it on its way."""
 
 
