@@ -125,7 +125,6 @@ def compare(step: Step, ctx: StepContext, live: Live, wanted: Json) -> None:
     Raises:
         OutsideChangeError: it differs.
     """
-    ctx.record.note(after=live.veiled)
     changed = unlike(wanted, live.veiled)
     if changed:
         raise OutsideChangeError(
@@ -133,6 +132,7 @@ def compare(step: Step, ctx: StepContext, live: Live, wanted: Json) -> None:
             why=f"it differs in {listed(changed)}; {who(live.raw)}",
             hint=f"see who else writes to the app, then: keylift rollback {ctx.run}",
         )
+    ctx.record.note(after=live.veiled)
 
 
 def unlike(wanted: Json, found: Json) -> list[str]:

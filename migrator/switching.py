@@ -196,6 +196,17 @@ def patch_body(before: Json, after: Json, listed: Iterable[AppSecret], values: V
     return body
 
 
+def references_again(document: Json, listed: Iterable[AppSecret], values: Values) -> list[Json]:
+    """All secrets of a document as a PATCH sends them, though none changed.
+
+    Args:
+        document: The app as it stands, veiled.
+        listed: Its secrets, for the inline ones.
+        values: Takes their values up.
+    """
+    return _with_values(section(document, "properties", "configuration", "secrets") or [], listed, values)
+
+
 def _with_values(entries: Sequence[Json], listed: Iterable[AppSecret], values: Values) -> list[Json]:
     known = {secret.name: secret.value for secret in listed}
     found: list[Json] = []

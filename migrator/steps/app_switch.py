@@ -12,7 +12,7 @@ from migrator.kinds import Kind
 from migrator.model import AppSecret, ResourceId, Step, same_id
 from migrator.ports import Outcome, StepContext
 from migrator.switchback import take_back
-from migrator.switching import patch_body, same_url, switched
+from migrator.switching import patch_body, references_again, same_url, switched
 from migrator.veil import section
 
 PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
@@ -73,7 +73,12 @@ class AppSwitch(Kind):
         if odd:
             raise StaleError(f"{_name(step)} is not as the plan saw it", why=listed(odd), hint=REPLAN)
         body = patch_body(live.veiled, wanted, secrets, live.values)
-        if step.change["revision"] == "suffix":
+        fresh = step.change["revision"] == "none" or live.latest != ctx.record.facts["latest"]
+        if not body and fresh and step.change["secrets"]:
+            # switched already, and a reference gave nothing yet: writing it again makes the platform fetch it at once
+            # (FACTS, section 1.3); neither template nor suffix go along, so no revision is made
+            body = {"properties": {"configuration": {"secrets": references_again(wanted, secrets, live.values)}}}
+        elif step.change["revision"] == "suffix":
             number = int(ctx.record.facts.get("tries") or 0) + 1
             ctx.record.note(tries=number)
             # a suffix that was used once collides, loudly or silently (FACTS, section 2.5)
@@ -81,6 +86,28 @@ class AppSwitch(Kind):
             body.setdefault("properties", {}).setdefault("template", {})["revisionSuffix"] = f"kl-{suffix}"
         after = write(step, ctx, live, body, wanted, Missing(step, ctx))
         ctx.record.note(revision=after.latest)
+        self._check_resolved(step, ctx)
+
+    def _check_resolved(self, step: Step, ctx: StepContext) -> None:
+        """See that each reference gave a value: a platform that takes writes unresolved must not pass for access.
+
+        Raises:
+            ReferenceRefusedError: one gives nothing, as if the write had been refused.
+        """
+        empty = self._unresolved(step, ctx)
+        if empty:
+            raise ReferenceRefusedError(
+                f"references of {_name(step)} give no value", why=f"{listed(empty)} did not resolve", hint=REPLAN
+            )
+
+    def _unresolved(self, step: Step, ctx: StepContext) -> list[str]:
+        """Names of the step's references for which Azure gives no value."""
+        wanted = {secret["name"] for secret in step.change["secrets"]}
+        found = ctx.cloud.get_app_secrets(step.target) if wanted else ()
+        for secret in found:
+            if secret.value is not None:
+                ctx.see(secret.value)
+        return sorted(secret.name for secret in found if secret.name in wanted and secret.value is None)
 
     def _secrets(self, step: Step, ctx: StepContext, live: Live) -> tuple[AppSecret, ...]:
         """The app's secrets, those that become references checked against the plan.
@@ -183,7 +210,7 @@ class AppSwitch(Kind):
         wanted, _ = switched(before, step.change, latest)
         reached, odd = switched(live.veiled, step.change, latest)
         fresh = step.change["revision"] == "none" or live.latest != latest
-        if odd or not fresh or unlike(reached, live.veiled):
+        if odd or not fresh or unlike(reached, live.veiled) or self._unresolved(step, ctx):
             return False
         compare(step, ctx, live, wanted)
         ctx.record.note(revision=live.latest)

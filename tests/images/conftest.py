@@ -30,11 +30,14 @@ def fingerprinter() -> Fingerprinter:
     return Fingerprinter(bytes(32))
 
 
+_PACKAGE = {"htpasswd": "apache2-utils"}
+
+
 def tool(name: str) -> str:
     """A program of the machine, or the test is skipped."""
     found = shutil.which(name)
     if found is None:
-        pytest.skip(f"{name} is not installed: apt-get install {name}")
+        pytest.skip(f"{name} is not installed: apt-get install {_PACKAGE.get(name, name)}")
     return found
 
 
