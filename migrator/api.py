@@ -640,7 +640,7 @@ def find_drift(place: Workplace, run: str | None = None, *, tell: Tell = _silent
             runs = drift.candidates(journal, cloud.name) if named is None else [named]
             if not runs:
                 return drift.Drift()
-            tell(f"looking at {len(runs)} runs again")
+            tell(f"looking at {len(runs)} run{'' if len(runs) == 1 else 's'} again")
             estate = reading.read_estate(opened, reading.Scope(), with_secrets=False, with_access=True)
             return drift.drift(runs, estate, cloud, journal, fingerprinter)
 

@@ -115,6 +115,8 @@ class Narrator:
         self.started = time.monotonic()
         self._status = None
         self._busy: dict[str, str] = {}
+        self._apps: dict[str, str] = {}
+        """What ids of steps call an app: its name, with the group where two have it."""
         if console.interactive and not console.quiet:
             from rich.console import Console as RichConsole
             from rich.status import Status
@@ -124,6 +126,8 @@ class Narrator:
 
     def __call__(self, event: Event) -> None:
         """Take one event."""
+        if event.app and event.step:
+            self._apps[event.app] = event.step.partition("/")[0]
         if event.kind == "step-started":
             self._busy[event.step] = ""
         elif event.kind == "step-waiting":
@@ -151,7 +155,7 @@ class Narrator:
         if event.kind in {"step-done", "step-adopted"}:
             self.done += 1
         elapsed = time.monotonic() - self.started
-        subject = event.step or event.app.rsplit("/", 1)[-1]
+        subject = event.step or self._apps.get(event.app) or event.app.rsplit("/", 1)[-1]
         self._print(
             f"{elapsed:6.1f}s  {marks.get(event.kind, event.kind):<11} {subject}"
             + (f": {event.text}" if event.text else "")

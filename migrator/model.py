@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -58,6 +59,23 @@ class ResourceId:
     def __str__(self) -> str:
         path = "/".join(f"{kind}/{name}" for kind, name in zip(self.kind.split("/"), self.names, strict=True))
         return f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/{self.namespace}/{path}"
+
+
+def called(ids: Iterable[str]) -> dict[str, str]:
+    """What people call resources of one kind: the name, with the group or the whole id where that is not enough."""
+    wanted = list(dict.fromkeys(ids))
+    parts = {one: ResourceId.parse(one) for one in wanted}
+    names = Counter(part.name.lower() for part in parts.values())
+    pairs = Counter((part.group.lower(), part.name.lower()) for part in parts.values())
+    found = {}
+    for one, part in parts.items():
+        if names[part.name.lower()] == 1:
+            found[one] = part.name
+        elif pairs[part.group.lower(), part.name.lower()] == 1:
+            found[one] = f"{part.name} in {part.group}"
+        else:
+            found[one] = one
+    return found
 
 
 # The estate as read

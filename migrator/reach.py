@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from migrator.access import access
 from migrator.access_report import ALL
 from migrator.journal import Journal
-from migrator.model import Estate, Json, Plan, ResourceId, StepState
+from migrator.model import Estate, Json, Plan, ResourceId, StepState, called
 from migrator.planning.places import AppView, child
 from scanners.model import Fingerprinter
 
@@ -59,7 +59,13 @@ def reaches(run: str, estate: Estate, journal: Journal) -> tuple[Reach, ...]:
             own.add(str(facts["assignment"]).lower())
     without = replace(estate, assignments=tuple(a for a in estate.assignments if a.id.lower() not in own))
     before, after = _readings(without), _readings(estate)
-    names = {principal.id: principal.name for principal in access(estate).principals}
+    known = [principal for principal in access(estate).principals if principal.id in principals]
+    labels = called(principal.resource for principal in known if principal.resource)
+    names = {
+        principal.id: labels.get(principal.resource, principal.name)
+        + (" (system)" if principal.kind == "system" and principal.resource in labels else "")
+        for principal in known
+    }
     found = [Reach(names.get(one, one), before.get(one, ()), after.get(one, ())) for one in principals]
     return tuple(sorted(found, key=lambda reach: reach.identity.lower()))
 
@@ -86,21 +92,23 @@ def lying(plan: Plan, estate: Estate, fingerprinter: Fingerprinter) -> tuple[Lyi
         str(step.change["fingerprint"]): str(step.change["name"]) for step in plan.steps if step.kind == "vault-secret"
     }
     places: dict[str, list[str]] = {}
-    for app in estate.apps:
-        for mark, place in _plain(AppView(app), fingerprinter):
+    views = [AppView(app) for app in estate.apps]
+    names = called(view.id for view in views)
+    for view in views:
+        for mark, place in _plain(view, fingerprinter):
             if mark in moved:
-                places.setdefault(moved[mark], []).append(place)
+                places.setdefault(moved[mark], []).append(f"{names[view.id]}: {place}")
     return tuple(Lying(name, tuple(dict.fromkeys(places[name]))) for name in sorted(places))
 
 
 def _plain(view: AppView, fingerprinter: Fingerprinter) -> Iterator[tuple[str, str]]:
     of = fingerprinter.of_secret
     for name, value in view.plain_env():
-        yield of(value), f"{view.name}: env {name}"
+        yield of(value), f"env {name}"
     for name, secret in view.secrets.items():
         if secret.value is not None and not secret.key_vault_url:
-            yield of(secret.value), f"{view.name}: inline secret {name}"
+            yield of(secret.value), f"inline secret {name}"
     for revision in view.app.revisions:
         state = "active" if child(revision, "properties", "active") else "inactive"
         for name, value in view.plain_env(child(revision, "properties", "template") or {}):
-            yield of(value), f"{view.name}: env {name} of {state} revision {revision.get('name')}"
+            yield of(value), f"env {name} of {state} revision {revision.get('name')}"

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from migrator.model import Json, Plan, ResourceId
+from migrator.model import Json, Plan, ResourceId, called
 from scanners.model import Report
 
 if TYPE_CHECKING:
@@ -111,9 +111,10 @@ def status(form: str, described: Json) -> str:
         "",
         table([(step["id"], step["state"]) for step in described["steps"]], ("STEP", "STATE")),
     ]
+    names = called(described["apps"])
     for app, entry in described["apps"].items():
         if entry["error"]:
-            lines += ["", f"{_name(app)}: {entry['error'].get('what', '')}"]
+            lines += ["", f"{names[app]}: {entry['error'].get('what', '')}"]
             lines += [f"  why: {entry['error']['why']}"] if entry["error"].get("why") else []
             lines += [f"  next: {entry['error']['hint']}"] if entry["error"].get("hint") else []
     return "\n".join([*lines, "", _next(str(described["id"]), str(described["state"]))]) + "\n"
@@ -155,15 +156,15 @@ def result(form: str, ended: RunResult) -> str:
                 "left": list(ended.left),
             }
         )
-    rows = []
+    rows, names = [], called(app.app for app in ended.apps)
     for app in ended.apps:
         state = app.state if app.proven or app.state != "done" else "done, unproven"
-        rows.append((app.name, state, (app.error or {}).get("what", "")))
+        rows.append((names[app.app], state, (app.error or {}).get("what", "")))
     lines = [f"run {ended.run}: {'interrupted' if ended.stopped else ended.state}", ""]
     lines.append(table(rows, ("APP", "STATE", "")))
     for app in ended.apps:
         if app.error:
-            lines += ["", f"{app.name}: {app.error.get('what', '')}"]
+            lines += ["", f"{names[app.app]}: {app.error.get('what', '')}"]
             lines += [f"  why: {app.error['why']}"] if app.error.get("why") else []
             lines += [f"  next: {app.error['hint']}"] if app.error.get("hint") else []
     lines += ["", *(f"left: {text}" for text in ended.left)] if ended.left else []
@@ -224,9 +225,9 @@ def proof(form: str, proven: Proof) -> str:
     """What a verification found."""
     if form == "json":
         return _json(proven.as_dict())
-    rows = []
+    rows, names = [], called(app.app for app in proven.apps)
     for app in proven.apps:
-        rows.append((app.name, str(app.status), ""))
+        rows.append((names[app.app], str(app.status), ""))
         rows += [
             ("", f"  {check.status}", f"{check.name} {check.subject}: {check.text}".rstrip(": "))
             for check in app.checks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import importlib
 import json
 from pathlib import Path
@@ -75,7 +76,7 @@ def two_apps() -> list[dict[str, Any]]:
 
 
 def test_as_little_as_can_be() -> None:
-    tiny = {
+    tiny: dict[str, Any] = {
         "id": rid("Microsoft.App/containerApps", "tiny"),
         "properties": {
             "environmentId": rid("Microsoft.App/managedEnvironments", "env1"),
@@ -84,8 +85,11 @@ def test_as_little_as_can_be() -> None:
             },
         },
     }
+    homeless = copy.deepcopy(tiny)
+    homeless["id"] = rid("Microsoft.App/containerApps", "homeless")
+    del homeless["properties"]["environmentId"]
     bare = {"id": rid("Microsoft.KeyVault/vaults", "kv-one"), "properties": {"enableRbacAuthorization": True}}
-    keep_every_promise(estate(bare, tiny))
+    keep_every_promise(estate(bare, tiny, homeless))
 
 
 def test_numbers_as_text_values_as_numbers_and_nulls_everywhere() -> None:

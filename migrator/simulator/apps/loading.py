@@ -36,16 +36,17 @@ _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 def load_app(azure: Azure, document: Json) -> None:
     """Take an app in. Its inline secrets without a value (a GET shows none) get one that is made up.
 
-    Raises:
-        ValueError: the document names no environment.
+    An app without an environment gets one of its group's own, made like every one that an app names and the file lacks.
     """
     given: Json = {key: value for key, value in copy.deepcopy(document).items() if key != "resourceGroup"}
     subscription, group, name = places.parts(given["id"])
     properties: Json = schema.lenient(given.get("properties") or {}, "Properties")
     _texts(properties.get("template") or {})
-    home = properties.get("environmentId") or properties.get("managedEnvironmentId")
-    if not home:
-        raise ValueError(f"container app '{given['id']}' names no environment: properties.environmentId")
+    home = (
+        properties.get("environmentId")
+        or properties.get("managedEnvironmentId")
+        or f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.App/managedEnvironments/{group}"
+    )
     identifier = f"/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.App/containerapps/{name}"
     app = identifier.lower()
     sent = (properties.get("configuration") or {}).get("secrets") or []
