@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from migrator.simulator.azure import Azure
 
+_RUNS = re.compile(r"/microsoft\.app/(containerapps|jobs)/[^/]+$")
 _REFERENCE = re.compile(r"https://([0-9a-z-]+)\.[^/]+/secrets/([^/]+)(?:/[^/]*)?/?", re.IGNORECASE)
 
 
@@ -44,9 +45,9 @@ def _app(document: Mapping[str, Any], named: str, place: str) -> Mapping[str, An
     wanted = named.lower().rstrip("/")
     for _, entry in mappings(document, "resources"):
         identifier = str(entry.get("id") or "").lower().rstrip("/")
-        if "/microsoft.app/containerapps/" in identifier and wanted in {identifier, identifier.rpartition("/")[2]}:
+        if _RUNS.search(identifier) and wanted in {identifier, identifier.rpartition("/")[2]}:
             return entry
-    raise ValueError(f"{place}: the estate has no container app {named!r}")
+    raise ValueError(f"{place}: the estate has no container app or job {named!r}")
 
 
 def _value(document: Mapping[str, Any], app: Mapping[str, Any], name: str) -> str | None:

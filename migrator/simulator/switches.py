@@ -35,6 +35,8 @@ class Switches:
     """How long an app write takes after it was accepted (recorded median 13, p90 16)."""
     replica_start: float = 5.0
     """How long a replica takes to start."""
+    job_execution: float = 20.0
+    """How long an execution of a job runs."""
     environment_operation: float = 60.0
     """How long an environment write takes (recorded median 194)."""
     principal_replication: tuple[float, float] = (2.0, 15.0)

@@ -49,6 +49,8 @@ def plant(azure: Azure, steps: list[Step], caller: str) -> None:
         _environment(azure, steps, identifier)
     for identifier in _missing(steps, _APP, "PUT"):
         _app(azure, steps, identifier)
+    _used_certificates(azure, steps)
+    _connected(azure, steps)
     _assignments(azure, steps)
     azure.settle()
     _states(azure, steps)
@@ -296,6 +298,32 @@ def _auth_names(steps: list[Step], key: str) -> set[str]:
         if step.key.startswith(f"{key}/authconfigs") and step.status == 200:
             found.update(setting_names(step.response))
     return found
+
+
+def _used_certificates(azure: Azure, steps: list[Step]) -> None:
+    """An app whose custom domain has a certificate that could not be deleted because it was in use."""
+    for step in steps:
+        if step.status == 400 and "CertificateInUse" in json.dumps(step.response):
+            home = step.path.partition("/managedCertificates/")[0].partition("/certificates/")[0]
+            kind = "managedCertificates" if "/managedCertificates/" in step.path else "certificates"
+            kind = f"microsoft.app/managedenvironments/{kind.lower()}"
+            azure.loaders[kind](azure, {"id": step.path, "location": "eastus"})
+            ingress = {"targetPort": 80, "customDomains": [{"name": "recorded", "certificateId": step.path}]}
+            document = {
+                "id": f"{home.partition('/managedEnvironments/')[0]}/containerApps/recorded",
+                "properties": {
+                    "environmentId": home,
+                    "configuration": {"ingress": ingress},
+                    "template": {"containers": [{"name": "main", "image": "nginx"}]},
+                },
+            }
+            azure.loaders["microsoft.app/containerapps"](azure, document)
+
+
+def _connected(azure: Azure, steps: list[Step]) -> None:
+    for step in steps:
+        if match := re.match(r"(.*/connectedEnvironments/[^/]+)/", step.path):
+            azure.loaders["microsoft.app/connectedenvironments"](azure, {"id": match[1], "location": "eastus"})
 
 
 def _assignments(azure: Azure, steps: list[Step]) -> None:

@@ -23,6 +23,10 @@ FOLDERS = {"recordings/microsoft.app": 4, "traffic/recordings/powershell-2023-he
 KNOWN = {
     # the same state, shown Healthy three times in this recording and None once
     ("revisions-actions", 21): "health of a revision that drains",
+    # a deletion before this answer is not in the flow
+    ("dapr-resiliency", 10): "deleted meanwhile, outside the flow",
+    # how a managed certificate is issued, by whom and how long, is not simulated
+    ("errors-history", 2): "another managed certificate being issued",
     # recorded in September 2022, when the provider wrote errors without the `error` around them
     ("errors-history", 3): "error body of 2022",
     # an image that listens on another port than the ingress expects: nothing in a document tells

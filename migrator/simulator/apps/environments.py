@@ -6,7 +6,7 @@ import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator.apps import documents, identities, operations, places
+from migrator.simulator.apps import children, documents, identities, operations, places
 from migrator.simulator.apps.schema import InvalidValueError, UnknownPropertyError, accept, show
 from migrator.simulator.apps.validation import linked, refused
 from migrator.simulator.apps.versions import NEWEST_PREVIEW, PROVIDER, answer
@@ -170,7 +170,8 @@ def delete(call: Call) -> Response:
         return Response(204, None, {"x-ms-operation-identifier": ""})
     inside = [
         app["name"]
-        for app in call.world.of_type(documents.KIND)
+        for kind in (documents.KIND, "Microsoft.App/jobs")
+        for app in call.world.of_type(kind)
         if str(app["properties"].get("environmentId", "")).lower() == document["id"].lower()
     ]
     if inside:
@@ -191,6 +192,7 @@ def on_done(azure: Azure, _due: float, event: dict[str, Any]) -> None:
     document: Json | None = azure.world.resources.get(entry["resource"])
     if document is not None and entry["verb"] == "delete":
         azure.world.resources.pop(entry["resource"], None)
+        children.forget(azure, entry["resource"])
     elif document is not None:
         document["properties"]["provisioningState"] = "Succeeded"
         document["properties"].setdefault("staticIp", places.addresses(azure.world, document["id"], 1)[0])

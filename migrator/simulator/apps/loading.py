@@ -41,7 +41,7 @@ def load_app(azure: Azure, document: Json) -> None:
     given: Json = {key: value for key, value in copy.deepcopy(document).items() if key != "resourceGroup"}
     subscription, group, name = places.parts(given["id"])
     properties: Json = schema.lenient(given.get("properties") or {}, "Properties")
-    _texts(properties.get("template") or {})
+    texts(properties.get("template") or {})
     home = (
         properties.get("environmentId")
         or properties.get("managedEnvironmentId")
@@ -67,13 +67,13 @@ def load_app(azure: Azure, document: Json) -> None:
             "runningStatus": properties.get("runningStatus") or "Running",
             "environmentId": home,
         },
-        "identity": _identity(azure, identifier, given.get("identity")),
+        "identity": identity_of(azure, identifier, given.get("identity")),
     }
     if given.get("tags"):
         stored["tags"] = given["tags"]
     azure.world.resources[app] = stored
     azure.world.table("app-secrets")[app] = {
-        str(secret["name"]): {"value": _value(azure, app, secret), "synced": azure.clock.now()}
+        str(secret["name"]): {"value": value_of(azure, app, secret), "synced": azure.clock.now()}
         for secret in sent
         if not secret.get("keyVaultUrl")
     }
@@ -84,7 +84,7 @@ def load_app(azure: Azure, document: Json) -> None:
     refreshing.ensure(azure)
 
 
-def _texts(template: Json) -> None:
+def texts(template: Json) -> None:
     """Env values that a person wrote as numbers or booleans, as the text they mean."""
     for container in [*(template.get("containers") or []), *(template.get("initContainers") or [])]:
         for entry in container.get("env") or []:
@@ -92,7 +92,8 @@ def _texts(template: Json) -> None:
                 entry["value"] = json.dumps(entry["value"])
 
 
-def _value(azure: Azure, app: str, secret: Json) -> str:
+def value_of(azure: Azure, app: str, secret: Json) -> str:
+    """The value of an inline secret of an estate file; made up where the file gives none."""
     # an empty value stays: it blocks later writes, as in Azure
     return str(secret["value"]) if secret.get("value") is not None else azure.world.guid("secret", app, secret["name"])
 
@@ -105,7 +106,8 @@ def _keep_given(given: Json, filled: Json) -> None:
             becomes["resources"] |= {k: v for k, v in (was.get("resources") or {}).items() if k != "memory"}
 
 
-def _identity(azure: Azure, resource: str, given: Json | None) -> Json:
+def identity_of(azure: Azure, resource: str, given: Json | None) -> Json:
+    """The identity that a resource of an estate file has, with a principal of its own where it is a system identity."""
     types = identities.kinds(given)
     found: Json = {"type": ", ".join(kind for kind in (identities.SYSTEM, identities.USER) if kind in types) or "None"}
     if identities.SYSTEM in types:

@@ -153,11 +153,12 @@ class Type:
     """By lower-case name: requests are read without case, as recorded (`"Name": "Consumption"`)."""
 
 
+SCHEMA: dict[str, Type] = {}
 _TOKEN = re.compile(r"(\w+)(?::(#|!|\w+)(\[\]|\*)?)?(\?)?(?:@([\d-]+))?(?:~([\d-]+))?")
 
 
-def _read(text: str) -> dict[str, Type]:
-    types = {}
+def define(text: str) -> None:
+    """Add types, in the form above; a provider with types of its own defines them where it is."""
     for line in text.strip().splitlines():
         head, _, rest = line.partition(":")
         members = {}
@@ -169,11 +170,12 @@ def _read(text: str) -> dict[str, Type]:
             members[name.lower()] = Member(
                 name, kind or "", shape == "[]", shape == "*", bool(optional), stable or "", preview or ""
             )
-        types[head.lstrip("-")] = Type(head.lstrip("-"), head.startswith("-"), members)
-    return types
+        if head.lstrip("-") in SCHEMA:
+            raise ValueError(f"type {head} is defined twice")
+        SCHEMA[head.lstrip("-")] = Type(head.lstrip("-"), head.startswith("-"), members)
 
 
-SCHEMA = _read(TYPES)
+define(TYPES)
 
 
 class UnknownPropertyError(Exception):

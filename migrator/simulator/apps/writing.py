@@ -152,7 +152,7 @@ def _sent_secrets(body: Json, *, patch: bool) -> list[Json] | None:
     return found
 
 
-def _environment(call: Call, wanted: str | None) -> Json:
+def environment_for(call: Call, wanted: str | None) -> Json:
     """The environment that an app is in or is to be in.
 
     Raises:
@@ -190,7 +190,7 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     want = identities.wanted(azure, body, stored_identity, patch=patch, replaces=replaces)
     for attached in identities.newly_attached(want, stored_identity):
         validation.linked(call, WRITE, attached, identities.ASSIGN)
-    environment = _environment(call, environment_id)
+    environment = environment_for(call, environment_id)
     operations.refuse_if_busy(call, app, call.params["name"])
 
     sent = _sent_secrets(body, patch=patch)

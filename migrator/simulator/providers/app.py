@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from migrator.simulator.azure import Azure, Call
 
 KIND = documents.KIND
-JOBS = "Microsoft.App/jobs"
 TOKEN_LIFETIME = 3600.0
 
 
@@ -51,9 +50,6 @@ def register(azure: Azure) -> None:
         azure.route(
             "arm", "GET", f"{scope}/providers/{KIND}", _list, versions=VERSIONS, action=f"{KIND}/read", scope=scope
         )
-        # jobs are not simulated; a listing shows those of the estate as it gave them
-        jobs = f"{scope}/providers/{JOBS}"
-        azure.route("arm", "GET", jobs, _jobs, versions=VERSIONS, action=f"{JOBS}/read", scope=scope)
     azure.route(
         "arm",
         "POST",
@@ -80,12 +76,6 @@ def _list(call: Call) -> Response:
     scope = call.request.path.lower().partition("/providers/")[0]
     listing = page(call, call.world.of_type(KIND, scope), size=call.azure.switches.page_size)
     listing["value"] = [documents.view(call.azure, document, call.version) for document in listing["value"]]
-    return answer(200, listing, x_ms_operation_identifier="")
-
-
-def _jobs(call: Call) -> Response:
-    scope = call.request.path.lower().partition("/providers/")[0]
-    listing = page(call, call.world.of_type(JOBS, scope), size=call.azure.switches.page_size)
     return answer(200, listing, x_ms_operation_identifier="")
 
 
