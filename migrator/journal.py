@@ -305,17 +305,12 @@ class Journal:
 
     def apps(self, run: str) -> dict[str, AppEntry]:
         """The apps of a run by lower-case id, in plan order."""
-        return {
-            str(row["app"]): AppEntry(
-                str(row["app"]),
-                str(row["state"]),
-                bool(row["proven"]),
-                str(row["cause"]),
-                json.loads(row["error"]),
-                json.loads(row["initial"]),
-            )
-            for row in self._read("SELECT * FROM apps WHERE run = ? ORDER BY position", run)
-        }
+        rows = self._read("SELECT * FROM apps WHERE run = ? ORDER BY position", run)
+        return {str(row["app"]): _app(row) for row in rows}
+
+    def app(self, run: str, app: str) -> AppEntry:
+        """One app of a run, by its lower-case id."""
+        return _app(self._row("SELECT * FROM apps WHERE run = ? AND app = ?", run, app))
 
     def set_app(self, run: str, app: str, **columns: Any) -> None:
         """Write columns of an app: `state`, `proven`, `cause`, `error`, `initial`."""
@@ -418,6 +413,17 @@ class Journal:
                 f"the journal has no entry for {', '.join(map(str, arguments))}", hint="list the runs: keylift runs"
             )
         return rows[0]
+
+
+def _app(row: sqlite3.Row) -> AppEntry:
+    return AppEntry(
+        str(row["app"]),
+        str(row["state"]),
+        bool(row["proven"]),
+        str(row["cause"]),
+        json.loads(row["error"]),
+        json.loads(row["initial"]),
+    )
 
 
 def _entry(row: sqlite3.Row) -> StepEntry:

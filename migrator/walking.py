@@ -52,7 +52,7 @@ class Walk:
             JournalError: nothing more may be done.
         """
         try:
-            entry = self.around.journal.apps(self.around.run)[self.app]
+            entry = self.around.journal.app(self.around.run, self.app)
             if entry.state in {AppState.UNDOING, AppState.FAILED}:
                 self.back()
             elif entry.state in {AppState.PENDING, AppState.RUNNING}:
@@ -105,11 +105,12 @@ class Walk:
             self.around.event("app-done", app=self.app, text="; ".join(texts))
 
     def _wait_for_shared(self) -> None:
-        entries = self.around.journal.steps(self.around.run)
         for step in self.steps:
             for name in step.after:
-                entry = entries[name]
-                if entry.app or entry.state in DONE_STATES:
+                if self.around.steps[name].app:
+                    continue
+                entry = self.around.journal.step(self.around.run, name)
+                if entry.state in DONE_STATES:
                     continue
                 if entry.state != StepState.FAILED:
                     raise StoppedError(f"{name} was not reached", hint=f"keylift resume {self.around.run}")
@@ -123,7 +124,7 @@ class Walk:
     def _begin(self) -> None:
         """Read the app as it was before the plan, once, and see that it is the one the plan was made from."""
         journal, run = self.around.journal, self.around.run
-        initial = journal.apps(run)[self.app].initial
+        initial = journal.app(run, self.app).initial
         if initial is not None:
             self._expected = initial
             for step in self.steps:
@@ -257,7 +258,7 @@ class Walk:
     def back(self) -> None:
         """Undo what this run made of the app, newest first, and say how that ended."""
         journal, run = self.around.journal, self.around.run
-        before = journal.apps(run)[self.app]
+        before = journal.app(run, self.app)
         if before.state != AppState.UNDOING:
             journal.set_app(run, self.app, state=AppState.UNDOING)
         left, hard = self.undo(self.steps)
