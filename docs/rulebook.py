@@ -182,6 +182,11 @@ def _index(families: list[str], entries: list[Entry]) -> str:
         "Values are also found in base64, in hex, percent-encoded, in escaped strings and in the data of Kubernetes Secrets,",
         "two layers deep; the finding says so.",
         "",
+        "A finding is weak when the value is an emulator's, a password that everybody knows, or one for localhost; and when",
+        "it lies in a unit test, or in documentation and in files that are there to be copied (`.env.example`), unless it is",
+        "of a form that its vendor made, or, outside of tests, clearly made by a machine. Weak findings are reported as such,",
+        "and do not fail the hook without `--strict`.",
+        "",
         "Generated from `scanners/rules/*.toml` by `python -m docs.regenerate`.",
     ]
     for family in families:

@@ -12,28 +12,25 @@ from scanners import checksums
 from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, judge, well_known
 from scanners.matching import Window
-from scanners.model import Confidence, Match, Secret, Severity
-from scanners.placeholders import blanked, placeholder, reference, sequential
+from scanners.model import Confidence, Match, Origin, Secret
+from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
+from scanners.shapes import random_looking
 from scanners.validity import VALID
 
 _REST = re.compile(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
 _NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
-_LESS = {
-    Severity.CRITICAL: Severity.MEDIUM,
-    Severity.HIGH: Severity.MEDIUM,
-    Severity.MEDIUM: Severity.LOW,
-    Severity.LOW: Severity.LOW,
-}
+_LONG = 160
+"""Characters that nobody makes up."""
 _LOCAL = re.compile(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|\b0\.0\.0\.0\b|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
 
 _PUBLIC_HOST = re.compile(
-    r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)[\w-]+\.[\w.-]+"
+    r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)(?![\w.-]+\.(?:local|internal|svc|localdomain|test|invalid)\b)[\w-]+\.[\w.-]+"
 )
 """A host that others can reach: there even a password that everybody knows is one to change."""
 
@@ -108,6 +105,11 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     if start in (-1, end):
         return None
     value = text_of(data[start:end])
+    literal = None if rule.judge else default_of(value)
+    if literal:
+        # `Password=${PW:-literal}`: nobody sets the variable, so the literal is the value.
+        start = data.index(literal.encode(), start)
+        end, value = start + len(literal.encode()), literal
     confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
     name_start, weak = start, False
     if rule.checksum:
@@ -130,6 +132,10 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         return None
     if rule.judge:
         name, name_start = _name(rule, data, hit)
+        if _listed(data, hit.end(rule.name_group), start, name_start) and not random_looking(
+            value.strip("\"'"), least=12
+        ):
+            return None
         verdict = judge(name, value, _form(rule, data, start))
         if verdict is None:
             return None
@@ -144,7 +150,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
             or (well_known(value) and not _PUBLIC_HOST.search(around))
         )
     if weak:
-        severity = _LESS[severity]
+        severity = severity.weakened
     match = Match(
         rule=rule.id,
         title=title,
@@ -157,14 +163,33 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         service=rule.service or None,
         detail=detail,
         weak=weak,
+        origin=_origin(rule, value),
     )
     return Candidate(match, rule.rank, name_start)
+
+
+def _origin(rule: Rule, value: str) -> Origin:
+    if not (rule.judge or rule.chosen):
+        return Origin.VENDOR
+    # A key in several lines is no word of anybody's.
+    return Origin.GENERATED if len(value) > _LONG or random_looking(value, least=12) else Origin.CHOSEN
 
 
 def _form(rule: Rule, data: bytes, start: int) -> Form:
     """How a value was written: in a rule for quoted values, one without quotes may be a symbol."""
     form = Form(rule.judge)
     return Form.BARE if form is Form.QUOTED and data[start - 1 : start] in (b" ", b"\t", b"\n", b":", b"=") else form
+
+
+_COMMA = re.compile(rb"[\"'`]?[ \t]*,[^=:]*")
+_OPENS = re.compile(rb"[({][\s@$fFrRbBuU]*[\"']?\Z")
+
+
+def _listed(data: bytes, name_end: int, start: int, name_start: int) -> bool:
+    """Whether name and value are two of a list of names (`["user", "password", "host"]`), not what a call is given."""
+    if _COMMA.fullmatch(data, name_end, start) is None:
+        return False
+    return _OPENS.search(data, max(0, name_start - 16), name_start) is None
 
 
 def _stands_for_another(rule: Rule, value: str) -> bool:

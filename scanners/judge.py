@@ -69,11 +69,14 @@ _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|pass
 """Words that say "secret", with signs for letters: `super$ecret`."""
 _COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
 """What people put behind words that say "secret": `MySecretPassword123!`."""
+_NAMED = re.compile(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
+"""How a word ends that says what it stands for: `proxypass`, `repopwd`."""
 _TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
-_EXPRESSION = re.compile(r"\$\{[^{}]*\}")
+_EXPRESSION = re.compile(r"\$?\{(?:[A-Za-z_][^{}]*|\d{1,2}(?:[,:][^{}]*)?)\}")
+"""A place in a text that a program fills in: `${suffix}`, `{user.name}`, `{0:N}`."""
 _FIRST_PART = re.compile(
     r"(?i)(?:DefaultEndpointsProtocol|(?:Account|Blob)?Endpoint|AccountName|InstrumentationKey|Server|Host(?:Name)?|Data Source)=[^;]*"
 )
@@ -86,6 +89,7 @@ _CONSTANT = re.compile(r"[A-Z]{2,14}(?:[_-][A-Z]{1,14})+")
 """The name of a variable, or of what belongs here: `OPENAI_MODEL_ID`, `YOUR-ENDPOINT`."""
 _PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
 """`--secrets a=x,b=y`: names and values in one argument."""
+_USER_AND = re.compile(r"[a-z][\w.-]{1,30}[/:]([^\s/:]{3,128})")
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
 
 
@@ -98,6 +102,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     if said.kind in (Kind.OTHER, Kind.INGESTION):
         return None
     text = value.strip()
+    if said.words[-1] == "auth" and (pair := _USER_AND.fullmatch(text)):
+        return judge("password", pair[1], form)  # `NEO4J_AUTH=neo4j/password`
     literal = default_of(text)
     if literal is not None:
         # Nobody sets the variable, so the literal is what the program reads: a short password opens a door here, too.
@@ -106,8 +112,10 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         text = text.rstrip(",;")  # of the sentence around it
     if form is Form.ARGUMENT and (pairs := _PAIR.split(text))[1:]:
         return _first_of(pairs)
-    if form is not Form.LIVE and "${" in text:
+    if form is not Form.LIVE and "{" in text:
         text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
+    if form is not Form.LIVE and any(c.isalpha() and not c.isascii() for c in text):
+        return None  # words of a language that people read: labels and messages of a user interface
     if not 4 <= len(text) <= 4096 or _EXTENSION_KEY.fullmatch(text) or _FIRST_PART.fullmatch(text):
         return None
     if placeholder(text) or _names_itself(said, text, form):
@@ -131,9 +139,14 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
 
 def _symbols(text: str) -> bool:
     """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
+    if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
+        return True
     if _SNAKE.fullmatch(text):
         return 5 * sum(c.isdigit() for c in text) <= len(text)
-    return bool(_CAMEL.fullmatch(text) or (_DOTTED.fullmatch(text) and wordy(text)))
+    if _DOTTED.fullmatch(text):
+        # What a property is called tells that it is one: `user1Login.token`.
+        return wordy(text) or judge_name(text.rpartition(".")[2]).kind is not Kind.OTHER
+    return bool(_CAMEL.fullmatch(text))
 
 
 def _first_of(pairs: list[str]) -> Judgement | None:
@@ -186,7 +199,9 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     mixed = classes_of(text) >= 2
     if not mixed and (len(text) < 6 or shape is Shape.WORDS):
         # One lower-case word in a file is as often the name of a thing as a password.
-        return Judgement(Kind.PASSWORD, Confidence.LOW) if len(text) >= 6 and form is Form.QUOTED else None
+        if len(text) < 6 or form is not Form.QUOTED or _NAMED.search(text):
+            return None
+        return Judgement(Kind.PASSWORD, Confidence.LOW)
     if plain_words:
         return None
     return Judgement(Kind.PASSWORD, Confidence.MEDIUM)

@@ -90,6 +90,11 @@ class Severity(StrEnum):
     HIGH = "high"
     CRITICAL = "critical"
 
+    @property
+    def weakened(self) -> Severity:
+        """What is left of it when the value is weak."""
+        return Severity.MEDIUM if self in (Severity.CRITICAL, Severity.HIGH) else Severity.LOW
+
 
 class Confidence(StrEnum):
     """How sure the rule is that the value is real."""
@@ -97,6 +102,17 @@ class Confidence(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+
+
+class Origin(StrEnum):
+    """Who made a value; of what a vendor did not make, the place where it lies says what it is worth."""
+
+    VENDOR = "vendor"
+    """In a form of the vendor's, which tells it wherever it lies."""
+    GENERATED = "generated"
+    """Made by a machine to be hard to guess, in no form of its own."""
+    CHOSEN = "chosen"
+    """Made up by a person."""
 
 
 class Location(Protocol):
@@ -259,6 +275,7 @@ class Match:
     """What the value says of itself (a Send key, a read-only key); never part of the value."""
     weak: bool = False
     """An emulator's, a unit test's or localhost's: real, but worth nothing to a thief."""
+    origin: Origin = Origin.VENDOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,6 +296,8 @@ class Finding:
     weak: bool = False
     status: str = "new"
     """`new`, `known` (in a baseline) or `allowed`."""
+    origin: Origin = Origin.VENDOR
+    """For `scanners.places`; no part of the findings format."""
 
     def as_dict(self) -> dict[str, Any]:
         """The object of the findings format."""

@@ -76,6 +76,8 @@ _GLUED = (
 )
 
 
+_ASKED = frozenset({"has", "is", "show", "hide", "should", "can", "forgot"})
+"""First words of names whose value is yes, no or a label."""
 _PUBLIC_PREFIXES = ("next_public_", "vite_public_", "public_")
 
 
@@ -102,6 +104,8 @@ def judge_name(name: str) -> Name:
         bare.pop()
     if not bare:
         return Name(Kind.OTHER, certain=False, words=words)
+    if len(bare) > 1 and bare[0] in _ASKED:
+        return Name(Kind.OTHER, certain=False, words=words)
     last, before = bare[-1], bare[-2] if len(bare) > 1 else ""
     if "connection" in bare and ({"string", "strings", "str"} & set(words)):
         return Name(Kind.CONNECTION, certain=True, words=words)
@@ -119,7 +123,8 @@ def judge_name(name: str) -> Name:
     if kind is Kind.PASSWORD and last in ("pass", "pw") and before in ("by", "multi", "first", "one", "single"):
         return Name(Kind.OTHER, certain=False, words=words)
     if kind is not Kind.OTHER:
-        return Name(kind, certain=True, words=words)
+        # A salt alone stands beside the hash that it was made for, in the open.
+        return Name(kind, certain=bare != ["salt"], words=words)
     if last in INNOCENT_TAILS:
         return Name(Kind.OTHER, certain=False, words=words)
     for at in range(len(bare) - 2, -1, -1):

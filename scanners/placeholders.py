@@ -30,6 +30,7 @@ _TEMPLATE = re.compile(
         \$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
       | \$\(.*                                    # $(pipelineVar), $(command), also one cut off at its first quote
       | \$[A-Za-z_][\w:.]*                        # $VAR, $env:VAR
+      | \$\{?[0-9@*\#]\}?                         # $1
       | \$\{\{.*\}\}                              # GitHub expressions
       | %[A-Za-z_][\w]*%                          # %VAR%
       | %%?[\w.-]*%%?
@@ -39,7 +40,7 @@ _TEMPLATE = re.compile(
       | \#\{.*\}\#?
       | \#\$?\{.*\}
       | __[A-Za-z0-9_.-]+__
-      | @@[\w.-]+@@ | @[\w.-]+@
+      | @@[\w.-]+@@ | @[\w.-]+@ | @[A-Z][A-Z0-9_]{3,}
       | <[^<>]*>?                                 # <your-key>
       | \[[A-Za-z_ ]*\]
       | \[(?:parameters|variables|concat|reference|listKeys|resourceId|format|if|guid|uniqueString)\(.*\]
@@ -50,7 +51,7 @@ _TEMPLATE = re.compile(
 )
 _CODE = re.compile(
     r"""(?x)
-    \A(?:process\.env|import\.meta\.env|os\.environ|os\.getenv|getenv|env|ENV|var|local|locals|module|data|secrets|vars|inputs
+    \A!{0,2}(?:process\.env|import\.meta\.env|os\.environ|os\.getenv|getenv|env|ENV|var|local|locals|module|data|secrets|vars|inputs
       |outputs|parameters|variables|params|param|config|configuration|self|this|settings|steps|github|needs|each|each\.value|secret
       |azurerm_\w+|azuread_\w+|random_\w+|aws_\w+|google_\w+|Environment|System|Deno|args|options|opts|req|request|res|response
       |context|builder|app|ctx|event|props|state|user|credentials|creds|account|client)

@@ -7,6 +7,7 @@ from hashlib import sha256
 EMULATOR_KEYS = (
     "Eby8vdM02x",  # Azurite's account key
     "C2y6yDjf5/R+",  # the Cosmos DB emulator's
+    "I17GKLvcJUoss",  # with which Azurite signs for users
 )
 """First characters of keys that ship with emulators: real, and worth nothing to a thief."""
 

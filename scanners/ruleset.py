@@ -65,6 +65,8 @@ class Rule:
     """Patterns that must all be found in the whole match."""
     weak: tuple[str, ...] = ()
     """Patterns over the whole match that make it weak: emulators, localhost."""
+    chosen: bool = False
+    """Its values are made up by people or for one place: in a test or an example they are weak. Judged ones always are."""
     lenient: bool = False
     """Values that look like placeholders count all the same: the shape alone is proof."""
     rank: int = 50

@@ -45,7 +45,7 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
 _SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ](?:[a-z]+[0-9]{0,3}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
 """How resources are called: `cmp2-qat-1208358310`."""
-_PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?: [A-Za-z0-9,.;:!?'()-]+){2,}\Z")
+_PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?:(?: [A-Za-z0-9,.;:!?'()-]+){2,}| [A-Za-z]+[.!?:]*)\Z")
 _HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
 _BASE64ISH = re.compile(r"[A-Za-z0-9+/_.~=-]+")
 
@@ -88,7 +88,7 @@ def _pronounceable(part: str) -> bool:
         return False
     low = part.lower()
     vowels = sum(low.count(vowel) for vowel in "aeiouy")
-    return 0.15 <= vowels / len(low) <= 0.7 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
+    return 0.14 <= vowels / len(low) <= 0.7 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
 
 
 def random_looking(value: str, *, least: int = 16) -> bool:

@@ -370,6 +370,7 @@ def matches(path: str, data: bytes | Rest, engine: Engine) -> Iterator[Find]:
         if not found:
             continue
         from scanners.allow import surroundings
+        from scanners.places import judged
         from scanners.positions import Lines
 
         lines = Lines(piece.data)
@@ -377,7 +378,9 @@ def matches(path: str, data: bytes | Rest, engine: Engine) -> Iterator[Find]:
             if piece.low <= match.start < piece.high:
                 line, column = piece.place(*lines.at(match.start))
                 last = piece.line + lines.at(max(match.start, match.end - 1))[0]
-                yield Find(path, line, column, last, match, *surroundings(piece.data, match.start, match.end))
+                yield Find(
+                    path, line, column, last, judged(match, path), *surroundings(piece.data, match.start, match.end)
+                )
 
 
 def added(patch: bytes) -> Iterator[tuple[bytes, list[Range]]]:

@@ -10,7 +10,7 @@ def words(text: str) -> frozenset[str]:
 
 WELL_KNOWN = words(
     """
-    1234 12345 123456 1234567 12345678 123456789 abc123 admin admin123 administrator changeit demo elastic
+    1234 12345 123456 1234567 12345678 123456789 abc123 admin admin123 administrator changeit demo elastic foobared
     grafana guest guest123 letmein master minio minioadmin mongo mysql p@ssw0rd p@ssword pass@word1 passw0rd
     password1 password123 postgres postgres123 postgrespw qwerty rabbitmq redis root root123 sa system test
     test123 test1234 tester testing toor user welcome
@@ -83,7 +83,7 @@ STAND_INS = words(
     api-key api_key apikey array auth-token auth_token authtoken auto bar basic baz bearer bool boolean
     change-me change_me changeit changeme client-secret client_secret clientsecret connection-string
     connection_string connectionstring credential credentials default deleted disabled dummy dynamic empty
-    enabled encrypted example fake false fixme foo foobar foobarbaz generated hidden int key keys masked missing
+    enabled encrypted example fake hashed false fixme foo foobar foobarbaz generated hidden int key keys masked missing
     my-key my-password my-secret my-token my_password my_secret myapikey mykey mypassword mysecret mytoken n/a
     na nil no none not-set not_set notset null number object off on optional pass passphrase passw0rd passwd
     password placeholder pwd random redacted redacted> removed required sample secret secret-key secret-value

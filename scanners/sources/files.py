@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scanners import archives, ignoring
+from scanners import archives, ignoring, places
 from scanners.engine import Engine
 from scanners.model import FileLocation, Finding, Fingerprinter, Match, Report, preview
 from scanners.positions import Lines
@@ -81,9 +81,23 @@ def scan(
         report.errors += found.errors
         report.scanned["files"] += found.files
         report.scanned["bytes"] += found.bytes
-    report.findings = list(report.ordered())
+    roots = _folders(paths) if report.findings else []
+    report.findings = [places.judged(finding, _within(finding, roots)) for finding in report.ordered()]
     report.errors.sort(key=lambda error: str(error["where"]))
     return report
+
+
+def _folders(paths: Sequence[Path]) -> list[str]:
+    """The folders among paths, as paths of findings begin, the innermost first."""
+    folders = {os.fspath(path).replace(os.sep, "/").rstrip("/") + "/" for path in paths if path.is_dir()}
+    return sorted(folders, key=len, reverse=True)
+
+
+def _within(finding: Finding, roots: Sequence[str]) -> str:
+    """The path of a finding within what was asked for: what that lies in says nothing of it."""
+    path = str(finding.location.as_dict()["path"])
+    root = next((root for root in roots if path.startswith(root)), None)
+    return path[len(root) :] if root else path.rpartition("/")[2]
 
 
 def walk(path: Path, errors: list[dict[str, str]], *, ignore: bool = True) -> Iterator[tuple[str, int]]:
@@ -181,6 +195,7 @@ def found_at(match: Match, location: FileLocation, fingerprinter: Fingerprinter)
         service=match.service,
         detail=match.detail,
         weak=match.weak,
+        origin=match.origin,
     )
 
 

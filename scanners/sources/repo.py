@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scanners import places
 from scanners.engine import Engine
 from scanners.git import Git, RepositoryError
 from scanners.model import CommitLocation, FileLocation, Finding, Fingerprinter, Report
@@ -163,7 +164,7 @@ def scan(
             _tree(repository, name, report, engine, fingerprinter, allow)
     else:
         _work_tree(repository, repository.top, report, engine, fingerprinter, allow, workers)
-    report.findings = list(report.ordered())
+    report.findings = [places.judged(finding, finding.location.as_dict()["path"]) for finding in report.ordered()]
     report.errors.sort(key=lambda error: (str(error["where"]), str(error["what"])))
     return report
 
