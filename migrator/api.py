@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from migrator.errors import KeyliftError, PlanFileError, RunError, UsageError
-from migrator.model import Estate, Json, Plan
+from migrator.model import App, Estate, Json, Plan
 from migrator.state import StateFolder, default_folder
 from scanners.model import Confidence, Finding, Fingerprinter, Report
 
 if TYPE_CHECKING:
     from migrator.access import AccessReport
     from migrator.cloud.session import Session
+    from migrator.control import Control
     from migrator.drift import Drift
     from migrator.executor import Executor, RunResult
     from migrator.ports import Event
@@ -275,10 +276,43 @@ def with_imports(place: Workplace, report: Report, files: Sequence[Path]) -> Rep
     return report
 
 
+def load_engine(place: Workplace) -> Engine:
+    """The rules, compiled; kept in the state folder's cache. For one thread at a time."""
+    return _engine(place)
+
+
 def _engine(place: Workplace) -> Engine:
     from scanners.engine import Engine
 
     return Engine.load(place.state.ensure().cache)
+
+
+def read(
+    opened: Session,
+    scope: Scope,
+    tell: Tell,
+    *,
+    whole: bool = False,
+    vault: str | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    on_app: Callable[[App], None] = _silent,
+) -> Estate:
+    """Read an estate through an open session; `whole` with revisions, sign-in settings and access, as plans need it.
+
+    Raises:
+        KeyliftError: not even the inventory could be read.
+    """
+    return _read(
+        opened,
+        scope,
+        tell,
+        with_revisions=whole,
+        with_access=whole,
+        with_auth=whole,
+        vault=vault,
+        on_progress=on_progress,
+        on_app=on_app,
+    )
 
 
 def _read(
@@ -290,10 +324,14 @@ def _read(
     with_access: bool = False,
     with_auth: bool = False,
     vault: str | None = None,
+    on_progress: Callable[[str, int, int], None] | None = None,
+    on_app: Callable[[App], None] = _silent,
 ) -> Estate:
     from migrator.cloud import reading
 
     def progress(what: str, done: int, total: int) -> None:
+        if on_progress is not None:
+            on_progress(what, done, total)
         if total and (done == total or done % 50 == 0):
             tell(f"read {done} of {total} {what}")
 
@@ -306,6 +344,7 @@ def _read(
         with_access=with_access,
         vault=vault,
         progress=progress,
+        on_app=on_app,
     )
 
 
@@ -321,53 +360,31 @@ def make_plan(
     vault_secret_name: str | None = None,
     on_conflict: str | None = None,
     passwordless: str = "suggest",
+    choices: Path | None = None,
     found: Sequence[Path] = (),
     tell: Tell = _silent,
 ) -> Plan:
     """Read the estate, find, and propose.
 
-    `found` are reports of other scans (repositories, images): a value that lies there too is named as rest risk.
+    `choices` is a file of decisions on single apps, secrets and findings. `found` are reports of other scans (repositories, images): a value that lies there too is named as rest risk.
 
     Raises:
         UsageError: an option cannot be, or the vault does not exist.
         KeyliftError: the estate could not be read.
     """
-    from migrator import planner
-    from migrator.cloud import surroundings, vaults
-    from migrator.planning.options import NAME_TEMPLATE, Options
+    from migrator import proposing
 
-    options = Options(
-        vault=vault,
+    options = proposing.options_of(
+        vault,
+        scope,
         identity=identity,
-        vault_secret_name=vault_secret_name or NAME_TEMPLATE,
+        vault_secret_name=vault_secret_name,
         on_conflict=on_conflict,
         passwordless=passwordless,
-        scope={"subscriptions": scope.subscriptions, "groups": scope.groups, "apps": scope.apps},
+        choices=proposing.load_choices(place, choices) if choices is not None else None,
     )
-    fingerprinter = place.state.fingerprinter()
-    engine = _engine(place)
-    with session(place, tell) as opened:
-        estate = _read(opened, scope, tell, with_revisions=True, with_access=True, with_auth=True, vault=vault)
-        (target,) = estate.vaults
-        options = replace(options, vault=target.id)
-        report = with_imports(place, scan_estate(estate, engine, fingerprinter), found)
-        errors: list[Json] = []
-        names = planner.wanted(estate, report.findings, options, fingerprinter)
-        if names:
-            try:
-                estate = estate.with_vault(vaults.read_vault_secrets(opened, target, names, fingerprinter))
-            except KeyliftError as error:
-                errors.append({"where": target.id, "what": error.what, "hint": error.hint})
-        draft = planner.plan(estate, report.findings, options, fingerprinter)
-        asked = sorted({str(entry["scope"]) for entry in draft.operator.get("permissions", ())}, key=str.lower)
-        tell(f"asking what you may do at {len(asked)} scopes")
-        permissions = surroundings.read_permissions(
-            opened,
-            asked,
-            lambda where, error: errors.append({"where": where, "what": error.what, "hint": error.hint}),
-        )
-        estate = replace(estate, permissions=permissions, errors=(*estate.errors, *errors))
-        return planner.plan(estate, report.findings, options, fingerprinter)
+    material = proposing.gather(place, scope, vault=vault, tell=tell)
+    return proposing.propose(place, material, options, found=found, tell=tell).plan
 
 
 def rehearse_plan(place: Workplace, plan: Plan, *, tell: Tell = _silent) -> Rehearsal:
@@ -455,32 +472,47 @@ def apply_plan(
     plan: Plan,
     *,
     point_of_no_return: bool = False,
+    control: Control | None = None,
     on_event: OnEvent = _silent,
     tell: Tell = _silent,
 ) -> RunResult:
     """Carry a plan out as a new run.
 
-    With `point_of_no_return` somebody approved the steps of a contract that cannot be taken back.
+    With `point_of_no_return` somebody approved the steps of a contract that cannot be taken back. Stopping `control` ends
+    the run after the steps that are at work; it can be resumed.
 
     Raises:
         PlanFileError: the plan belongs to another cloud or state folder.
         RunError: another run on one of these apps is not finished, or the point of no return was not approved.
     """
-    with _executing(place, on_event, tell) as executor:
+    with _executing(place, on_event, tell, control) as executor:
         return executor.apply(plan, point_of_no_return=point_of_no_return)
 
 
-def resume_run(place: Workplace, run: str, *, on_event: OnEvent = _silent, tell: Tell = _silent) -> RunResult:
+def resume_run(
+    place: Workplace,
+    run: str,
+    *,
+    control: Control | None = None,
+    on_event: OnEvent = _silent,
+    tell: Tell = _silent,
+) -> RunResult:
     """Go on with a run that was interrupted."""
-    with _executing(place, on_event, tell) as executor:
+    with _executing(place, on_event, tell, control) as executor:
         return executor.resume(run)
 
 
 def rollback_run(
-    place: Workplace, run: str, *, apps: Sequence[str] = (), on_event: OnEvent = _silent, tell: Tell = _silent
+    place: Workplace,
+    run: str,
+    *,
+    apps: Sequence[str] = (),
+    control: Control | None = None,
+    on_event: OnEvent = _silent,
+    tell: Tell = _silent,
 ) -> RunResult:
     """Put the apps of a run (or only those named) back as they were before it."""
-    with _executing(place, on_event, tell) as executor:
+    with _executing(place, on_event, tell, control) as executor:
         return executor.rollback(run, apps=tuple(apps))
 
 
@@ -515,7 +547,7 @@ def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
 
 
 @contextmanager
-def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Executor]:
+def _executing(place: Workplace, on_event: OnEvent, tell: Tell, control: Control | None = None) -> Iterator[Executor]:
     from migrator.cloud.cloud import AzureCloud
     from migrator.cloud.session import WallClock
     from migrator.executor import Executor
@@ -523,16 +555,26 @@ def _executing(place: Workplace, on_event: OnEvent, tell: Tell) -> Iterator[Exec
 
     fingerprinter = place.state.fingerprinter()
     with Journal.open(place.state.database) as journal, session(place, tell) as opened:
-        yield Executor(
+
+        def told(event: Event) -> None:
+            on_event(event)
+            if control is not None and control.stopped:
+                executor.stop()  # asked for before the run had begun
+
+        executor = Executor(
             AzureCloud(opened),
             journal,
             WallClock(),
             fingerprinter,
-            on_event,
+            told,
             workers=place.workers,
             propagation=place.propagation,
             proof=place.proof,
         )
+        if control is not None:
+            control.checkpoint()
+            control.bind(executor.stop)
+        yield executor
 
 
 def finalize_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Plan:

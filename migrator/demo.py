@@ -38,6 +38,13 @@ class Stage:
         hidden = ["--state-dir", str(self.folder / "state"), *(["--cloud", str(self.profile)] if cloud else [])]
         return int(keylift.main(args=[*arguments, *hidden], prog_name="keylift", standalone_mode=False) or 0)
 
+    def stop(self) -> None:
+        """End the simulator and wait for its end."""
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(WAIT)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
     def newest_run(self) -> str:
         """The id of the run that was just made."""
         from migrator.journal import Journal
@@ -51,8 +58,10 @@ def _short(argument: str, folder: Path) -> str:
     return argument.replace(f"{folder}/", "")
 
 
-def start(folder: Path) -> Stage:
+def start(folder: Path, *, keep: bool = False, speed: float = 60.0) -> Stage:
     """Write the estate and start the simulator.
+
+    With `keep` the simulated cloud goes on where the folder's last one stopped. `speed` is virtual seconds a wall second.
 
     Raises:
         KeyliftError: it did not start.
@@ -61,8 +70,10 @@ def start(folder: Path) -> Stage:
     estate = folder / "estate.json"
     estate.write_text(json.dumps(demo_estate.estate(), indent=1), encoding="utf-8")
     log = (folder / "simulator.log").open("w", encoding="utf-8")
+    options = ["--state-dir", str(folder / "cloud"), "--speed", str(speed)]
+    options += ["--world", str(folder / "world.json")] if keep else []
     process = subprocess.Popen(
-        [sys.executable, "-m", "migrator", "simulator", "--estate", str(estate), "--state-dir", str(folder / "cloud")],
+        [sys.executable, "-m", "migrator", "simulator", "--estate", str(estate), *options],
         stdout=subprocess.PIPE,
         stderr=log,
         stdin=subprocess.DEVNULL,
@@ -107,8 +118,7 @@ def run(console: Console, *, keep: bool = False, folder: Path | None = None) -> 
         return code
     finally:
         if not keep:
-            stage.process.send_signal(signal.SIGTERM)
-            stage.process.wait(WAIT)
+            stage.stop()
             if folder is None:
                 shutil.rmtree(home, ignore_errors=True)
 

@@ -7,6 +7,7 @@ The same estate and options give the same bytes, whatever order things come in. 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from migrator.about import tool
 from migrator.errors import UsageError
@@ -21,7 +22,7 @@ from migrator.planning.roles import Roles
 from migrator.planning.vaulting import VaultItem
 from scanners.model import Finding, Fingerprinter
 
-__all__ = ["Options", "plan", "wanted"]
+__all__ = ["Options", "Slot", "plan", "slots", "wanted"]
 
 
 def wanted(
@@ -71,8 +72,63 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one value would go, for a person who chooses."""
+
+    default: str
+    """The vault secret's name by the template: what `Choices.names` goes by."""
+    name: str
+    """The name it gets."""
+    action: str
+    """`create`, `adopt` or `new-version`; empty when it cannot go there."""
+    fingerprint: str
+    apps: tuple[str, ...]
+    """Ids of the apps that use it."""
+    called: tuple[str, ...]
+    """What they call it."""
+    conflict: str = ""
+    """The name that is taken: what `Choices.on_conflict` goes by. Empty where there is no conflict."""
+    reason: str = ""
+    """Why it cannot go there, as things are chosen."""
+    hint: str = ""
+
+
+def slots(
+    estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter
+) -> tuple[Slot, ...]:
+    """What `plan` decides about names and conflicts in the vault, for the same arguments.
+
+    Raises:
+        UsageError: the vault is not in the estate.
+    """
+    drafting = _drafted(estate, findings, options, fingerprinter)
+    held = {secret.name.lower(): secret for secret in drafting.vault.secrets}
+    found = []
+    for one in _arranged(drafting, options):
+        wanted_name = one.name
+        why = vaulting.resolve(one, held, drafting.vault, options)
+        taken = why is not None or one.action == "new-version" or one.name != wanted_name
+        apps = tuple(sorted({item.view.id for item in one.items}, key=str.lower))
+        called = tuple(sorted({name for item in one.items for name in item.names}))
+        found.append(
+            Slot(
+                one.default,
+                one.name,
+                one.action,
+                one.fingerprint,
+                apps,
+                called,
+                wanted_name if taken and one.action != "adopt" else "",
+                why.reason if why else "",
+                why.hint if why else "",
+            )
+        )
+    return tuple(found)
+
+
 def _drafted(estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter) -> Drafting:
-    drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter)
+    drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter, options.choices)
     drafting.run(findings)
     return drafting
 
@@ -123,7 +179,7 @@ def _app_plans(drafting: Drafting, items: Sequence[VaultItem], options: Options)
         if not app.items and not app.switches:
             continue
         view, taken = app.view, mine.get(app.view.key, {})
-        chosen = identities.choose(view, options.identity) if taken or app.switches else None
+        chosen = identities.choose(view, options.identity_of(view.id)) if taken or app.switches else None
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
         parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
         plans.append(AppPlan(app, chosen, taken, fingerprint, parts))

@@ -58,6 +58,7 @@ def read_estate(
     with_access: bool = False,
     vault: str | None = None,
     progress: Progress = lambda _what, _done, _all: None,
+    on_app: Callable[[App], None] = lambda _app: None,
 ) -> Estate:
     """Read what is in scope.
 
@@ -70,6 +71,7 @@ def read_estate(
         with_access: Read environments, identities, role assignments and definitions, and locks too.
         vault: Name or id of the one vault to read; None reads all in scope, if `with_access`.
         progress: Told how far reading is.
+        on_app: Told each app when it was read, from any thread; what it raises ends the reading.
 
     Raises:
         UsageError: a subscription, app or vault that is named does not exist; near matches are named.
@@ -83,7 +85,7 @@ def read_estate(
     documents = _app_documents(session, ids, scope.resource_groups, rows, errors)
     documents = _chosen(documents, scope.apps)
     apps = _read_apps(
-        session, documents, errors, progress, secrets=with_secrets, revisions=with_revisions, auth=with_auth
+        session, documents, errors, progress, on_app, secrets=with_secrets, revisions=with_revisions, auth=with_auth
     )
 
     def of(kind: str) -> list[Row] | None:
@@ -253,6 +255,7 @@ def _read_apps(
     documents: list[Json],
     errors: _Errors,
     progress: Progress,
+    on_app: Callable[[App], None],
     *,
     secrets: bool,
     revisions: bool,
@@ -280,7 +283,9 @@ def _read_apps(
                 config = get_auth(session, app)
             except CloudError as error:
                 errors.add(app, error)
-        return App(app, document, found, complete, kept, config)
+        whole = App(app, document, found, complete, kept, config)
+        on_app(whole)
+        return whole
 
     total = len(documents)
     if total:

@@ -38,6 +38,12 @@ from migrator.commands.common import Settings, common, configured, scope_options
     metavar="FILE",
     help="Findings of other scans (keylift's own, SARIF, gitleaks, ...): where else a value lies. May be repeated.",
 )
+@click.option(
+    "--choices",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Decisions on single apps, secrets and findings, as the wizard writes them.",
+)
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when the plan has steps.")
 @common(formats=("human", "markdown", "json"))
 def plan(
@@ -51,6 +57,7 @@ def plan(
     on_conflict: str | None,
     passwordless: str | None,
     found: tuple[Path, ...],
+    choices: Path | None,
     detailed_exitcode: bool,
 ) -> None:
     """Propose Key Vault references, identities and role assignments for what a scan finds.
@@ -74,6 +81,7 @@ def plan(
         vault_secret_name=configured(settings, "vault_secret_name", vault_secret_name),
         on_conflict=configured(settings, "on_conflict", on_conflict),
         passwordless=configured(settings, "passwordless", passwordless) or "suggest",
+        choices=choices,
         found=found,
         tell=settings.console.say,
     )

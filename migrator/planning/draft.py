@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from migrator.model import AppSecret, Estate, Json, Vault
 from migrator.planning import consumers, names, skips
+from migrator.planning.choices import Choices
 from migrator.planning.places import (
     ENV_PATH,
     REGISTRY_PATH,
@@ -64,8 +65,11 @@ class AppDraft:
 class Drafting:
     """Sorts findings into what moves (`apps`) and what stays (`skipped`), with what a reviewer must know (`notes`)."""
 
-    def __init__(self, estate: Estate, vault: Vault, fingerprinter: Fingerprinter) -> None:
+    def __init__(
+        self, estate: Estate, vault: Vault, fingerprinter: Fingerprinter, choices: Choices | None = None
+    ) -> None:
         """Index `estate`."""
+        self._choices = choices or Choices()
         self.estate = estate
         self.vault = vault
         self.fingerprinter = fingerprinter
@@ -84,7 +88,7 @@ class Drafting:
     def run(self, findings: Iterable[Finding]) -> None:
         """Sort all findings; their order does not matter."""
         by_app: dict[str, dict[Target, list[Finding]]] = {}
-        for finding in set(findings):
+        for finding in map(self._decided, set(findings)):
             place = finding.location
             view = self.views.get(place.resource.lower().rstrip("/")) if isinstance(place, AzureLocation) else None
             if view is None or not isinstance(place, AzureLocation):
@@ -139,7 +143,7 @@ class Drafting:
                 continue
             for finding in targets[target]:
                 allowed = finding.status == "allowed"
-                self.skip([finding], skips.allowed(finding) if allowed else skips.low_confidence(finding, view))
+                self.skip([finding], self._allowed(finding) if allowed else skips.low_confidence(finding, view))
         if drafted.items or drafted.switches:
             self.apps.append(drafted)
 
@@ -149,6 +153,18 @@ class Drafting:
             secret = view.secrets[target[1]]
             return (skips.of_secret(view, secret.name, secret.value) if not secret.key_vault_url else None) or stop
         return stop
+
+    def _decided(self, finding: Finding) -> Finding:
+        """A finding as a person decided about it."""
+        if finding.fingerprint in self._choices.ignore:
+            return replace(finding, status="allowed")
+        if finding.fingerprint in self._choices.accept and finding.confidence is Confidence.LOW:
+            return replace(finding, confidence=Confidence.MEDIUM)
+        return finding
+
+    def _allowed(self, finding: Finding) -> Skip:
+        decided = self._choices.ignore.get(finding.fingerprint)
+        return skips.allowed(finding, decided.told() if decided else "")
 
     def registry(self, place: RegistryPlace) -> Switch | str:
         """How a registry entry moves to an identity, or why it cannot."""

@@ -8,6 +8,7 @@ from string import Formatter
 
 from migrator.errors import UsageError
 from migrator.model import Json, ResourceId
+from migrator.planning.choices import Choices
 
 NAME_TEMPLATE = "{app}-{name}"
 NAME_FIELDS = ("app", "name", "group")
@@ -32,6 +33,8 @@ class Options:
     on_conflict: str | None = None
     """When the vault holds another value under a name: None skips and says so, `new-version`, `rename`."""
     passwordless: str = "suggest"
+    choices: Choices = field(default_factory=Choices)
+    """Decisions on single apps, secrets and findings."""
     scope: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """`{"subscriptions", "groups", "apps"}` the estate was read for; goes into the plan as it is."""
 
@@ -40,11 +43,8 @@ class Options:
         example = "keylift plan --vault NAME -o plan.json"
         if not self.vault:
             raise UsageError("a plan needs a vault", hint=example)
-        if self.identity not in {"user", "system"} and not is_identity(self.identity):
-            raise UsageError(
-                f"--identity {self.identity!r} is neither user, system nor the id of a user-assigned identity",
-                hint="list them: az identity list --query '[].id' -o tsv",
-            )
+        for wish in (self.identity, *self.choices.identity.values()):
+            self._check_identity(wish)
         if self.on_conflict not in ON_CONFLICT:
             raise UsageError(
                 f"--on-conflict {self.on_conflict!r} is unknown", hint="use --on-conflict new-version or rename"
@@ -54,6 +54,23 @@ class Options:
                 f"--passwordless {self.passwordless!r} is unknown", hint="use --passwordless never or suggest"
             )
         self._check_template()
+
+    @staticmethod
+    def _check_identity(wish: str) -> None:
+        if wish not in {"user", "system"} and not is_identity(wish):
+            raise UsageError(
+                f"--identity {wish!r} is neither user, system nor the id of a user-assigned identity",
+                hint="list them: az identity list --query '[].id' -o tsv",
+            )
+
+    def identity_of(self, app: str) -> str:
+        """Which identity an app, by its id, is to have."""
+        return self.choices.identity.get(app.lower(), self.identity)
+
+    def conflict_of(self, name: str) -> str | None:
+        """What to do when the vault holds another value under a name."""
+        way = self.choices.on_conflict.get(name, self.on_conflict)
+        return None if way == "skip" else way
 
     def _check_template(self) -> None:
         hint = f"use {', '.join('{' + name + '}' for name in NAME_FIELDS)}; the default is {NAME_TEMPLATE}"
@@ -86,6 +103,7 @@ class Options:
             "vault_secret_name": self.vault_secret_name,
             "on_conflict": self.on_conflict,
             "passwordless": self.passwordless,
+            **({"choices": self.choices.as_dict()} if self.choices else {}),
         }
 
 

@@ -372,11 +372,11 @@ def low_confidence(finding: Finding, view: AppView | None) -> Skip:
     )
 
 
-def allowed(finding: Finding) -> Skip:
-    """Somebody said that this is fine."""
+def allowed(finding: Finding, why: str = "") -> Skip:
+    """Somebody said that this is fine, and perhaps `why`."""
     return Skip(
         "allowed",
-        f"it was allowed by hand (rule {finding.rule})",
+        f"it was allowed by hand (rule {finding.rule})" + (f"; {why}" if why else ""),
         "take it out of the list of what is allowed, and plan again",
     )
 

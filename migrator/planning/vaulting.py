@@ -28,6 +28,8 @@ class VaultItem:
 
     items: list[Item]
     name: str
+    """The name by the template or by choice, made unique in the plan."""
+    default: str = ""
     """The name by the template, made unique in the plan."""
     candidates: tuple[str, ...] = ()
     """Names under which an equal value is adopted, in order: where references point already, then `name`."""
@@ -83,7 +85,9 @@ def arrange(
     pointed = _pointed(estate, vault, fp)
     taken: set[str] = set()
     for one in found:
-        one.name = _unique(_named(one, options.vault_secret_name), one, taken)
+        one.default = _unique(_named(one, options.vault_secret_name), one, taken)
+        chosen = options.choices.names.get(one.default)
+        one.name = one.default if chosen is None else _unique(chosen, one, taken)
         taken.add(one.name)
     for one in found:
         apps = {item.view.key for item in one.items}
@@ -91,7 +95,7 @@ def arrange(
             name for name, app in pointed.get(one.fingerprint, ()) if app in apps or one.items[0].length >= MERGED_FROM
         }
         one.candidates = (*sorted(known - taken), one.name)
-        if options.on_conflict == "rename":
+        if options.conflict_of(one.name) == "rename":
             one.candidates += (one.renamed(),)
     return found
 
@@ -153,7 +157,8 @@ def resolve(one: VaultItem, held: Mapping[str, VaultSecret], vault: Vault, optio
     if state.ours and not state.enabled and not state.deleted:
         one.action, one.undo = "new-version", {"disable": True}
         return None
-    if options.on_conflict == "rename":
+    way = options.conflict_of(one.name)
+    if way == "rename":
         other = one.renamed()
         if other.lower() not in held:
             one.name, one.action, one.undo = other, "create", {"disable": True}
@@ -162,7 +167,7 @@ def resolve(one: VaultItem, held: Mapping[str, VaultSecret], vault: Vault, optio
         if state.ours and not state.enabled and not state.deleted:
             one.name, one.action, one.undo = other, "new-version", {"disable": True}
             return None
-    elif options.on_conflict == "new-version" and not state.deleted and (state.fingerprint or not state.enabled):
+    elif way == "new-version" and not state.deleted and (state.fingerprint or not state.enabled):
         one.action, one.undo = "new-version", {"restore": True} if state.enabled else {"disable": True}
         return None
     return _conflict(state, vault)
