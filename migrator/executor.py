@@ -164,7 +164,7 @@ class Executor:
             )
         now = self._clock.now()
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
-        with self._journal.hold(run):
+        with self._journal.hold(run, self.stop):
             self._journal.begin(run, plan, self._cloud.name, now)
             return self._go(run, plan)
 
@@ -176,7 +176,7 @@ class Executor:
             JournalError: the journal cannot be written.
         """
         run = self._journal.find(run)
-        with self._journal.hold(run):
+        with self._journal.hold(run, self.stop):
             plan = self._plan(run)
             causes = {entry.cause for entry in self._journal.apps(run).values()}
             return self._go(run, plan, rolling_back="rollback" in causes)
@@ -193,7 +193,7 @@ class Executor:
             JournalError: the journal cannot be written.
         """
         run = self._journal.find(run)
-        with self._journal.hold(run):
+        with self._journal.hold(run, self.stop):
             plan = self._plan(run)
             chosen = self._choose(run, apps)
             self._refuse_finalized(run, plan, chosen)

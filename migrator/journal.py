@@ -17,11 +17,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from migrator import records
 from migrator.errors import RunError
-from migrator.locking import RunLock
+from migrator.ledger import Ledger
+from migrator.locking import FolderLocks
 from migrator.model import AppState, Json, Plan, RunState, StepState
 from migrator.ports import Event
-from scanners.model import Secret
 
 _MIGRATIONS = (
     """
@@ -66,30 +67,6 @@ class JournalError(RunError):
     """The journal cannot be read or written: nothing more may be done to the cloud, the run stays resumable."""
 
 
-def value_free(thing: Any) -> Any:
-    """The thing itself, if it holds no `Secret` at any depth.
-
-    Raises:
-        TypeError: it holds one, or something that is no plain JSON.
-    """
-    if isinstance(thing, Secret):
-        raise TypeError("a secret value must not reach the journal")
-    if isinstance(thing, Mapping):
-        for key, item in thing.items():
-            value_free(key)
-            value_free(item)
-    elif isinstance(thing, (list, tuple)):
-        for item in thing:
-            value_free(item)
-    elif not (thing is None or isinstance(thing, (str, int, float, bool))):
-        raise TypeError(f"the journal takes plain JSON, not {type(thing).__name__}")
-    return thing
-
-
-def _text(thing: Any) -> str:
-    return json.dumps(value_free(thing), ensure_ascii=False)
-
-
 @dataclass(frozen=True, slots=True)
 class StepEntry:
     """A step's line in the journal."""
@@ -123,16 +100,16 @@ class AppEntry:
 class Journal:
     """Runs, their apps, steps and events. Safe to use from several threads."""
 
-    def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
-        """Use `Journal.open`."""
+    def __init__(self, path: Path, connection: sqlite3.Connection, ledger: Ledger) -> None:
+        """Use `Journal.open`, or `Journal.of` for shared state."""
         self.path = path
         self._connection = connection
+        self._ledger = ledger
         self._guard = threading.RLock()
-        self._locks: dict[str, RunLock] = {}
 
     @classmethod
     def open(cls, path: Path, *, observe: Callable[[str], None] | None = None) -> Journal:
-        """Open the journal, made on first use (0600 whatever the umask), and bring its schema forward.
+        """Open the journal of a folder, made on first use (0600 whatever the umask), and bring its schema forward.
 
         Args:
             path: The database's file; its folder exists.
@@ -145,22 +122,34 @@ class Journal:
             with suppress(FileExistsError):
                 # SQLite gives its side files the mode of the database
                 os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            connection = sqlite3.connect(path, timeout=30.0, isolation_level=None, check_same_thread=False)
-            try:
-                connection.row_factory = sqlite3.Row
-                if observe is not None:
-                    connection.set_trace_callback(observe)
-                _prepare(path, connection)
-            except BaseException:
-                connection.close()
-                raise
-        return cls(path, connection)
+            connection = _connect(path, str(path), observe)
+        return cls(path, connection, FolderLocks(path.parent))
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Journal:
+        """The journal that a ledger keeps: a database in memory, built from its records.
+
+        The ledger is closed with the journal.
+
+        Raises:
+            JournalError: it cannot be read, is damaged, or was written by a newer keylift.
+        """
+        journal = cls(Path(), _connect(Path(), ":memory:", None), ledger)
+        try:
+            journal.refresh()
+        except BaseException:
+            journal.close()
+            raise
+        return journal
+
+    @property
+    def name(self) -> str:
+        """What people know it by."""
+        return self._ledger.name if self._ledger.shared else str(self.path)
 
     def close(self) -> None:
-        """Let go of the file and of every run that is held."""
-        for lock in list(self._locks.values()):
-            lock.release()
-        self._locks.clear()
+        """Let go of the database and of every run that is held."""
+        self._ledger.close()
         with self._guard:
             self._connection.close()
 
@@ -173,49 +162,96 @@ class Journal:
     # Holding a run
 
     @contextmanager
-    def hold(self, run: str) -> Iterator[None]:
+    def hold(self, run: str, lost: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Keep every other process off a run.
 
-        The lock is the operating system's, so one whose holder died is free at once.
+        A lock of a folder is the operating system's, so one whose holder died is free at once; one of shared state ends
+        by itself within a minute.
+
+        Args:
+            run: The run's id.
+            lost: Called, from any thread, when the lock is lost: nothing more may be done for the run.
 
         Raises:
             RunError: another process holds it; the message says which.
         """
-        lock = RunLock.take(self.path.with_name(f"run-{run}.lock"), run)
-        self._locks[run] = lock
-        try:
+        with self._ledger.hold(run, lost):
+            self.refresh()
             yield
-        finally:
-            self._locks.pop(run, None)
-            lock.release()
+
+    def refresh(self) -> None:
+        """Take in what other machines wrote; a folder's journal always has it.
+
+        Raises:
+            JournalError: it cannot be read, or was written by a newer keylift.
+        """
+        if not self._ledger.shared:
+            return
+        with self._guard:
+            news = list(self._ledger.news())
+            if news:
+                with self._write() as db:
+                    for run, record in news:
+                        self._take(db, run, record)
+
+    def _take(self, db: sqlite3.Connection, run: str, record: Json) -> None:
+        try:
+            records.apply(db, run, record)
+        except (LookupError, TypeError) as error:
+            raise JournalError(
+                f"the log of run {run or 'rehearsals'} holds what this version does not know",
+                why=f"{self.name}: {record.get('change')}: {error}",
+                hint="update keylift: uv tool upgrade keylift",
+            ) from None
 
     # Runs
 
     def begin(self, run: str, plan: Plan, cloud: str, now: float) -> None:
-        """Write a new run with all its steps pending."""
+        """Write a new run with all its steps pending.
+
+        Raises:
+            RunError: with shared state: another machine began a run on one of its apps meanwhile.
+        """
         apps = list(dict.fromkeys(step.app.lower() for step in plan.steps if step.app))
-        with self._write() as db:
-            (number,) = db.execute("SELECT coalesce(max(number), 0) + 1 FROM runs").fetchone()
-            db.execute(
-                "INSERT INTO runs (id, number, plan, document, cloud, state, started) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (run, number, plan.id, plan.to_json(), cloud, RunState.RUNNING, now),
+        self._record(
+            run,
+            "begin",
+            plan=plan.id,
+            document=plan.to_json(),
+            cloud=cloud,
+            state=records.JOINING if self._ledger.shared else RunState.RUNNING,
+            at=now,
+            apps=apps,
+            steps=[[step.id, step.app.lower(), step.kind, step.target.lower()] for step in plan.steps],
+        )
+        if self._ledger.shared:
+            self._join(run, frozenset(apps))
+
+    def _join(self, run: str, apps: frozenset[str]) -> None:
+        """See that a run is alone on its apps, now that every other machine can see it.
+
+        Of two that begin at once, the one that was written down later sees the other, so they cannot both go on. One
+        that nobody holds died before it did anything.
+        """
+        self.refresh()
+        for other in self._open_runs(apps):
+            if other == run:
+                continue
+            if self.state(other) == records.JOINING and self._ledger.discard(other):
+                self._forget(other)
+                continue
+            self._ledger.discard(run)
+            self._forget(run)
+            raise RunError(
+                f"run {other} works on an app of this plan and is not finished",
+                why="another process began it at the same moment",
+                hint=f"look at it, then apply the plan again: keylift status {other}",
             )
-            db.executemany(
-                "INSERT INTO apps (run, app, position, state) VALUES (?, ?, ?, ?)",
-                [(run, app, position, AppState.PENDING) for position, app in enumerate(apps)],
-            )
-            db.executemany(
-                "INSERT INTO steps (run, step, position, app, kind, target, state) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [
-                    (run, step.id, position, step.app.lower(), step.kind, step.target.lower(), StepState.PENDING)
-                    for position, step in enumerate(plan.steps)
-                ],
-            )
+        self.set_run(run, RunState.RUNNING)
 
     def set_run(self, run: str, state: str, *, ended: float | None = None) -> None:
         """Write a run's state."""
-        with self._write() as db:
-            db.execute("UPDATE runs SET state = ?, ended = ? WHERE id = ?", (state, ended, run))
+        self._record(run, "run", state=state, ended=ended)
 
     def find(self, prefix: str) -> str:
         """The id of the run that `prefix` begins, or of the newest for `latest`.
@@ -223,14 +259,14 @@ class Journal:
         Raises:
             RunError: there is none, or there are several.
         """
-        known = [str(row["id"]) for row in self._read("SELECT id FROM runs ORDER BY number DESC")]
+        known = self._ids()
         found = known[:1] if prefix == "latest" else [run for run in known if run == prefix]
         found = found or [run for run in known if prefix and run.startswith(prefix)]
         if len(found) == 1:
             return found[0]
         raise RunError(
             f"there are {len(found)} runs that begin with '{prefix}'" if found else f"there is no run '{prefix}'",
-            why=f"the journal {self.path} knows {len(known)} runs",
+            why=f"the journal {self.name} knows {len(known)} runs",
             hint="list them: keylift runs",
         )
 
@@ -249,12 +285,17 @@ class Journal:
 
     def runs(self) -> list[Json]:
         """All runs, newest first, each as the object of the runs format."""
-        return [self.describe(str(row["id"])) for row in self._read("SELECT id FROM runs ORDER BY number DESC")]
+        return [self.describe(run) for run in self._ids()]
+
+    def _ids(self) -> list[str]:
+        self.refresh()
+        rows = self._read("SELECT id FROM runs WHERE state <> ? ORDER BY number DESC", records.JOINING)
+        return [str(row["id"]) for row in rows]
 
     def describe(self, run: str) -> Json:
         """One run as the object of the runs format."""
         row = self._row("SELECT * FROM runs WHERE id = ?", run)
-        holder = RunLock.holder(self.path.with_name(f"run-{run}.lock"))
+        holder = self._ledger.holder(run)
         state = str(row["state"])
         if state in {RunState.RUNNING, RunState.ROLLING_BACK} and holder is None:
             state = RunState.INTERRUPTED  # its process is gone
@@ -274,14 +315,21 @@ class Journal:
 
     def unfinished(self, apps: frozenset[str]) -> str | None:
         """The newest run that nobody has ended yet and that works on one of `apps` (lower-case ids)."""
+        self.refresh()
+        return next((run for run in self._open_runs(apps) if self.state(run) != records.JOINING), None)
+
+    def _open_runs(self, apps: frozenset[str]) -> list[str]:
+        """Runs that nobody has ended yet and that work on one of `apps`, newest first."""
         rows = self._read(
             "SELECT runs.id, apps.app FROM runs JOIN apps ON apps.run = runs.id "
-            "WHERE runs.state IN ('running', 'interrupted', 'rolling-back') ORDER BY number DESC"
+            "WHERE runs.state IN ('running', 'interrupted', 'rolling-back', ?) ORDER BY number DESC",
+            records.JOINING,
         )
-        return next((str(row["id"]) for row in rows if row["app"] in apps), None)
+        return list(dict.fromkeys(str(row["id"]) for row in rows if row["app"] in apps))
 
     def others_using(self, run: str, kind: str, target: str) -> list[tuple[str, Json]]:
         """Other runs, and what they noted, whose steps of a kind stand on `target` and were not taken back."""
+        self.refresh()
         rows = self._read(
             "SELECT steps.run, steps.facts FROM steps JOIN runs ON runs.id = steps.run "
             "LEFT JOIN apps ON apps.run = steps.run AND apps.app = steps.app "
@@ -293,6 +341,7 @@ class Journal:
 
     def contracts(self, run: str) -> list[tuple[StepEntry, str]]:
         """Done steps of the runs that finalized `run`, each with its run: what stands between it and the way back."""
+        self.refresh()
         rows = self._read(
             "SELECT steps.* FROM steps JOIN runs ON runs.id = steps.run "
             "WHERE json_extract(runs.document, '$.options.finalize') = ? AND steps.state = ? "
@@ -314,7 +363,7 @@ class Journal:
 
     def set_app(self, run: str, app: str, **columns: Any) -> None:
         """Write columns of an app: `state`, `proven`, `cause`, `error`, `initial`."""
-        self._update("apps", "app", run, app.lower(), columns)
+        self._record(run, "app", app=app.lower(), columns=columns)
 
     # Steps
 
@@ -334,27 +383,21 @@ class Journal:
 
     def set_step(self, run: str, step: str, **columns: Any) -> None:
         """Write columns of a step: `state`, `attempts`, `operation`, `error`, `started`, `ended`."""
-        self._update("steps", "step", run, step, columns)
+        self._record(run, "step", step=step, columns=columns)
 
     def note(self, run: str, step: str, facts: Mapping[str, object]) -> None:
         """Add facts to a step's page."""
-        with self._write() as db:
-            row = db.execute("SELECT facts FROM steps WHERE run = ? AND step = ?", (run, step)).fetchone()
-            merged = {**json.loads(row["facts"]), **facts}
-            db.execute("UPDATE steps SET facts = ? WHERE run = ? AND step = ?", (_text(merged), run, step))
+        self._record(run, "note", step=step, facts=dict(facts))
 
     # Rehearsals
 
     def rehearsed(self, plan: str, at: float, report: Mapping[str, Any], *, ok: bool) -> None:
         """Keep how the rehearsal of a plan ended; a later one takes its place."""
-        with self._write() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO rehearsals (plan, at, ok, report) VALUES (?, ?, ?, ?)",
-                (plan, at, int(ok), _text(report)),
-            )
+        self._record("", "rehearsal", plan=plan, at=at, ok=ok, report=dict(report))
 
     def rehearsal(self, plan: str) -> Json | None:
         """The last rehearsal of a plan by the plan's id: `{"at", "ok", "report"}`; None if there was none."""
+        self.refresh()
         rows = self._read("SELECT * FROM rehearsals WHERE plan = ?", plan)
         if not rows:
             return None
@@ -364,11 +407,7 @@ class Journal:
 
     def tell(self, run: str, event: Event) -> None:
         """Keep an event."""
-        with self._write() as db:
-            db.execute(
-                "INSERT INTO events SELECT ?, coalesce(max(number), 0) + 1, ?, ?, ?, ?, ? FROM events WHERE run = ?",
-                (run, event.at, event.kind, event.app, event.step, value_free(event.text), run),
-            )
+        self._record(run, "event", at=event.at, kind=event.kind, app=event.app, step=event.step, text=event.text)
 
     def events(self, run: str) -> list[Event]:
         """Everything that happened in a run, in order."""
@@ -377,18 +416,18 @@ class Journal:
 
     # The database
 
-    def _update(self, table: str, key: str, run: str, name: str, columns: Mapping[str, Any]) -> None:
-        plain = {
-            column: _text(value) if column in {"error", "initial"} else value_free(value)
-            for column, value in columns.items()
-        }
-        assignments = ", ".join(f"{column} = :{column}" for column in plain)
+    def _record(self, run: str, change: str, **arguments: Any) -> None:
+        """Make a change; it is durable when this returns, and did not happen when this raises."""
+        record = {"change": change, **arguments}
         with self._write() as db:
-            # column names come from this module's callers, values are bound
-            db.execute(
-                f"UPDATE {table} SET {assignments} WHERE run = :run_ AND {key} = :name_",  # noqa: S608
-                {**plain, "run_": run, "name_": name},
-            )
+            records.apply(db, run, record)
+            if self._ledger.shared:
+                self._ledger.append(run, record)
+
+    def _forget(self, run: str) -> None:
+        """Take a run's rows away."""
+        with self._write() as db:
+            records.apply(db, run, {"change": "discard"})
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
@@ -442,6 +481,19 @@ def _entry(row: sqlite3.Row) -> StepEntry:
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _connect(path: Path, database: str, observe: Callable[[str], None] | None) -> sqlite3.Connection:
+    connection = sqlite3.connect(database, timeout=30.0, isolation_level=None, check_same_thread=False)
+    try:
+        connection.row_factory = sqlite3.Row
+        if observe is not None:
+            connection.set_trace_callback(observe)
+        _prepare(path, connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
 
 
 def _prepare(path: Path, connection: sqlite3.Connection) -> None:

@@ -7,12 +7,15 @@ import os
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from migrator.errors import RunError
+from migrator.model import Json
 
 if sys.platform == "win32":
     import msvcrt
@@ -98,6 +101,48 @@ class RunLock:
             return None
         finally:
             os.close(descriptor)
+
+
+class FolderLocks:
+    """The ledger of a folder: it locks runs; records are kept by the journal's own database."""
+
+    shared = False
+
+    def __init__(self, folder: Path) -> None:
+        """Lock runs by files in `folder`."""
+        self.name = str(folder)
+        self._folder = folder
+        self._locks: dict[str, RunLock] = {}
+
+    @contextmanager
+    def hold(self, run: str, lost: Callable[[], None]) -> Iterator[None]:  # noqa: ARG002 - such a lock is never lost
+        lock = RunLock.take(self._path(run), run)
+        self._locks[run] = lock
+        try:
+            yield
+        finally:
+            self._locks.pop(run, None)
+            lock.release()
+
+    def holder(self, run: str) -> Json | None:
+        return RunLock.holder(self._path(run))
+
+    def append(self, run: str, record: Json) -> None:
+        """Nothing to do."""
+
+    def news(self) -> Iterable[tuple[str, Json]]:
+        return ()
+
+    def discard(self, run: str) -> bool:  # noqa: ARG002 - the ledger's form
+        return False
+
+    def close(self) -> None:
+        for lock in list(self._locks.values()):
+            lock.release()
+        self._locks.clear()
+
+    def _path(self, run: str) -> Path:
+        return self._folder / f"run-{run}.lock"
 
 
 def _read(descriptor: int) -> dict[str, Any]:

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from migrator.errors import RunError
-from migrator.journal import SCHEMA, Journal, JournalError, value_free
+from migrator.journal import SCHEMA, Journal, JournalError
 from migrator.model import AppState, Plan, RunState, Step, StepState
 from migrator.ports import Event
+from migrator.records import value_free
 from scanners.model import Secret
 
 APP = "/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/Api"
