@@ -104,7 +104,6 @@ class Known:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
         self._guard = threading.Lock()
 
     def see(self, secret: Secret) -> None:
@@ -114,18 +113,16 @@ class Known:
         value = reveal(secret)
         forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
         with self._guard:
-            if not forms <= self._forms:
-                self._forms |= forms
-                self._pattern = None
+            self._forms |= forms
 
     def redact(self, text: str) -> str:
         """The text without any value that was seen."""
         with self._guard:
-            if not self._forms:
-                return text
-            if self._pattern is None:
-                self._pattern = re.compile("|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))))
-            return self._pattern.sub(REDACTED, text)
+            # one pattern of all values would be compiled anew with every value: a large run sees thousands
+            found = [form for form in self._forms if form in text]
+        if not found:
+            return text
+        return re.sub("|".join(map(re.escape, sorted(found, key=len, reverse=True))), REDACTED, text)
 
 
 def comparable(document: Any, key: str = "") -> Any:
