@@ -360,13 +360,16 @@ def make_plan(
     vault_secret_name: str | None = None,
     on_conflict: str | None = None,
     passwordless: str = "suggest",
+    code: Sequence[str] = (),
     choices: Path | None = None,
     found: Sequence[Path] = (),
     tell: Tell = _silent,
 ) -> Plan:
     """Read the estate, find, and propose.
 
-    `choices` is a file of decisions on single apps, secrets and findings. `found` are reports of other scans (repositories, images): a value that lies there too is named as rest risk.
+    `choices` is a file of decisions on single apps, secrets and findings. `found` are reports of other scans
+    (repositories, images): a value that lies there too is named as rest risk. `code` are folders, `FOLDER` or
+    `APP=FOLDER`, that show how apps use their secrets.
 
     Raises:
         UsageError: an option cannot be, or the vault does not exist.
@@ -381,6 +384,7 @@ def make_plan(
         vault_secret_name=vault_secret_name,
         on_conflict=on_conflict,
         passwordless=passwordless,
+        code=proposing.read_code(code),
         choices=proposing.load_choices(place, choices) if choices is not None else None,
     )
     material = proposing.gather(place, scope, vault=vault, tell=tell)

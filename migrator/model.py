@@ -230,6 +230,8 @@ class Estate:
     roles: tuple[RoleDefinition, ...] = ()
     locks: tuple[Lock, ...] = ()
     permissions: tuple[Permission, ...] = ()
+    targets: tuple[Resource, ...] = ()
+    """What values of the apps point at: storage accounts, namespaces, databases, as Resource Graph shows them."""
     errors: tuple[Json, ...] = ()
     """`{"where", "what", "hint"}` each: what could not be read."""
 
@@ -304,6 +306,9 @@ class Plan:
     """`{"permissions": [{"scope", "action", "role", "held": true|false|null}]}`."""
     notes: tuple[Json, ...] = ()
     """`{"app", "kind", "text"}` each: deployers that will undo the change, wider roles that were adopted."""
+    passwordless: tuple[Json, ...] = ()
+    """`{"app", "names", "fingerprint", "outcome", ...}` each (`migrator.passwordless.decision.Decision`): what each
+    secret could end as instead of a vault reference. Advice; no step comes of it."""
 
     def content(self) -> Json:
         """Everything but the id."""
@@ -319,6 +324,8 @@ class Plan:
             "rest_risk": list(self.rest_risk),
             "operator": self.operator,
             "notes": list(self.notes),
+            # left out where there is none, so that plans of before keep their ids
+            **({"passwordless": list(self.passwordless)} if self.passwordless else {}),
         }
 
     @property
@@ -383,6 +390,7 @@ class Plan:
                 rest_risk=tuple(document["rest_risk"]),
                 operator=document["operator"],
                 notes=tuple(document.get("notes", ())),
+                passwordless=tuple(document.get("passwordless", ())),
             )
         except (KeyError, TypeError) as error:
             raise PlanFileError(f"{source} is incomplete", why=f"missing or misshapen: {error}", hint=hint) from error

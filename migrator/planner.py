@@ -13,6 +13,7 @@ from migrator.about import tool
 from migrator.errors import UsageError
 from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
+from migrator.passwordless.suggesting import suggestions
 from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
 from migrator.planning.building import AppPlan, Builder, labels
 from migrator.planning.draft import Drafting
@@ -69,6 +70,7 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
         rest_risk=rest_risk.entries(plans, set(findings), fingerprinter),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
+        passwordless=suggestions(plans, estate, options.code) if options.passwordless == "suggest" else (),
     )
 
 

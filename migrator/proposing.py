@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from migrator import api, planner
 from migrator.control import Control
-from migrator.errors import KeyliftError, UsageError
+from migrator.errors import CloudError, KeyliftError, UsageError
 from migrator.model import App, Estate, Json, Plan, ResourceId, same_id
 from migrator.planner import Slot
 from migrator.planning.choices import Choices
@@ -18,6 +18,8 @@ from migrator.planning.options import Options
 from scanners.model import Finding, Fingerprinter, Report, Secret
 
 if TYPE_CHECKING:
+    from migrator.cloud.session import Session
+    from migrator.passwordless.evidence import Code
     from scanners.engine import Engine
 
 OnProgress = Callable[[str, int, int], None]
@@ -109,8 +111,40 @@ def gather(
 
     with api.session(place, tell) as opened:
         estate = api.read(opened, scope, tell, whole=True, vault=vault, on_progress=progress, on_app=seen)
+        estate = _with_targets(opened, estate)
     steer.checkpoint()
     return Material(estate, api.scan_estate(estate, engine, fingerprinter), fingerprinter, scope)
+
+
+def _with_targets(opened: Session, estate: Estate) -> Estate:
+    """The estate with the resources that its values point at; they serve advice only, so a failure is no more than that."""
+    from migrator.cloud import inventory
+    from migrator.passwordless.suggesting import pointed_at
+
+    kinds, names = pointed_at(estate)
+    if not names:
+        return estate
+    try:
+        return replace(estate, targets=inventory.named(opened, estate.subscriptions, kinds, names))
+    except CloudError as error:
+        where = "the resources that secrets point at"
+        return replace(estate, errors=(*estate.errors, {"where": where, "what": error.what, "hint": error.hint}))
+
+
+def read_code(folders: Sequence[str]) -> dict[str, Code]:
+    """Read folders of code, `FOLDER` for every app or `APP=FOLDER` for one.
+
+    Raises:
+        UsageError: a folder is not there.
+    """
+    from migrator.passwordless.code import read_code as read
+    from migrator.passwordless.suggesting import EVERY_APP
+
+    found = {}
+    for one in folders:
+        app, split, folder = one.partition("=")
+        found[app.lower() if split else EVERY_APP] = read(Path(folder if split else one))
+    return found
 
 
 def options_of(vault: str, scope: api.Scope, **given: object) -> Options:

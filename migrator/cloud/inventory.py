@@ -6,7 +6,8 @@ Graph lags minutes behind, so its rows only say where to look; documents are alw
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +17,7 @@ from azure.mgmt.resourcegraph.models import QueryRequest, QueryRequestOptions
 from migrator.cloud.clients import SUBSCRIPTIONS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import CloudError, UsageError
-from migrator.model import Json
+from migrator.model import Json, Resource
 
 APPS = "microsoft.app/containerapps"
 ENVIRONMENTS = "microsoft.app/managedenvironments"
@@ -25,6 +26,7 @@ VAULTS = "microsoft.keyvault/vaults"
 REGISTRIES = "microsoft.containerregistry/registries"
 KINDS = (APPS, ENVIRONMENTS, IDENTITIES, VAULTS, REGISTRIES)
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 PAGE = 1000
 """Rows a page; Graph gives no more (FACTS 10.7)."""
 
@@ -97,24 +99,50 @@ def inventory(session: Session, within: Sequence[Subscription], kinds: Sequence[
     """
     names = ", ".join(f"'{kind}'" for kind in kinds)
     query = f"resources | where type in~ ({names}) | project id, name, type, subscriptionId, resourceGroup | order by id asc"
-    rows: list[Row] = []
-    # Graph takes at most 1000 subscriptions a query
+    rows = [_row(entry) for entry in _asked(session, [s.id for s in within], query)]
+    return sorted(rows, key=lambda row: row.id.lower())
+
+
+def named(session: Session, within: Sequence[str], kinds: Sequence[str], names: Sequence[str]) -> tuple[Resource, ...]:
+    """Resources of some types that go by one of some names, with their properties as Graph has them, in order of ids.
+
+    Args:
+        session: Where.
+        within: Ids of subscriptions.
+        kinds: Types.
+        names: In lower case; what cannot be a resource's name is left out.
+
+    Raises:
+        CloudError: the query failed.
+    """
+    wanted = ", ".join(f"'{name}'" for name in names if _NAME.fullmatch(name))
+    if not wanted or not within:
+        return ()
+    types = ", ".join(f"'{kind}'" for kind in kinds)
+    query = f"resources | where type in~ ({types}) and name in~ ({wanted}) | project id, name, type, properties | order by id asc"
+    found = [
+        Resource(str(entry["id"]), {"properties": entry.get("properties") or {}})
+        for entry in _asked(session, within, query)
+    ]
+    return tuple(sorted(found, key=lambda resource: resource.id.lower()))
+
+
+def _asked(session: Session, within: Sequence[str], query: str) -> Iterator[Json]:
+    """All rows of a query; Graph takes at most 1000 subscriptions at a time."""
     for start in range(0, len(within), 1000):
-        chosen = [s.id for s in within[start : start + 1000]]
         token: str | None = None
         while True:
             request = QueryRequest(
-                subscriptions=chosen,
+                subscriptions=list(within[start : start + 1000]),
                 query=query,
                 options=QueryRequestOptions(result_format="objectArray", top=PAGE, skip_token=token),
             )
             answer = session.call("query Resource Graph", partial(session.graph().resources, request))
             data: Any = answer.data
-            rows += [_row(entry) for entry in data]
+            yield from data
             token = answer.skip_token
             if not token:
                 break
-    return sorted(rows, key=lambda row: row.id.lower())
 
 
 def try_inventory(session: Session, within: Sequence[Subscription]) -> list[Row] | None:

@@ -31,6 +31,12 @@ from migrator.commands.common import Settings, common, configured, scope_options
     help="Whether to say where a managed identity could replace a key altogether [suggest].",
 )
 @click.option(
+    "--code",
+    multiple=True,
+    metavar="[APP=]FOLDER",
+    help="Code of the apps, or of one: shows which client uses a secret, and so what could replace it. May be repeated.",
+)
+@click.option(
     "--from",
     "found",
     multiple=True,
@@ -56,6 +62,7 @@ def plan(
     vault_secret_name: str | None,
     on_conflict: str | None,
     passwordless: str | None,
+    code: tuple[str, ...],
     found: tuple[Path, ...],
     choices: Path | None,
     detailed_exitcode: bool,
@@ -81,6 +88,7 @@ def plan(
         vault_secret_name=configured(settings, "vault_secret_name", vault_secret_name),
         on_conflict=configured(settings, "on_conflict", on_conflict),
         passwordless=configured(settings, "passwordless", passwordless) or "suggest",
+        code=code,
         choices=choices,
         found=found,
         tell=settings.console.say,

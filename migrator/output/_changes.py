@@ -172,6 +172,58 @@ def _place(finding: Json | None) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Advice:
+    """A secret that an identity could replace."""
+
+    place: str
+    head: str
+    """What would do instead, in a sentence."""
+    lines: tuple[str, ...]
+    """Evidence, roles, changes and commands, each with its word before it."""
+
+
+def advice(plan: Plan) -> list[Advice]:
+    """Secrets that an identity could replace, in the plan's order."""
+    found = []
+    for entry in plan.passwordless:
+        if entry["outcome"] not in _COULD:
+            continue
+        place = f"{short(str(entry['app']))}: {joined(entry['names'])}"
+        head = f"{entry['service']}: {_COULD[entry['outcome']]}" + (f" ({entry['client']})" if entry["client"] else "")
+        found.append(Advice(clean(place), clean(head), tuple(map(clean, _advised(entry)))))
+    return found
+
+
+_COULD = {
+    "configuration": "an identity can replace it by configuration alone",
+    "code": "an identity can replace it, with a change of code",
+}
+
+
+def _advised(entry: Json) -> Iterable[str]:
+    yield from (f"for: {text}" for text in entry["for"])
+    yield from (f"but: {text}" for text in entry["against"])
+    yield from (f"first: {one['what']}: {one['command']}" for one in entry["before"])
+    yield from (f"role: {one['role']} → {one['command']}" for one in entry["roles"])
+    yield from (f"database: {text}" for text in entry["scripts"])
+    for change in entry["changes"]:
+        yield f"set: {change['name']}={change['value']}" if change["action"] == "set" else f"remove: {change['name']}"
+    yield from (f"code: {one['path']}:{one['line']} → {one['instead']}" for one in entry["code"])
+    if entry["after"]:
+        yield f"later: {entry['after']['close']} closes key access; it also breaks {entry['after']['breaks']}"
+
+
+def stay_secret(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
+    """`(reason, places)` of Azure secrets that stay secrets, equal reasons together."""
+    by: dict[str, list[str]] = {}
+    for entry in plan.passwordless:
+        if entry["outcome"] not in _COULD and entry["service"] and entry["against"]:
+            why = clean(f"{entry['service']}: {'; '.join(entry['against'])}")
+            by.setdefault(why, []).append(clean(f"{short(str(entry['app']))}: {joined(entry['names'])}"))
+    return [(why, tuple(places)) for why, places in by.items()]
+
+
+@dataclass(frozen=True, slots=True)
 class Risk:
     """Places where values lie in one and the same way."""
 

@@ -85,6 +85,7 @@ def plan(plan: Plan, look: Look) -> str:
     _notes(page, changes.loose_notes(plan), blank=True)
     _skipped(page, plan)
     _rights(page, plan)
+    _advice(page, plan)
     _risks(page, plan)
     page.line((changes.summary(plan), "bold"))
     return page.text()
@@ -129,6 +130,24 @@ def _rights(page: _Page, plan: Plan) -> None:
     if unknown:
         text = f"Whether you have {words.count(len(unknown), 'right')} of those needed is not known (--format json)"
         page.line((text, "dim"))
+        page.blank()
+
+
+def _advice(page: _Page, plan: Plan) -> None:
+    could, stay = changes.advice(plan), changes.stay_secret(plan)
+    if could:
+        page.line(("Could do without a secret altogether (advice; this plan does not do it)", "bold"))
+        for one in could:
+            page.line((one.place, ""), indent=2)
+            page.line((one.head, ""), indent=4)
+            for text in one.lines:
+                page.line((text, "dim"), indent=6, hang=2)
+        page.blank()
+    if stay:
+        page.line(("Keys of Azure services that stay secrets, as far as is known", "bold"))
+        for why, places in stay:
+            page.line((", ".join(places), ""), indent=2, hang=2)
+            page.line((why, "dim"), indent=4)
         page.blank()
 
 

@@ -106,6 +106,12 @@ def _rest(plan: Plan) -> list[str]:
             for r in rights
         ]
         text += _folded("what you need to apply it", _table(["action", "scope", "smallest role", "held"], rows))
+    could = changes.advice(plan)
+    if could:
+        text += ["### Could do without a secret altogether", ""]
+        for one in could:
+            text += [f"- {_plain(one.place)}: {_plain(one.head)}", *(f"  - {_plain(line)}" for line in one.lines)]
+        text.append("")
     if plan.rest_risk:
         text += ["### Where values still lie afterwards", ""]
         for risk in changes.risks(plan):

@@ -8,6 +8,7 @@ from string import Formatter
 
 from migrator.errors import UsageError
 from migrator.model import Json, ResourceId
+from migrator.passwordless.evidence import Code
 from migrator.planning.choices import Choices
 
 NAME_TEMPLATE = "{app}-{name}"
@@ -33,6 +34,9 @@ class Options:
     on_conflict: str | None = None
     """When the vault holds another value under a name: None skips and says so, `new-version`, `rename`."""
     passwordless: str = "suggest"
+    """`suggest` says where an identity could replace a secret altogether; `never` does not look."""
+    code: Mapping[str, Code] = field(default_factory=dict)
+    """What the code of apps shows, by lower-case app name; under `""` for every app without one of its own."""
     choices: Choices = field(default_factory=Choices)
     """Decisions on single apps, secrets and findings."""
     scope: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -1,0 +1,106 @@
+"""What the ways of using a secret are asked, and what they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from migrator.model import Json
+from migrator.passwordless.evidence import Evidence, Sight
+from migrator.passwordless.pointer import Pointer
+from migrator.passwordless.services import Service
+
+CLIENT_ID = "<client id of {identity}>"
+"""Stands in proposals for what is known only when the identity is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One secret of one container."""
+
+    name: str
+    """Of the variable that holds it."""
+    pointer: Pointer
+    service: Service
+    evidence: Evidence
+    identity: str = ""
+    """Name of the user-assigned identity; empty for the system one."""
+
+    @property
+    def client_id(self) -> str:
+        """Placeholder of the identity's client id; empty for the system identity, which needs none."""
+        return CLIENT_ID.format(identity=self.identity) if self.identity else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change of an app's configuration."""
+
+    action: str
+    """`set` or `remove`."""
+    name: str
+    value: str = ""
+
+    def as_dict(self) -> Json:
+        """The object of the plan format."""
+        return {"action": self.action, "name": self.name, **({"value": self.value} if self.action == "set" else {})}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one way of using secrets says of a case that is its own."""
+
+    client: str
+    """Of the library or host that uses the secret."""
+    needs: tuple[str, ...] = ()
+    """Rights that this use needs (`services.NEEDS`); empty when it tells nothing of them."""
+    holds: tuple[str, ...] = ()
+    """Evidence that configuration alone is enough."""
+    fails: tuple[str, ...] = ()
+    """Evidence against, or what was not shown."""
+    changes: tuple[Change, ...] = ()
+    at_service: str = ""
+    """The service in use, where the secret opens several."""
+
+    @property
+    def good(self) -> bool:
+        """Whether configuration alone is enough."""
+        return bool(self.holds) and not self.fails
+
+
+class Client(Protocol):
+    """One way of using secrets; a module of `migrator.passwordless.clients` holds one as `CLIENT`."""
+
+    def judge(self, case: Case) -> Verdict | None:
+        """What there is to say of a case; None when it is not this client's."""
+        ...
+
+
+def identity_env(case: Case) -> tuple[Change, ...]:
+    """Variables that make a default credential take the managed identity and nothing else."""
+    pin = (Change("set", "AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential"),)
+    return (*pin, Change("set", "AZURE_CLIENT_ID", case.client_id)) if case.client_id else pin
+
+
+def shown(sights: Sequence[object], most: int = 3) -> str:
+    """Places in code, in a sentence."""
+    return ", ".join(str(sight) for sight in sights[:most]) + (" …" if len(sights) > most else "")
+
+
+def by_hand(case: Case, *names: str) -> list[str]:
+    """What falsifies a use by name: code that reads the variable itself, under its own or one of other names."""
+    code = case.evidence.code
+    spellings = sorted({case.name.lower(), *(name.lower() for name in names)})
+    return [
+        f"code reads {case.name} by itself, too ({shown(code.reads[spelling])})"
+        for spelling in spellings
+        if code is not None and spelling in code.reads
+    ]
+
+
+def calls(case: Case, detector: str, name: str) -> tuple[Sight, ...]:
+    """Places where a call that takes a connection by name is given this one; storage has a call for each of its kinds."""
+    code, service = case.evidence.code, case.service.id
+    kind = f"{detector}-{service.partition('-')[2]}" if service.startswith("storage") else detector
+    return code.names.get(f"{kind}:{name}".lower(), ()) if code else ()

@@ -1,0 +1,110 @@
+"""Azure Functions: a binding names a connection `X`; `X__fullyQualifiedNamespace` and the like replace the string.
+
+Sources: learn.microsoft.com/azure/azure-functions/functions-reference, "Configure an identity-based connection".
+"""
+
+from __future__ import annotations
+
+import re
+
+from migrator.passwordless.cases import Case, Change, Verdict, by_hand, calls, shown
+
+_ENDPOINTS = {
+    "storage-blob": ("blobServiceUri", "queueServiceUri"),
+    "storage-queue": ("queueServiceUri",),
+    "storage-table": ("tableServiceUri",),
+    "service-bus": ("fullyQualifiedNamespace",),
+    "event-hubs": ("fullyQualifiedNamespace",),
+    "cosmos": ("accountEndpoint",),
+    "signalr": ("serviceUri",),
+}
+_HOST = "AzureWebJobsStorage"
+_OLDEST_BUNDLE = 3
+"""Extension bundles before it hold extensions without identity-based connections."""
+
+
+class Functions:
+    """The Functions host and its bindings."""
+
+    def judge(self, case: Case) -> Verdict | None:
+        if not case.evidence.functions:
+            return None
+        if case.name == _HOST:
+            return self._host(case)
+        name = case.name.removeprefix("AzureWebJobs")
+        bound = calls(case, "connection", name)
+        if not bound:
+            return Verdict("Azure Functions", fails=(f"no binding was seen that names the connection {name}",))
+        return self._binding(case, name, shown(bound))
+
+    def _host(self, case: Case) -> Verdict:
+        account = case.pointer.name
+        public = case.pointer.cloud in {"", "public"}
+        changes = [Change("remove", _HOST)]
+        if public:
+            changes.append(Change("set", f"{_HOST}__accountName", account))
+        else:  # the account name stands for the public cloud's hosts only
+            suffix = case.pointer.host.partition(".blob.")[2]
+            changes += [
+                Change("set", f"{_HOST}__{kind}ServiceUri", f"https://{account}.{kind}.{suffix}")
+                for kind in ("blob", "queue", "table")
+            ]
+        return Verdict(
+            "Azure Functions host",
+            needs=("manage",),
+            holds=(f"the Functions host reads {_HOST} itself, and takes {_HOST}__accountName instead",),
+            fails=self._falsified(case, _HOST),
+            changes=(*changes, *self._credential(case, _HOST)),
+            at_service="storage-blob",
+        )
+
+    def _binding(self, case: Case, name: str, where: str) -> Verdict:
+        keys = _ENDPOINTS.get(case.service.id)
+        fails = list(self._falsified(case, name))
+        if keys is None:
+            fails.append(f"a binding to {case.service.title} takes no identity-based connection")
+        host = case.pointer.host.rstrip("/")
+        changes = [Change("remove", case.name)]
+        for key in keys or ():
+            address = host
+            if key.endswith(("Uri", "Endpoint")):
+                address = f"https://{host.replace('.blob.', '.queue.') if key == 'queueServiceUri' else host}"
+            changes.append(Change("set", f"{name}__{key}", address))
+        return Verdict(
+            "Azure Functions binding",
+            needs=self._needs(case, name),
+            holds=(f"a binding names the connection {name} ({where})",),
+            fails=tuple(fails),
+            changes=(*changes, *self._credential(case, name)),
+        )
+
+    def _needs(self, case: Case, name: str) -> tuple[str, ...]:
+        """By the direction of the bindings; a blob trigger keeps receipts in queues of its own, so it owns its blobs."""
+        code = case.evidence.code
+        receives = code is not None and f"receives:{name}".lower() in code.names
+        sends = code is not None and f"sends:{name}".lower() in code.names
+        if case.service.id == "storage-blob":
+            return ("manage",) if receives or sends else ()
+        found = [need for need, so in (("receive", receives), ("send", sends)) if so]
+        return tuple(need for need in found if need in case.service.roles)
+
+    def _credential(self, case: Case, name: str) -> tuple[Change, ...]:
+        if not case.client_id:
+            return ()
+        return (
+            Change("set", f"{name}__credential", "managedidentity"),
+            Change("set", f"{name}__clientId", case.client_id),
+        )
+
+    def _falsified(self, case: Case, name: str) -> tuple[str, ...]:
+        code = case.evidence.code
+        if code is None:
+            return ()
+        found = by_hand(case, name)
+        bundle = re.search(r"\d+", code.packages.get("functions-extension-bundle", ""))
+        if bundle and int(bundle[0]) < _OLDEST_BUNDLE:
+            found.append(f"the extension bundle {code.packages['functions-extension-bundle']} is older than 3")
+        return tuple(sorted(found))
+
+
+CLIENT = Functions()

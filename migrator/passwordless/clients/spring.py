@@ -1,0 +1,80 @@
+"""Spring Cloud Azure: starters bind properties, and take an endpoint or a name where there was a key.
+
+Sources: learn.microsoft.com/azure/developer/java/spring-framework/authentication, service-connector pages. Variables bind
+relaxed: upper case, dots as `_`, dashes dropped.
+"""
+
+from __future__ import annotations
+
+from migrator.passwordless.cases import Case, Change, Verdict, shown
+
+_SECRETS = {
+    "SPRING_CLOUD_AZURE_STORAGE_BLOB_ACCOUNTKEY": "storage-blob",
+    "SPRING_CLOUD_AZURE_STORAGE_BLOB_CONNECTIONSTRING": "storage-blob",
+    "SPRING_CLOUD_AZURE_STORAGE_BLOB_SASTOKEN": "storage-blob",
+    "SPRING_CLOUD_AZURE_SERVICEBUS_CONNECTIONSTRING": "service-bus",
+    "SPRING_CLOUD_AZURE_EVENTHUBS_CONNECTIONSTRING": "event-hubs",
+    "SPRING_CLOUD_AZURE_COSMOS_KEY": "cosmos",
+    "SPRING_JMS_SERVICEBUS_CONNECTIONSTRING": "service-bus",
+    "SPRING_DATASOURCE_PASSWORD": "",
+    "SPRING_DATA_REDIS_PASSWORD": "redis",
+}
+_STARTERS = {
+    "SPRING_CLOUD_AZURE_STORAGE_BLOB": "spring-cloud-azure-starter-storage",
+    "SPRING_CLOUD_AZURE_SERVICEBUS": "spring-cloud-azure-starter",
+    "SPRING_CLOUD_AZURE_EVENTHUBS": "spring-cloud-azure-starter-eventhubs",
+    "SPRING_CLOUD_AZURE_COSMOS": "spring-cloud-azure-starter",
+    "SPRING_JMS_SERVICEBUS": "spring-cloud-azure-starter-servicebus-jms",
+    "SPRING_DATASOURCE": "spring-cloud-azure-starter-jdbc",
+    "SPRING_DATA_REDIS": "spring-cloud-azure-starter-data-redis-lettuce",
+}
+
+
+class Spring:
+    """A starter of Spring Cloud Azure, and a property that holds its key."""
+
+    def judge(self, case: Case) -> Verdict | None:
+        name = case.name.upper().replace("-", "")
+        code = case.evidence.code
+        if name not in _SECRETS or code is None:
+            return None
+        stem = next(stem for stem in _STARTERS if name.startswith(stem))
+        starters = code.has(_STARTERS[stem])
+        fails = []
+        if not starters:
+            fails.append(f"no {_STARTERS[stem]} is among the dependencies")
+        written = [sight for key, sights in code.names.items() if key.startswith("spring-secret:") for sight in sights]
+        if written:
+            fails.append(f"the property is written in configuration, too ({shown(written)})")
+        if code.constructors:
+            built = [sight for sight in code.constructors if sight.path.endswith((".java", ".kt"))]
+            fails += [f"a client is built by hand ({shown(built)})"] if built else []
+        holds = (f"{', '.join(starters)} binds {case.name}",) if starters else ()
+        return Verdict(
+            "Spring Cloud Azure",
+            holds=holds,
+            fails=tuple(fails),
+            changes=(Change("remove", case.name), *self._after(case, stem), *self._credential(case)),
+            at_service=_SECRETS[name],
+        )
+
+    def _after(self, case: Case, stem: str) -> tuple[Change, ...]:
+        after = {
+            "SPRING_CLOUD_AZURE_STORAGE_BLOB": (("ACCOUNTNAME", case.pointer.name),),
+            "SPRING_CLOUD_AZURE_SERVICEBUS": (("NAMESPACE", case.pointer.name),),
+            "SPRING_CLOUD_AZURE_EVENTHUBS": (("NAMESPACE", case.pointer.name),),
+            "SPRING_CLOUD_AZURE_COSMOS": (("ENDPOINT", f"https://{case.pointer.host}:443/"),),
+            "SPRING_JMS_SERVICEBUS": (("NAMESPACE", case.pointer.name), ("PASSWORDLESSENABLED", "true")),
+            "SPRING_DATASOURCE": (("AZURE_PASSWORDLESSENABLED", "true"),),
+            "SPRING_DATA_REDIS": (("AZURE_PASSWORDLESSENABLED", "true"), ("SSL_ENABLED", "true")),
+        }
+        return tuple(Change("set", f"{stem}_{key}", value) for key, value in after[stem])
+
+    def _credential(self, case: Case) -> tuple[Change, ...]:
+        enabled = Change("set", "SPRING_CLOUD_AZURE_CREDENTIAL_MANAGEDIDENTITYENABLED", "true")
+        if not case.client_id:
+            return (enabled,)
+        return enabled, Change("set", "SPRING_CLOUD_AZURE_CREDENTIAL_CLIENTID", case.client_id)
+
+
+CLIENT = Spring()

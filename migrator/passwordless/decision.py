@@ -1,0 +1,257 @@
+"""What becomes of one secret: an identity by configuration alone, by a change of code, a vault reference, or neither.
+
+Pure, and told with the evidence for and against. The order is that of doubt: whatever is not shown ends in a vault
+reference, which is always safe.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import lru_cache
+
+from migrator.model import Json, Resource, ResourceId
+from migrator.passwordless import clients
+from migrator.passwordless.cases import Case, Change, Client, shown
+from migrator.passwordless.code import constructors, language
+from migrator.passwordless.evidence import Evidence, Sight
+from migrator.passwordless.pointer import Pointer
+from migrator.passwordless.rights import Asker, Grant, rights
+from migrator.passwordless.services import Service, services
+
+
+class Outcome(StrEnum):
+    """How a secret ends."""
+
+    CONFIGURATION = "configuration"
+    """An identity replaces it, and only configuration changes."""
+    CODE = "code"
+    """An identity replaces it, once code that is named has changed."""
+    VAULT = "vault-reference"
+    CANNOT = "cannot"
+    """The service takes no identity here; the value stays a secret, in the vault."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one secret of one app ends as, and why."""
+
+    outcome: Outcome
+    service: str = ""
+    """Title of the service; empty for what is nothing of Azure."""
+    resource: str = ""
+    """ARM id of what it opens, where that is known."""
+    client: str = ""
+    holds: tuple[str, ...] = ()
+    fails: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    changes: tuple[Change, ...] = ()
+    code: tuple[Json, ...] = ()
+    """`{"path", "line", "instead"}` each."""
+    before: tuple[Json, ...] = ()
+    """Prerequisites, `{"what", "command"}` each: decisions of their own."""
+    after: Json = field(default_factory=dict)
+    """`{"close", "breaks"}`: what closes key access when nobody uses the key any more, and who else breaks then."""
+    scripts: tuple[str, ...] = ()
+    """Statements for a database administrator; nothing of keylift runs them."""
+
+    def as_dict(self) -> Json:
+        """The object of the plan format."""
+        return {
+            "outcome": str(self.outcome),
+            "service": self.service,
+            "resource": self.resource,
+            "client": self.client,
+            "for": list(self.holds),
+            "against": list(self.fails),
+            "roles": [grant.as_dict() for grant in self.grants],
+            "changes": [change.as_dict() for change in self.changes],
+            "code": list(self.code),
+            "before": list(self.before),
+            "after": self.after,
+            "scripts": list(self.scripts),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One secret of one app, as it is put to `decide`."""
+
+    name: str
+    """Of the variable that holds it; of the app secret where no variable does."""
+    pointer: Pointer | None
+    evidence: Evidence
+    others: tuple[str, ...] = ()
+    """What else of the app takes it (`scale rule q`, `volume v`, `sign-in`): such a use keeps it a secret."""
+    identity: str = ""
+    """Name of the app's user-assigned identity; empty for the system one."""
+    principal: str = ""
+    """Object id of the identity; empty while it does not exist."""
+
+
+def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
+    """What becomes of a secret.
+
+    Args:
+        subject: The secret, and what is known of its use.
+        targets: Resources that secrets of the estate may point at, as Resource Graph shows them.
+    """
+    pointer = subject.pointer
+    if pointer is None:
+        return Decision(Outcome.VAULT, fails=("nothing of Azure is known to take this value",))
+    known = [services()[one] for one in pointer.services]
+    target = _target(pointer, known, targets)
+    service = next((one for one in known if target is not None and _is(target, one)), known[0])
+    base = Decision(
+        Outcome.VAULT, _title(known, target), target.id if target else "",
+        after={"close": service.close, "breaks": service.breaks} if service.close else {},
+    )  # fmt: skip
+    if service.cannot:
+        return replace(base, outcome=Outcome.CANNOT, fails=(service.cannot,))
+    if pointer.kind == "user-delegation-sas":
+        return replace(base, fails=("the signature is of Entra already and ends within seven days",))
+    if len(known) > 1 and target is None:
+        titles = ", ".join(one.title for one in known)
+        return replace(base, fails=(f"{pointer.host} may be any of {titles}: {_unresolved(pointer)}",))
+    if target is None and service.id != "application-insights":
+        return replace(base, fails=(_unresolved(pointer),))
+    if subject.others:
+        return replace(base, fails=tuple(f"{one} takes the key itself" for one in subject.others))
+    return _of_use(subject, pointer, service, target, base)
+
+
+def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resource | None, base: Decision) -> Decision:
+    case = Case(subject.name, pointer, service, subject.evidence, subject.identity)
+    verdicts = [(one, found) for one in _narrowed(case) for client in _clients() if (found := client.judge(one))]
+    good = list({found.at_service or one.service.id: (one, found) for one, found in verdicts if found.good}.values())
+    built = _built(subject.evidence, service)
+    if built:
+        against = (f"code builds the client from the secret ({shown(built)})",)
+        edits = tuple({"path": sight.path, "line": sight.line, "instead": _instead(sight, pointer)} for sight in built)
+        told = replace(base, outcome=Outcome.CODE, client="code", code=edits, fails=against + _mints(subject.evidence))
+        kinds = {one for sight in built for one in constructors()[sight.what].services} & set(service.choices)
+        used = services()[kinds.pop()] if len(kinds) == 1 else service
+        return _with_rights(told, subject, pointer, used, target, ())
+    if len(good) > 1:
+        titles = ", ".join(dict.fromkeys(one.service.title for one, _ in good))
+        return replace(base, fails=(f"it is used for {titles}: one key for several uses stays",))
+    if good:
+        ((one, verdict),) = good
+        used = services()[verdict.at_service] if verdict.at_service else one.service
+        missing = _not_ready(used, target)
+        moved = replace(
+            base, outcome=Outcome.CONFIGURATION, client=verdict.client, holds=verdict.holds, changes=verdict.changes,
+            fails=_mints(subject.evidence), before=missing,
+        )  # fmt: skip
+        return _with_rights(moved, subject, one.pointer, used, target, verdict.needs)
+    if verdicts:
+        holds = tuple(text for _, found in verdicts for text in found.holds)
+        fails = tuple(text for _, found in verdicts for text in found.fails)
+        return replace(base, client=verdicts[0][1].client, holds=holds, fails=fails)
+    if service.code:
+        return replace(base, outcome=Outcome.CODE, fails=(service.code,), before=_not_ready(service, target))
+    unknown = "nothing shows which client uses it" if subject.evidence.code else (
+        "nobody gave the app's code, so nothing shows which client uses it: keylift plan --code FOLDER"
+    )  # fmt: skip
+    return replace(base, fails=(unknown,))
+
+
+@lru_cache(maxsize=1)
+def _clients() -> tuple[Client, ...]:
+    names = sorted(info.name for info in pkgutil.iter_modules(clients.__path__))
+    return tuple(importlib.import_module(f"{clients.__name__}.{name}").CLIENT for name in names)
+
+
+def _narrowed(case: Case) -> list[Case]:
+    """The case, and for a key of several services one for each of them, with the host of that service."""
+    found = [case]
+    for choice in case.service.choices:
+        kind = choice.partition("-")[2]
+        pointer = replace(case.pointer, host=case.pointer.host.replace(".blob.", f".{kind}."))
+        found.append(replace(case, service=services()[choice], pointer=pointer))
+    return found
+
+
+def _target(pointer: Pointer, known: Sequence[Service], targets: Sequence[Resource]) -> Resource | None:
+    """The one resource of that name and type whose own endpoint is the secret's host."""
+    named = [t for t in targets if t.name.lower() == pointer.name and any(_is(t, one) for one in known)]
+    same = [target for target in named if _serves(target, known, pointer.host)]
+    return same[0] if len(same) == 1 else None
+
+
+def _is(target: Resource, service: Service) -> bool:
+    parsed = ResourceId.parse(target.id)
+    return f"{parsed.namespace}/{parsed.kind}".lower() in {kind.lower() for kind in service.types}
+
+
+def _serves(target: Resource, known: Sequence[Service], host: str) -> bool:
+    """Whether a resource says that host is its own; one that shows no endpoint is believed by its name."""
+    properties = target.document.get("properties") or {}
+    own = {str(_at(properties, path) or "") for one in known if _is(target, one) for path in one.endpoints} - {""}
+    return not own or any(host == address.lower().split("//")[-1].split("/")[0].split(":")[0] for address in own)
+
+
+def _at(document: object, path: str) -> object:
+    for part in path.split("."):
+        document = document.get(part) if isinstance(document, dict) else None
+    return document
+
+
+def _title(known: Sequence[Service], target: Resource | None) -> str:
+    if target is not None:
+        return next(one.title for one in known if _is(target, one))
+    return known[0].title if len(known) == 1 else ""
+
+
+def _unresolved(pointer: Pointer) -> str:
+    if not pointer.name:
+        return "the value does not say which resource it opens"
+    return f"no resource named {pointer.name} that serves {pointer.host} is in the subscriptions that were read"
+
+
+def _not_ready(service: Service, target: Resource | None) -> tuple[Json, ...]:
+    missing = service.lacking(target.document) if target is not None else None
+    if missing is None or target is None:
+        return ()
+    parsed = ResourceId.parse(target.id)
+    return ({"what": missing[0], "command": missing[1].format(name=parsed.name, group=parsed.group)},)
+
+
+def _built(evidence: Evidence, service: Service) -> list[Sight]:
+    """Places in code that build a client of the service from a secret."""
+    code = evidence.code
+    if code is None:
+        return []
+    kinds = {service.id, *service.choices}
+    return [sight for sight in code.constructors if kinds & set(constructors()[sight.what].services)]
+
+
+def _instead(sight: Sight, pointer: Pointer) -> str:
+    text = constructors()[sight.what].instead.get(language(sight.path), "a client with DefaultAzureCredential")
+    return text.replace("{host}", pointer.host).replace("{name}", pointer.name)
+
+
+def _mints(evidence: Evidence) -> tuple[str, ...]:
+    signs = evidence.code.mints if evidence.code else ()
+    return (f"code signs SAS with the key ({shown(signs)}): that needs a user delegation key",) if signs else ()
+
+
+def _with_rights(
+    decision: Decision,
+    subject: Subject,
+    pointer: Pointer,
+    service: Service,
+    target: Resource | None,
+    told: Sequence[str],
+) -> Decision:
+    asked = rights(pointer, service, target, told, Asker(subject.identity, subject.principal))
+    return replace(
+        decision,
+        grants=asked.grants,
+        scripts=asked.scripts,
+        holds=(*decision.holds, *asked.holds),
+        fails=(*decision.fails, *asked.doubts),
+    )

@@ -1,0 +1,58 @@
+"""What is known of how an app uses its secrets: from its document, and from its code where somebody gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Sight:
+    """Something seen in code."""
+
+    path: str
+    """Relative to the folder that was given, with slashes."""
+    line: int
+    what: str
+    """The detector's id, or the text between quotes that it saw: a name, never a value."""
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """What a folder of code shows."""
+
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """Declared packages in lower case -> version as declared, empty when there is none."""
+    constructors: tuple[Sight, ...] = ()
+    """Places that build a client from a secret; `what` is the id of a detector in `detectors.toml`."""
+    reads: Mapping[str, tuple[Sight, ...]] = field(default_factory=dict)
+    """Name of a variable or setting, lower case -> places that read it by that name."""
+    names: Mapping[str, tuple[Sight, ...]] = field(default_factory=dict)
+    """`<call>:<name>`, lower case -> places where a known call is given a name (`addazureserviceclient:x`)."""
+    mints: tuple[Sight, ...] = ()
+    """Places that sign SAS with the account key."""
+
+    def has(self, prefix: str) -> list[str]:
+        """Packages whose name begins with `prefix` (lower case)."""
+        return sorted(name for name in self.packages if name.startswith(prefix))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One container of an app, and its code."""
+
+    env: Mapping[str, str | None] = field(default_factory=dict)
+    """Names of variables -> plain value; None where the value is secret or a reference."""
+    function_app: bool = False
+    code: Code | None = None
+    """None: nobody gave any."""
+
+    @property
+    def functions(self) -> bool:
+        """Whether the Azure Functions host runs in it."""
+        return self.function_app or any(
+            name == "FUNCTIONS_WORKER_RUNTIME" or name.startswith("AzureWebJobs") for name in self.env
+        )

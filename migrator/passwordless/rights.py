@@ -1,0 +1,131 @@
+"""The least that an identity needs of what a secret opens, read from the secret and its use.
+
+What nobody knows is said: then sending and receiving, or writing, is proposed with a doubt beside it; never an owner's
+role, and never a role of Azure's control plane.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from migrator.model import Json, Resource, ResourceId
+from migrator.passwordless import databases
+from migrator.passwordless.pointer import Pointer
+from migrator.passwordless.services import Role, Service
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A right that the identity needs, at the narrowest scope known."""
+
+    role: Role
+    scope: str
+    """ARM id; empty when the resource was not found."""
+    need: str
+    command: str
+
+    def as_dict(self) -> Json:
+        """The object of the plan format."""
+        return {
+            "role": self.role.name,
+            "role_id": self.role.id,
+            "scope": self.scope,
+            "need": self.need,
+            "command": self.command,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Who needs the rights."""
+
+    identity: str
+    """Name of a user-assigned identity; empty for the system one."""
+    principal: str
+    """Object id; empty while the identity does not exist."""
+
+    @property
+    def called(self) -> str:
+        """The identity in a sentence, and as a database user."""
+        return self.identity or "the-app"
+
+    @property
+    def object_id(self) -> str:
+        """The object id, or what stands for it until it is known."""
+        return self.principal or f"<principal id of {self.called}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What to give, and how well that is known."""
+
+    grants: tuple[Grant, ...] = ()
+    scripts: tuple[str, ...] = ()
+    """Statements for a database administrator; nothing of keylift runs them."""
+    holds: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def rights(pointer: Pointer, service: Service, target: Resource | None, told: Sequence[str], asker: Asker) -> Rights:
+    """What `asker` needs in place of the secret.
+
+    Args:
+        pointer: What the secret says of itself; its own rights count most.
+        service: The one service in use.
+        target: The resource, where it was found.
+        told: Needs that the way of use tells (`services.NEEDS`).
+        asker: The identity.
+    """
+    if service.system in databases.SCRIPTS:
+        database = pointer.parts.get("database", "")
+        return Rights(scripts=databases.SCRIPTS[service.system](asker.called, asker.object_id, database))
+    if not service.roles:
+        return Rights(doubts=(service.unclear,) if service.unclear else ())
+    needs, doubts = sorted(pointer.rights) or sorted(told), []
+    if not needs:
+        needs = ["receive", "send"] if {"send", "receive"} <= service.roles.keys() else ["write"]
+        doubts.append(f"a key tells no need: give less than {' and '.join(needs)} if the app does less")
+    doubts += [service.also] if service.also else []
+    pointer, wide = _narrow(pointer, service)
+    doubts += wide
+    holds = (f"rights: {pointer.told_by}",) if pointer.told_by else ()
+    grants = tuple(_grant(pointer, service, target, need, asker) for need in needs if need in service.roles)
+    return Rights(grants, holds=holds, doubts=tuple(doubts))
+
+
+def _narrow(pointer: Pointer, service: Service) -> tuple[Pointer, list[str]]:
+    """The pointer with its entity as the part of the resource that it is, and what is said where that is not known."""
+    entity = pointer.parts.get("entity")
+    if not entity or not service.scope:
+        return pointer, []
+    if len(service.scope) == 1:
+        (part,) = service.scope
+        return replace(pointer, parts={part: entity}), []
+    ways = " or ".join(path.format(**{part: entity}) for part, path in service.scope.items())
+    return pointer, [f"the string names the entity {entity}: narrow the scope to {ways}, whichever it is"]
+
+
+def _grant(pointer: Pointer, service: Service, target: Resource | None, need: str, asker: Asker) -> Grant:
+    role = service.roles[need]
+    scope = target.id if target else ""
+    for part, path in service.scope.items():
+        if scope and part in pointer.parts:
+            scope = f"{scope}/{path.format(**pointer.parts)}"
+    if service.command and target is not None:
+        parsed = ResourceId.parse(target.id)
+        database = pointer.parts.get("database")
+        command = service.command.format(
+            name=parsed.name,
+            group=parsed.group,
+            role=role.name,
+            principal=asker.object_id,
+            within=f"/dbs/{database}" if database else "/",
+            identity=asker.called,
+        )
+    else:
+        command = (
+            f"az role assignment create --role {role.id} --assignee-object-id {asker.object_id} "
+            f"--assignee-principal-type ServicePrincipal --scope {scope or 'RESOURCE_ID'}"
+        )
+    return Grant(role, scope, need, command)

@@ -1,0 +1,137 @@
+"""Suggestions of a plan: what each secret that moves could end as, app by app."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from migrator.model import Estate, Json, Resource
+from migrator.passwordless.decision import Decision, Outcome, Subject, decide
+from migrator.passwordless.evidence import Code, Evidence
+from migrator.passwordless.pointer import Pointer, point
+from migrator.passwordless.services import by_host, services
+from migrator.planning.building import AppPlan
+from migrator.planning.consumers import consumers
+from migrator.planning.draft import Item
+from migrator.planning.identities import SYSTEM
+from migrator.planning.places import AppView
+from scanners.model import Secret, reveal
+
+EVERY_APP = ""
+"""The key of code that was given for no app in particular."""
+_DOUBT = (Outcome.CANNOT, Outcome.VAULT, Outcome.CODE, Outcome.CONFIGURATION)
+_HOST = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.IGNORECASE)
+
+
+def pointed_at(estate: Estate) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Types and names of the resources that values of the estate point at, to be read into `Estate.targets`."""
+    found = [pointer for app in estate.apps for pointer in _pointers(AppView(app)) if pointer.name]
+    kinds = {kind for pointer in found for one in pointer.services for kind in services()[one].types}
+    return tuple(sorted(kinds)), tuple(sorted({pointer.name for pointer in found}))
+
+
+def _pointers(view: AppView) -> Iterable[Pointer]:
+    values = [value for _, value in view.plain_env()]
+    values += [secret.value for secret in view.secrets.values() if secret.value is not None]
+    for value in values:
+        pointer = point(value)
+        if pointer is not None:
+            yield pointer
+        for host in _HOST.findall(reveal(value)):
+            at = by_host(host)
+            if at is not None:
+                yield Pointer(tuple(one.id for one in at.services), "host", host.lower(), at.name, at.cloud)
+
+
+def suggestions(plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Code]) -> tuple[Json, ...]:
+    """What each value that moves could end as.
+
+    Args:
+        plans: Of the apps.
+        estate: With `targets`.
+        code: Lower-case app name, or `EVERY_APP` -> what its code shows.
+
+    Returns:
+        `{"app", "names", "fingerprint", ...Decision}` each, in order of apps and names.
+    """
+    found = []
+    for plan in sorted(plans, key=lambda plan: plan.view.key):
+        own = code.get(plan.view.name.lower(), code.get(EVERY_APP))
+        for item in sorted(plan.draft.items, key=lambda item: item.names):
+            decision = _of_item(item, plan, estate.targets, own)
+            head = {"app": plan.view.id, "names": item.names, "fingerprint": item.fingerprint}
+            found.append({**head, **decision.as_dict()})
+    return tuple(found)
+
+
+def _of_item(item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code | None) -> Decision:
+    """The most doubtful of the decisions on each variable that holds the value."""
+    uses = _uses(item)
+    others = tuple(
+        f"{use.kind} {use.name}"
+        for use in consumers(item.view)
+        if use.kind != "env" and use.secret in {place.name for place in item.secrets}
+    )
+    chosen = plan.identity
+    identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
+    principal = (chosen.principal if chosen is not None else "") or ""
+    value = _value(item)
+    decisions = []
+    for name, container in uses or [(item.names[0], {})]:
+        evidence = _evidence(item.view, container, code)
+        pointer = point(value) if value is not None else None
+        if pointer is None or not pointer.name:
+            pointer = _beside(name, pointer, evidence)
+        subject = Subject(name, pointer, evidence, others, identity, principal)
+        decisions.append(decide(subject, tuple(targets)))
+    worst = min(decisions, key=lambda decision: _DOUBT.index(decision.outcome))
+    if len(uses) > 1 and worst.outcome is Outcome.CONFIGURATION:
+        changes = tuple(dict.fromkeys(change for decision in decisions for change in decision.changes))
+        worst = replace(worst, changes=changes)
+    return worst
+
+
+def _value(item: Item) -> Secret | None:
+    values = [place.value for place in item.secrets] + [place.value for place in item.env]
+    return values[0] if values else None
+
+
+def _uses(item: Item) -> list[tuple[str, Json]]:
+    """`(variable, container)` of each env entry that holds the value or refers to its app secret."""
+    mine = {(place.init, place.index, place.name) for place in item.env}
+    names = {place.name for place in item.secrets}
+    return [
+        (str(entry.get("name")), container)
+        for init, index, container in item.view.containers()
+        for entry in container.get("env") or []
+        if (init, index, entry.get("name")) in mine or entry.get("secretRef") in names
+    ]
+
+
+def _evidence(view: AppView, container: Json, code: Code | None) -> Evidence:
+    env = {
+        str(entry.get("name")): entry.get("value") if not entry.get("secretRef") else None
+        for entry in container.get("env") or []
+    }
+    return Evidence(env, "functionapp" in str(view.app.document.get("kind") or "").lower(), code)
+
+
+def _beside(name: str, pointer: Pointer | None, evidence: Evidence) -> Pointer | None:
+    """A key alone opens what the variables beside it name: `X_KEY` beside `X_ENDPOINT`, if that is one Azure host."""
+    stem = re.split(r"[_:.]", name)
+    hosts: dict[str, Pointer] = {}
+    for other, value in evidence.env.items():
+        if value is None or other == name or re.split(r"[_:.]", other)[:1] != stem[:1]:
+            continue
+        for host in _HOST.findall(value):
+            at = by_host(host)
+            if at is not None:
+                ids = tuple(one.id for one in at.services)
+                known = pointer.services if pointer is not None else ids
+                if set(known) & set(ids) or "storage" in known:
+                    hosts[host.lower()] = Pointer(ids, "bare-key", host.lower(), at.name, at.cloud)
+    if len(hosts) != 1:
+        return pointer
+    (found,) = hosts.values()
+    return replace(found, rights=pointer.rights, told_by=pointer.told_by) if pointer is not None else found
