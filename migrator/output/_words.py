@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -61,6 +62,12 @@ def resource_of(place: Mapping[str, Any]) -> str:
     if place.get("kind") == "image":
         return clean(place.get("image"))
     return clean(place.get("path"))
+
+
+def from_here(path: str) -> str:
+    """A path as services read it: with forward slashes, and from the working folder when it lies below that."""
+    here = os.getcwd().replace(os.sep, "/").rstrip("/") + "/"  # noqa: PTH109 - text is all that is needed
+    return clean(path).replace("\\", "/").removeprefix(here).removeprefix("./")
 
 
 def within(place: Mapping[str, Any]) -> str:

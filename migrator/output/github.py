@@ -31,7 +31,7 @@ def _line(finding: Finding) -> str:
     text = f"{finding.rule}: {words.clean(finding.preview)}".rstrip(": ")
     if place["kind"] in {"file", "commit"}:
         where = {
-            "file": words.clean(place["path"]).replace("\\", "/").removeprefix("./"),
+            "file": words.from_here(place["path"]),
             "line": str(place["line"]),
             "col": str(place["column"]),
             **where,

@@ -124,7 +124,7 @@ def _location(place: dict[str, Any]) -> dict[str, Any]:
 
 def _uri(place: dict[str, Any], resource: str) -> str:
     """A relative address with forward slashes: a service refuses others, and a colon would read as a scheme."""
-    path = resource
+    path = words.from_here(resource) if place["kind"] == "file" else resource
     if place["kind"] == "image":
         path = f"{resource}/{words.clean(place.get('path') or place.get('config') or '').lstrip('/')}"
     return quote(path.replace("\\", "/").removeprefix("./").lstrip("/"), safe="/-_.~") or "unknown"
@@ -133,6 +133,8 @@ def _uri(place: dict[str, Any], resource: str) -> str:
 def _key(finding: Finding, place: dict[str, Any]) -> tuple[str, ...]:
     """What a finding is, apart from where in its file it stands."""
     parts = {key: value for key, value in place.items() if key not in _MOVES}
+    if place["kind"] == "file":
+        parts["path"] = words.from_here(place["path"])
     # Of the value what everybody may see: it keeps apart the finds of one rule in one file when one of them goes.
     return (finding.rule, finding.preview, *(f"{key}={str(parts[key]).lower()}" for key in sorted(parts)))
 

