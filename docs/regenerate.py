@@ -1,4 +1,4 @@
-"""Write the `--help` text of every command into its page, and the pages of the rules: `python -m docs.regenerate`."""
+"""Write the `--help` text of every command into its page, the pages of the rules and of the surface: `python -m docs.regenerate`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from docs import rulebook
+from docs import rulebook, surfacebook
 from migrator.cli import COMMANDS, keylift
 
 FOLDER = Path(__file__).parent / "commands"
@@ -42,8 +42,9 @@ def help_text(command: tuple[str, ...]) -> str:
 
 
 def main() -> None:
-    """Rewrite the block in each page, of which a missing one is begun, and the pages of the rules."""
+    """Rewrite the block in each page, of which a missing one is begun, and the pages that are made of data."""
     rulebook.write()
+    surfacebook.write()
     for command in commands():
         path = page(command)
         words = " ".join(command)

@@ -138,15 +138,21 @@ def scan_azure(
 def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) -> Report:
     """Judge every value of an estate that was read. Pure."""
     from scanners import plugins
-    from scanners.sources import container_app
+    from scanners.sources import container_app, surface
 
     report = Report()
-    known = container_app.known_secrets(((app.document, app.secrets) for app in estate.apps), fingerprinter, engine)
-    for app in estate.apps:
+    owners = [(app.document, app.secrets) for app in estate.workloads]
+    owners += [(part.document, part.secrets) for part in estate.parts]
+    known = container_app.known_secrets(owners, fingerprinter, engine)
+    for app in estate.workloads:
         found = container_app.scan(app.document, app.secrets, engine, fingerprinter, known)
         report.findings += plugins.review_places(found, container_app.places(app.document, app.secrets), fingerprinter)
+        report.findings += surface.scan(app.document, (), engine, fingerprinter, known)
         for revision in app.revisions:
             report.findings += container_app.scan(revision, (), engine, fingerprinter, known)
+            report.findings += surface.scan(revision, (), engine, fingerprinter, known)
+    for part in estate.parts:
+        report.findings += surface.scan(part.document, part.secrets, engine, fingerprinter, known)
     for registry in estate.registries:
         report.findings += container_app.scan_registry(registry.document, fingerprinter)
     report.findings = list(report.ordered())
@@ -154,7 +160,9 @@ def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) ->
     report.scanned = {
         "subscriptions": len(estate.subscriptions),
         "apps": len(estate.apps),
-        "revisions": sum(len(app.revisions) for app in estate.apps),
+        "jobs": len(estate.jobs),
+        "revisions": sum(len(app.revisions) for app in estate.workloads),
+        "parts": len(estate.parts),
         "registries": len(estate.registries),
     }
     return report

@@ -92,9 +92,12 @@ class AppSecret:
     identity: str | None = None
 
 
+JOB_TYPE = "/providers/microsoft.app/jobs/"
+
+
 @dataclass(frozen=True, slots=True)
 class App:
-    """One container app."""
+    """One container app, or one job: they hold secrets, env values, registries and an identity in the same places."""
 
     id: str
     document: Json
@@ -103,13 +106,44 @@ class App:
     secrets_read: bool = True
     """False when the operator may not list secrets: then inline and reference cannot be told apart by value."""
     revisions: tuple[Json, ...] = ()
-    """Other revisions than the latest that are kept, when they were read."""
+    """Other revisions than the latest that are kept, when they were read; of a job its executions."""
     auth: Json | None = None
     """authConfigs/current, when there is one."""
 
     @property
     def name(self) -> str:
         return str(self.document.get("name") or ResourceId.parse(self.id).name)
+
+    @property
+    def job(self) -> bool:
+        """Whether it is a job: it has executions instead of revisions, and no traffic."""
+        return is_job(self.id)
+
+
+def is_job(resource: str) -> bool:
+    """Whether an id is that of a job."""
+    return JOB_TYPE in resource.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A resource of the surface that runs nothing itself: an environment's component, storage, certificate; a pool."""
+
+    id: str
+    document: Json
+    """The GET answer as it stands."""
+    secrets: tuple[AppSecret, ...] = ()
+    """What its list action gave, where it has one (Dapr components)."""
+
+    @property
+    def name(self) -> str:
+        return ResourceId.parse(self.id).name
+
+    @property
+    def kind(self) -> str:
+        """The ARM type in lower case, e.g. `microsoft.app/managedenvironments/storages`."""
+        parts = ResourceId.parse(self.id)
+        return f"{parts.namespace}/{parts.kind}".lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +256,9 @@ class Estate:
     tenant: str = ""
     subscriptions: tuple[str, ...] = ()
     apps: tuple[App, ...] = ()
+    jobs: tuple[App, ...] = ()
+    parts: tuple[Part, ...] = ()
+    """What else of Microsoft.App can hold a value, environments included."""
     environments: tuple[Resource, ...] = ()
     identities: tuple[Resource, ...] = ()
     vaults: tuple[Vault, ...] = ()
@@ -236,8 +273,13 @@ class Estate:
     """`{"where", "what", "hint"}` each: what could not be read."""
 
     def app(self, resource: str) -> App | None:
-        """The app of an id."""
-        return next((app for app in self.apps if same_id(app.id, resource)), None)
+        """The app or job of an id."""
+        return next((app for app in self.workloads if same_id(app.id, resource)), None)
+
+    @property
+    def workloads(self) -> tuple[App, ...]:
+        """Apps and jobs, in order of ids."""
+        return tuple(sorted((*self.apps, *self.jobs), key=lambda app: app.id.lower()))
 
     def with_vault(self, vault: Vault) -> Estate:
         """The estate with one vault replaced by a fuller reading of it."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.model import App, Estate, Json
+from migrator.model import App, Estate, Json, Part
 from scanners.model import Fingerprinter, reveal
+from scanners.sources import surface
 
 SCHEMA = 1
 
@@ -23,6 +25,8 @@ _LENGTHS = ((8, 7), (16, 12), (32, 24), (64, 48), (128, 96), (256, 192), (1024, 
 _LONGEST = 1500
 _SWEPT = 8
 """Shortest value that is also replaced inside other texts; shorter ones occur in words by chance."""
+_WORD = re.compile(r"(?=[^\s]*\d)(?=[^\s]*[A-Za-z])[A-Za-z0-9+/=_.~-]{8,}")
+"""A word of letters and digits, as long as values are."""
 _STRUCTURE = ("id", "name", "type", "location", "vaultUri", "loginServer", "server", "environmentId", "scope")
 """Keys whose texts hold a document together: a value that occurs in one (a region, an app's name) is no secret there."""
 
@@ -63,11 +67,17 @@ def estate_document(
         revisions: Take old revisions in, as far as they were read.
     """
     tokens = tokens or Tokens(fingerprinter)
-    apps = [_app(app, tokens) for app in estate.apps]
+    apps = [_app(app, tokens) for app in estate.workloads]
     if revisions:
-        apps += [_revision(app, revision, tokens) for app in estate.apps for revision in app.revisions]
+        apps += [_revision(app, revision, tokens) for app in estate.workloads for revision in app.revisions]
+    apps += [_part(part, tokens) for part in estate.parts]
+    shown = {part.id.lower() for part in estate.parts}
     others = [
-        *(resource.document for resource in (*estate.environments, *estate.identities, *estate.registries)),
+        *(
+            resource.document
+            for resource in (*estate.environments, *estate.identities, *estate.registries)
+            if resource.id.lower() not in shown
+        ),
         *(vault.document for vault in estate.vaults),
         *(app.auth for app in estate.apps if app.auth is not None),
     ]
@@ -119,13 +129,41 @@ def _app(app: App, tokens: Tokens) -> Json:
             for secret in app.secrets
         ]
     _template(properties.get("template") or {}, tokens)
+    _tags(document, tokens)
+    event = (configuration or {}).get("eventTriggerConfig") or {}
+    for rule in (event.get("scale") or {}).get("rules") or []:
+        if isinstance(rule.get("metadata"), dict):
+            rule["metadata"] = {k: _text(v, tokens, numbers=True) for k, v in rule["metadata"].items()}
     return document
+
+
+def _part(part: Part, tokens: Tokens) -> Json:
+    """A part with every value in a place of the surface replaced, those of its list action included."""
+    document: Json = json.loads(json.dumps(part.document))
+    values = {secret.name: secret.value for secret in part.secrets}
+    for secret in (document.get("properties") or {}).get("secrets") or []:
+        value = values.get(str(secret.get("name")))
+        # one that could not be read becomes a token of its own, so that the component can still be loaded
+        secret["value"] = tokens.of(reveal(value) if value is not None else f"{part.id}/{secret.get('name')}")
+    for spot in surface.spots(part.document):
+        if not spot.path.startswith("tags."):
+            _put(document, spot.path, _text(spot.value, tokens, numbers=True))
+    _tags(document, tokens)
+    return document
+
+
+def _put(document: Json, path: str, value: Any) -> None:
+    *parents, last = re.findall(r"[^.\[\]]+|\[\d+\]", path)
+    node: Any = document
+    for step in parents:
+        node = node[int(step[1:-1])] if step.startswith("[") else node[step]
+    node[int(last[1:-1]) if last.startswith("[") else last] = value
 
 
 def _revision(app: App, revision: Json, tokens: Tokens) -> Json:
     document: Json = json.loads(json.dumps(revision))
-    document["id"] = f"{app.id}/revisions/{revision['name']}"
-    document["type"] = "Microsoft.App/containerApps/revisions"
+    document["id"] = f"{app.id}/{'executions' if app.job else 'revisions'}/{revision['name']}"
+    document["type"] = "Microsoft.App/jobs/executions" if app.job else "Microsoft.App/containerApps/revisions"
     _template((document.get("properties") or {}).get("template") or {}, tokens)
     return document
 
@@ -141,7 +179,17 @@ def _template(template: Json, tokens: Tokens) -> None:
                 part["metadata"] = {k: _text(v, tokens, numbers=True) for k, v in metadata.items()}
 
 
+def _tags(document: Json, tokens: Tokens) -> None:
+    """People put anything into tags: words that could be values go, and what else is written there stays readable."""
+    for name, value in (document.get("tags") or {}).items():
+        document["tags"][name] = _WORD.sub(lambda match: tokens.of(match[0]), str(value))
+
+
 def _container(container: Json, tokens: Tokens) -> None:
+    login, at, address = str(container.get("image") or "").rpartition("@")
+    if at and "/" not in login:  # `user:password@server/name`, and not `name@sha256:…`
+        user, _, password = login.partition(":")
+        container["image"] = f"{user}:{tokens.of(password)}@{address}"
     for entry in container.get("env") or []:
         if entry.get("value") is not None:
             entry["value"] = tokens.of(str(entry["value"]))
@@ -167,7 +215,7 @@ def _vault_secrets(estate: Estate, tokens: Tokens, fingerprinter: Fingerprinter)
     # a simulated vault answers to the name it would have in Azure too
     names = {vault.name.lower(): vault for vault in estate.vaults}
     done: set[tuple[str, str]] = set()
-    for app in estate.apps:
+    for app in estate.workloads:
         for secret in app.secrets:
             parts = urlsplit(secret.key_vault_url or "")
             segments = parts.path.strip("/").split("/")
@@ -196,7 +244,7 @@ def _assignments(estate: Estate) -> Iterator[Json]:
         principal = (identity.document.get("properties") or {}).get("principalId")
         if principal:
             owners[str(principal).lower()] = identity.id
-    for app in estate.apps:
+    for app in estate.workloads:
         principal = (app.document.get("identity") or {}).get("principalId")
         if principal:
             owners[str(principal).lower()] = app.id

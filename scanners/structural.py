@@ -68,4 +68,43 @@ ADMIN_USER = StructuralRule(
     "One shared account with two passwords that can push and pull everything. When nothing signs in with it any more: "
     "az acr update -n REGISTRY --admin-enabled false.",
 )
-STRUCTURAL_RULES = (INLINE_SECRET, REGISTRY_PASSWORD, LITERAL_REFERENCE, KNOWN_VALUE, ADMIN_USER)
+COMPONENT_SECRET = StructuralRule(
+    "aca-component-secret",
+    "Secret stored in a Dapr component",
+    Severity.MEDIUM,
+    Confidence.HIGH,
+    "Azure Container Apps",
+    "the managed identities of the apps in its scopes (azureClientId), without any key",
+    "Everybody who may call listSecrets on the component reads the value, and it takes no vault reference. Use a "
+    "secretstores.azure.keyvault component and name it as secretStoreComponent, or drop the key for an identity.",
+)
+METADATA_SECRET = StructuralRule(
+    "aca-metadata-secret",
+    "Key in the metadata of a component or a scale rule",
+    Severity.HIGH,
+    Confidence.HIGH,
+    "Azure Container Apps",
+    "an identity on the rule or component, where its kind takes one",
+    "Metadata is shown to everybody who may read the resource. Name a secret instead (secretRef, auth[].secretRef), and "
+    "rotate the value.",
+)
+UNSEEN_SECRET = StructuralRule(
+    "aca-unseen-secret",
+    "Key or password that a resource holds and never shows",
+    Severity.LOW,
+    Confidence.HIGH,
+    "Azure Container Apps",
+    "the identity of the environment, or of the workflow, where the setting takes one",
+    "Azure shows the setting without its value, so nobody can tell which one it is or whether it was rotated. "
+    "docs/surface.md says for each place what can stand there instead.",
+)
+STRUCTURAL_RULES = (
+    INLINE_SECRET,
+    REGISTRY_PASSWORD,
+    LITERAL_REFERENCE,
+    KNOWN_VALUE,
+    ADMIN_USER,
+    COMPONENT_SECRET,
+    METADATA_SECRET,
+    UNSEEN_SECRET,
+)

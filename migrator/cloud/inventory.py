@@ -20,11 +20,14 @@ from migrator.errors import CloudError, UsageError
 from migrator.model import Json, Resource
 
 APPS = "microsoft.app/containerapps"
+JOBS = "microsoft.app/jobs"
+POOLS = "microsoft.app/sessionpools"
+CONNECTED = "microsoft.app/connectedenvironments"
 ENVIRONMENTS = "microsoft.app/managedenvironments"
 IDENTITIES = "microsoft.managedidentity/userassignedidentities"
 VAULTS = "microsoft.keyvault/vaults"
 REGISTRIES = "microsoft.containerregistry/registries"
-KINDS = (APPS, ENVIRONMENTS, IDENTITIES, VAULTS, REGISTRIES)
+KINDS = (APPS, JOBS, POOLS, CONNECTED, ENVIRONMENTS, IDENTITIES, VAULTS, REGISTRIES)
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,79}")
 PAGE = 1000

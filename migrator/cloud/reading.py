@@ -9,10 +9,10 @@ from __future__ import annotations
 import difflib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.cloud import surroundings, vaults
+from migrator.cloud import surface, surroundings, vaults
 from migrator.cloud.clients import APPS_VERSION
 from migrator.cloud.inventory import (
     APPS,
@@ -27,7 +27,7 @@ from migrator.cloud.inventory import (
 )
 from migrator.cloud.session import Session
 from migrator.errors import CloudError, DeniedError, NotFoundError, UsageError
-from migrator.model import App, AppSecret, Estate, Json, Resource, ResourceId, Vault, same_id
+from migrator.model import App, AppSecret, Estate, Json, Resource, ResourceId, Vault, is_job, same_id
 from scanners.model import Secret
 
 Progress = Callable[[str, int, int], None]
@@ -82,20 +82,46 @@ def read_estate(
     ids = [s.id for s in within]
     rows = try_inventory(session, within)
     errors = _Errors()
-    documents = _app_documents(session, ids, scope.resource_groups, rows, errors)
-    documents = _chosen(documents, scope.apps)
-    apps = _read_apps(
-        session, documents, errors, progress, on_app, secrets=with_secrets, revisions=with_revisions, auth=with_auth
-    )
 
     def of(kind: str) -> list[Row] | None:
         return None if rows is None else [row for row in rows if row.kind == kind]
 
+    documents = _app_documents(session, ids, scope.resource_groups, rows, errors)
+    jobs = surface.job_documents(session, ids, scope.resource_groups, of, errors.add)
+    chosen = _chosen([*documents, *jobs], scope.apps)
+    documents = [document for document in chosen if not is_job(str(document["id"]))]
+    apps = _read_apps(
+        session, documents, errors, progress, on_app, secrets=with_secrets, revisions=with_revisions, auth=with_auth
+    )
+    with_jobs = surface.read_jobs(
+        session,
+        [document for document in chosen if is_job(str(document["id"]))],
+        errors.add,
+        secrets=lambda document: _secrets_of(session, document, errors, listing=with_secrets),
+        executions=with_revisions,
+    )
+    environments = _environments(session, ids, scope, [w.document for w in (*apps, *with_jobs)], of, errors)
+    # the scope of named apps is those apps
+    parts = (
+        ()
+        if scope.apps
+        else surface.read_parts(
+            session,
+            ids,
+            scope.resource_groups,
+            environments,
+            documents,
+            of,
+            errors.add,
+            sources=with_auth,
+            listing=with_secrets,
+        )
+    )
     registries = _in_scope(
         # a scan costs no listing where there is no registry; a registry of the last minutes is seen by the next one
         surroundings.read_kind(session, surroundings.REGISTRY, ids, of(REGISTRIES), (), errors.add, trusting=True),
         scope.resource_groups,
-        apps,
+        (*apps, *with_jobs),
     )
     target = _target(session, vault, within, of(VAULTS)) if vault else None
     estate = Estate(
@@ -103,6 +129,9 @@ def read_estate(
         tenant=within[0].tenant,
         subscriptions=tuple(ids),
         apps=apps,
+        jobs=with_jobs,
+        parts=parts,
+        environments=environments,
         registries=registries,
         vaults=(target,) if target else (),
         errors=errors.ordered(),
@@ -122,17 +151,9 @@ def _with_access(
     session: Session, estate: Estate, of: Callable[[str], list[Row] | None], target: Vault | None, errors: _Errors
 ) -> Estate:
     ids = estate.subscriptions
-    documents = [app.document for app in estate.apps]
+    documents = [app.document for app in estate.workloads]
+    documents += [environment.document for environment in estate.environments]
     many = len(ids) > MANY
-    environments = surroundings.read_kind(
-        session,
-        surroundings.ENVIRONMENT,
-        ids,
-        of(ENVIRONMENTS),
-        filter(None, map(environment_of, documents)),
-        errors.add,
-        trusting=many,
-    )
     attached = [key for document in documents for key in attached_identities(document)]
     identities = surroundings.read_kind(
         session, surroundings.IDENTITY, ids, of(IDENTITIES), attached, errors.add, trusting=many
@@ -146,13 +167,8 @@ def _with_access(
     # assignments at a vault of another subscription are listed there
     around = sorted({*ids, *(ResourceId.parse(v.id).subscription.lower() for v in found)})
     assignments = surroundings.read_assignments(session, around, errors.add)
-    return Estate(
-        cloud=estate.cloud,
-        tenant=estate.tenant,
-        subscriptions=ids,
-        apps=estate.apps,
-        registries=estate.registries,
-        environments=environments,
+    return replace(
+        estate,
         identities=identities,
         vaults=found,
         assignments=assignments,
@@ -163,6 +179,34 @@ def _with_access(
 
 
 # Apps
+
+
+def _environments(
+    session: Session,
+    ids: Sequence[str],
+    scope: Scope,
+    documents: Sequence[Json],
+    of: Callable[[str], list[Row] | None],
+    errors: _Errors,
+) -> tuple[Resource, ...]:
+    """The environments in scope: all of the subscriptions, or those of the named groups, and what the apps run in."""
+    homes = {home.lower() for home in map(environment_of, documents) if home}
+    read = surroundings.read_kind(
+        session,
+        surroundings.ENVIRONMENT,
+        ids,
+        of(ENVIRONMENTS),
+        sorted(homes),
+        errors.add,
+        trusting=True,
+    )
+    groups = {group.lower() for group in scope.resource_groups}
+    return tuple(
+        environment
+        for environment in read
+        if environment.id.lower() in homes
+        or (not scope.apps and (not groups or ResourceId.parse(environment.id).group.lower() in groups))
+    )
 
 
 def _app_documents(
@@ -263,13 +307,7 @@ def _read_apps(
 ) -> tuple[App, ...]:
     def read(document: Json) -> App:
         app = str(document["id"])
-        found: tuple[AppSecret, ...] = named_secrets(document)
-        complete = not found
-        if found and secrets:
-            try:
-                found, complete = list_secrets(session, app), True
-            except CloudError as error:
-                errors.add(app, error)
+        found, complete = _secrets_of(session, document, errors, listing=secrets)
         kept: tuple[Json, ...] = ()
         if revisions:
             try:
@@ -291,6 +329,19 @@ def _read_apps(
     if total:
         progress("apps", 0, total)
     return tuple(session.map(read, documents, done=lambda number: progress("apps", number, total)))
+
+
+def _secrets_of(
+    session: Session, document: Json, errors: _Errors, *, listing: bool
+) -> tuple[tuple[AppSecret, ...], bool]:
+    """The secrets of an app or job, and whether all is known of them that there is."""
+    found = named_secrets(document)
+    if found and listing:
+        try:
+            return list_secrets(session, str(document["id"])), True
+        except CloudError as error:
+            errors.add(str(document["id"]), error)
+    return found, not found
 
 
 def named_secrets(document: Json) -> tuple[AppSecret, ...]:

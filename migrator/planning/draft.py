@@ -20,7 +20,7 @@ from migrator.planning.places import (
 )
 from migrator.planning.places import size as size_of
 from migrator.planning.registries import Registries, Switch
-from migrator.planning.skips import Skip
+from migrator.planning.skip import Skip
 from scanners.model import AzureLocation, Confidence, Finding, Fingerprinter
 
 Target = tuple[str, str]

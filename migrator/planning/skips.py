@@ -7,39 +7,18 @@ place can stop its own value. `code` is for programs; `reason` and `hint` are fo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from shlex import quote
 
-from migrator.model import Json, Lock, ResourceId, Vault
-from migrator.planning import consumers
+from migrator.model import Lock, ResourceId, Vault
+from migrator.planning import consumers, limits
 from migrator.planning.places import AppView, EnvPlace, child, expands, is_blank, literal_reference, size
+from migrator.planning.skip import Skip
 from scanners.model import Finding, Secret
 
 VAULT_VALUE_LIMIT = 25_000
 """Bytes. The vault's page says 25 kB without saying which kB: the smaller reading is safe."""
 APP_SECRETS_LIMIT = 1_000_000
 """Bytes of all secrets of one app: they seem to share one Kubernetes Secret, which holds 1 MiB (ACA#1705)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Skip:
-    """Why something is left as it is."""
-
-    code: str
-    reason: str
-    hint: str
-
-    def of(self, finding: Finding) -> Json:
-        """The entry of the plan's `skipped`."""
-        place = finding.location.as_dict()
-        return self._entry({"rule": finding.rule, "location": place, "fingerprint": finding.fingerprint})
-
-    def of_resource(self, resource: str) -> Json:
-        """The entry for a resource in which nothing could be looked for."""
-        return self._entry({"resource": resource})
-
-    def _entry(self, finding: Json) -> Json:
-        return {"finding": finding, "code": self.code, "reason": self.reason, "hint": self.hint}
 
 
 def covering(locks: Iterable[Lock], scope: str, level: str) -> list[Lock]:
@@ -257,40 +236,11 @@ def _too_large(name: str, value: Secret) -> Skip | None:
 def of_place(finding: Finding) -> Skip:
     """A place in an app that has no form with a reference."""
     path = str(finding.location.as_dict().get("path", ""))
-    for part, reason, hint in _PLACES:
-        if part in path:
-            return Skip("unsupported-place", reason, hint)
-    return Skip(
+    return limits.of(finding) or Skip(
         "unsupported-place",
         f"{path} cannot hold a reference to a secret",
         "move the value into an app secret or an env value, and plan again",
     )
-
-
-_PLACES = (
-    (
-        ".command[",
-        "a container's command cannot refer to a secret",
-        "read it from an env variable that is a secretRef: in the command write $(NAME)",
-    ),
-    (
-        ".args[",
-        "a container's arguments cannot refer to a secret",
-        "read it from an env variable that is a secretRef: in the arguments write $(NAME)",
-    ),
-    (
-        ".httpHeaders[",
-        "a probe's header cannot refer to a secret",
-        "drop the header, or let the probed path answer without it",
-    ),
-    (
-        ".metadata",
-        "metadata of a scale rule cannot refer to a secret",
-        "put the value into an app secret and name it in the rule's auth[].secretRef, or give the rule an identity",
-    ),
-    (".tags", "a tag cannot refer to a secret and every reader sees it", "remove the tag and rotate the value"),
-    (".image", "an image address cannot refer to a secret", "put the credential into registries[]"),
-)
 
 
 def of_other(finding: Finding, apps: Mapping[str, AppView]) -> Skip:
@@ -315,6 +265,9 @@ def of_other(finding: Finding, apps: Mapping[str, AppView]) -> Skip:
             "a revision cannot be edited; it shows the value as long as it is kept",
             f"az containerapp revision deactivate {at} --revision {revision}, and rotate the value",
         )
+    limit = limits.of(finding)
+    if limit is not None:
+        return limit
     for part, code, reason, hint in _RESOURCES:
         if part in low:
             return Skip(

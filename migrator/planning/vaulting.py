@@ -11,7 +11,7 @@ from migrator.planning import names
 from migrator.planning.draft import Item
 from migrator.planning.options import Options
 from migrator.planning.places import AppView
-from migrator.planning.skips import Skip
+from migrator.planning.skip import Skip
 from scanners.model import Fingerprinter
 
 SHARED = "shared"

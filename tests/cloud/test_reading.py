@@ -91,6 +91,13 @@ def test_a_scan_of_many_apps_costs_what_was_promised(tmp_path: Path) -> None:
         "containerapps": 3,  # pages of 50
         "listSecrets": 70,
         "revisions": 120,
+        # once for each environment and what can lie below it
+        "managedenvironments": 1,
+        "daprcomponents": 1,
+        "storages": 1,
+        "certificates": 1,
+        "javacomponents": 1,
+        "dotnetcomponents": 1,
     }
 
 
