@@ -369,6 +369,7 @@ def make_plan(
     on_conflict: str | None = None,
     passwordless: str = "suggest",
     code: Sequence[str] = (),
+    compare_keys: bool = False,
     choices: Path | None = None,
     found: Sequence[Path] = (),
     tell: Tell = _silent,
@@ -377,7 +378,8 @@ def make_plan(
 
     `choices` is a file of decisions on single apps, secrets and findings. `found` are reports of other scans
     (repositories, images): a value that lies there too is named as rest risk. `code` are folders, `FOLDER` or
-    `APP=FOLDER`, that show how apps use their secrets.
+    `APP=FOLDER`, that show how apps use their secrets. With `compare_keys`, the keys of the services are listed and
+    compared in memory: that tells which key a value is.
 
     Raises:
         UsageError: an option cannot be, or the vault does not exist.
@@ -395,7 +397,7 @@ def make_plan(
         code=proposing.read_code(code),
         choices=proposing.load_choices(place, choices) if choices is not None else None,
     )
-    material = proposing.gather(place, scope, vault=vault, tell=tell)
+    material = proposing.gather(place, scope, vault=vault, compare_keys=compare_keys, tell=tell)
     return proposing.propose(place, material, options, found=found, tell=tell).plan
 
 

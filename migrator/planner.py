@@ -70,7 +70,9 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
         rest_risk=rest_risk.entries(plans, set(findings), fingerprinter),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
-        passwordless=suggestions(plans, estate, options.code) if options.passwordless == "suggest" else (),
+        passwordless=suggestions(plans, estate, options.code, fingerprinter)
+        if options.passwordless == "suggest"
+        else (),
     )
 
 

@@ -66,6 +66,7 @@ def gather(
     scope: api.Scope,
     *,
     vault: str | None = None,
+    compare_keys: bool = False,
     control: Control | None = None,
     on_progress: OnProgress = lambda _what, _done, _all: None,
     on_found: Callable[[Sequence[Finding]], None] | None = None,
@@ -77,6 +78,8 @@ def gather(
         place: Where.
         scope: Which apps.
         vault: The vault that plans will be for; None where that is not known yet.
+        compare_keys: Whether to list the keys of the services that values open, and to compare them in memory. Azure
+            writes such a listing to the Activity Log.
         control: Pauses or stops the reading.
         on_progress: Told how far it is, from any thread.
         on_found: Told the findings of each app when it was read, from any thread. They are provisional: what only the
@@ -111,24 +114,29 @@ def gather(
 
     with api.session(place, tell) as opened:
         estate = api.read(opened, scope, tell, whole=True, vault=vault, on_progress=progress, on_app=seen)
-        estate = _with_targets(opened, estate)
+        estate = _with_targets(opened, estate, fingerprinter if compare_keys else None)
     steer.checkpoint()
     return Material(estate, api.scan_estate(estate, engine, fingerprinter), fingerprinter, scope)
 
 
-def _with_targets(opened: Session, estate: Estate) -> Estate:
+def _with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None) -> Estate:
     """The estate with the resources that its values point at; they serve advice only, so a failure is no more than that."""
-    from migrator.cloud import inventory
-    from migrator.passwordless.suggesting import pointed_at
+    from migrator.cloud import inventory, targets
+    from migrator.passwordless.suggesting import kinds_of, pointed_at
 
-    kinds, names = pointed_at(estate)
-    if not names:
+    pointers = pointed_at(estate)
+    if not pointers:
         return estate
     try:
-        return replace(estate, targets=inventory.named(opened, estate.subscriptions, kinds, names))
+        names = sorted({pointer.name for pointer in pointers})
+        found = inventory.named(opened, estate.subscriptions, kinds_of(pointers), names)
     except CloudError as error:
         where = "the resources that secrets point at"
         return replace(estate, errors=(*estate.errors, {"where": where, "what": error.what, "hint": error.hint}))
+    told = [targets.with_policies(opened, one, (p for p in pointers if p.name == one.name.lower())) for one in found]
+    if keys_of is not None:
+        told = [targets.with_keys(opened, one, keys_of) for one in told]
+    return replace(estate, targets=tuple(told))
 
 
 def read_code(folders: Sequence[str]) -> dict[str, Code]:

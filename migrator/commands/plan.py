@@ -37,6 +37,12 @@ from migrator.commands.common import Settings, common, configured, scope_options
     help="Code of the apps, or of one: shows which client uses a secret, and so what could replace it. May be repeated.",
 )
 @click.option(
+    "--compare-keys",
+    is_flag=True,
+    help="List the keys of the services that values open, and compare in memory: tells which key it is, and whether it "
+    "is one still. Azure logs each listing.",
+)
+@click.option(
     "--from",
     "found",
     multiple=True,
@@ -63,6 +69,7 @@ def plan(
     on_conflict: str | None,
     passwordless: str | None,
     code: tuple[str, ...],
+    compare_keys: bool,
     found: tuple[Path, ...],
     choices: Path | None,
     detailed_exitcode: bool,
@@ -89,6 +96,7 @@ def plan(
         on_conflict=configured(settings, "on_conflict", on_conflict),
         passwordless=configured(settings, "passwordless", passwordless) or "suggest",
         code=code,
+        compare_keys=compare_keys,
         choices=choices,
         found=found,
         tell=settings.console.say,

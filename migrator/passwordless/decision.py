@@ -90,6 +90,8 @@ class Subject:
     """Name of the app's user-assigned identity; empty for the system one."""
     principal: str = ""
     """Object id of the identity; empty while it does not exist."""
+    key: str = ""
+    """Fingerprint of the key inside the value; empty when that is no key."""
 
 
 def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
@@ -105,6 +107,7 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
     known = [services()[one] for one in pointer.services]
     target = _target(pointer, known, targets)
     service = next((one for one in known if target is not None and _is(target, one)), known[0])
+    pointer = _with_policy(pointer, target)
     base = Decision(
         Outcome.VAULT, _title(known, target), target.id if target else "",
         after={"close": service.close, "breaks": service.breaks} if service.close else {},
@@ -118,6 +121,13 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         return replace(base, fails=(f"{pointer.host} may be any of {titles}: {_unresolved(pointer)}",))
     if target is None and service.id != "application-insights":
         return replace(base, fails=(_unresolved(pointer),))
+    listed = (target.document.get("keys") or {}) if target is not None else {}
+    if listed and subject.key:
+        if subject.key not in listed:
+            return replace(
+                base, fails=(f"it is no key of {target.name if target else ''} as the service lists them now",)
+            )
+        base = replace(base, holds=(f"it is {listed[subject.key]} of the service, compared in memory",))
     if subject.others:
         return replace(base, fails=tuple(f"{one} takes the key itself" for one in subject.others))
     return _of_use(subject, pointer, service, target, base)
@@ -143,14 +153,14 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
         used = services()[verdict.at_service] if verdict.at_service else one.service
         missing = _not_ready(used, target)
         moved = replace(
-            base, outcome=Outcome.CONFIGURATION, client=verdict.client, holds=verdict.holds, changes=verdict.changes,
+            base, outcome=Outcome.CONFIGURATION, client=verdict.client, holds=(*base.holds, *verdict.holds), changes=verdict.changes,
             fails=_mints(subject.evidence), before=missing,
         )  # fmt: skip
         return _with_rights(moved, subject, one.pointer, used, target, verdict.needs)
     if verdicts:
         holds = tuple(text for _, found in verdicts for text in found.holds)
         fails = tuple(text for _, found in verdicts for text in found.fails)
-        return replace(base, client=verdicts[0][1].client, holds=holds, fails=fails)
+        return replace(base, client=verdicts[0][1].client, holds=(*base.holds, *holds), fails=fails)
     if service.code:
         return replace(base, outcome=Outcome.CODE, fails=(service.code,), before=_not_ready(service, target))
     unknown = "nothing shows which client uses it" if subject.evidence.code else (
@@ -210,6 +220,25 @@ def _unresolved(pointer: Pointer) -> str:
     if not pointer.name:
         return "the value does not say which resource it opens"
     return f"no resource named {pointer.name} that serves {pointer.host} is in the subscriptions that were read"
+
+
+_RIGHTS = {"Listen": "receive", "Send": "send"}
+"""What a shared access policy allows -> the need it covers. Manage is what a policy has when nobody chose."""
+
+
+def _with_policy(pointer: Pointer, target: Resource | None) -> Pointer:
+    """The pointer with what the policy it names allows, and what its entity is, as the namespace itself says."""
+    policies = (target.document.get("policies") or {}) if target is not None else {}
+    entity = pointer.parts.get("entity", "")
+    rule = policies.get(f"{entity}/{pointer.policy}".lower())
+    if rule is None:
+        return pointer
+    parts = {rule["part"]: entity} if rule["part"] else pointer.parts
+    if "Manage" in rule["rights"]:
+        return replace(pointer, parts=parts)
+    rights = frozenset(_RIGHTS[right] for right in rule["rights"] if right in _RIGHTS)
+    told = f"the policy {pointer.policy} allows {' and '.join(sorted(rule['rights']))}"
+    return replace(pointer, parts=parts, rights=rights, told_by=told)
 
 
 def _not_ready(service: Service, target: Resource | None) -> tuple[Json, ...]:

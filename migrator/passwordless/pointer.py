@@ -53,6 +53,23 @@ def point(value: Secret) -> Pointer | None:
     return None
 
 
+def key_of(value: Secret) -> Secret | None:
+    """The key inside a value, to be compared with the service's own; None for what is no key (a login, a SAS)."""
+    text = reveal(value).strip().strip("\"'")
+    url = _URL.match(text)
+    if url is not None and url[1].lower() in {"redis", "rediss"}:
+        return Secret(unquote(urlsplit(text).password or ""))
+    if text.partition(",")[2] and by_host(text.partition(",")[0]) is not None:
+        return next((Secret(part[9:]) for part in text.split(",") if part.lower().startswith("password=")), None)
+    keys = {key.replace(" ", "").lower(): raw.strip("\"'{}") for key, raw in _PAIR.findall(text)} if "=" in text else {}
+    named = next(
+        (keys[key] for key in ("accountkey", "sharedaccesskey", "accesskey", "secret", "key") if keys.get(key)), ""
+    )
+    if named:
+        return Secret(named)
+    return None if url is not None or ";" in text else value
+
+
 # Connection strings
 
 

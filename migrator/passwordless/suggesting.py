@@ -9,14 +9,14 @@ from dataclasses import replace
 from migrator.model import Estate, Json, Resource
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
-from migrator.passwordless.pointer import Pointer, point
+from migrator.passwordless.pointer import Pointer, key_of, point
 from migrator.passwordless.services import by_host, services
 from migrator.planning.building import AppPlan
 from migrator.planning.consumers import consumers
 from migrator.planning.draft import Item
 from migrator.planning.identities import SYSTEM
 from migrator.planning.places import AppView
-from scanners.model import Secret, reveal
+from scanners.model import Fingerprinter, Secret, reveal
 
 EVERY_APP = ""
 """The key of code that was given for no app in particular."""
@@ -24,11 +24,15 @@ _DOUBT = (Outcome.CANNOT, Outcome.VAULT, Outcome.CODE, Outcome.CONFIGURATION)
 _HOST = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.IGNORECASE)
 
 
-def pointed_at(estate: Estate) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Types and names of the resources that values of the estate point at, to be read into `Estate.targets`."""
+def pointed_at(estate: Estate) -> tuple[Pointer, ...]:
+    """Where values of the estate point, each once: what they name is to be read into `Estate.targets`."""
     found = [pointer for app in estate.apps for pointer in _pointers(AppView(app)) if pointer.name]
-    kinds = {kind for pointer in found for one in pointer.services for kind in services()[one].types}
-    return tuple(sorted(kinds)), tuple(sorted({pointer.name for pointer in found}))
+    return tuple({repr(pointer): pointer for pointer in found}.values())
+
+
+def kinds_of(pointers: Iterable[Pointer]) -> tuple[str, ...]:
+    """ARM types of what pointers may point at."""
+    return tuple(sorted({kind for pointer in pointers for one in pointer.services for kind in services()[one].types}))
 
 
 def _pointers(view: AppView) -> Iterable[Pointer]:
@@ -44,13 +48,16 @@ def _pointers(view: AppView) -> Iterable[Pointer]:
                 yield Pointer(tuple(one.id for one in at.services), "host", host.lower(), at.name, at.cloud)
 
 
-def suggestions(plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Code]) -> tuple[Json, ...]:
+def suggestions(
+    plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Code], fingerprinter: Fingerprinter
+) -> tuple[Json, ...]:
     """What each value that moves could end as.
 
     Args:
         plans: Of the apps.
         estate: With `targets`.
         code: Lower-case app name, or `EVERY_APP` -> what its code shows.
+        fingerprinter: That of the keys in the targets' documents.
 
     Returns:
         `{"app", "names", "fingerprint", ...Decision}` each, in order of apps and names.
@@ -59,13 +66,15 @@ def suggestions(plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Cod
     for plan in sorted(plans, key=lambda plan: plan.view.key):
         own = code.get(plan.view.name.lower(), code.get(EVERY_APP))
         for item in sorted(plan.draft.items, key=lambda item: item.names):
-            decision = _of_item(item, plan, estate.targets, own)
+            decision = _of_item(item, plan, estate.targets, own, fingerprinter)
             head = {"app": plan.view.id, "names": item.names, "fingerprint": item.fingerprint}
             found.append({**head, **decision.as_dict()})
     return tuple(found)
 
 
-def _of_item(item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code | None) -> Decision:
+def _of_item(
+    item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code | None, fingerprinter: Fingerprinter
+) -> Decision:
     """The most doubtful of the decisions on each variable that holds the value."""
     uses = _uses(item)
     others = tuple(
@@ -77,13 +86,15 @@ def _of_item(item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code 
     identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
     principal = (chosen.principal if chosen is not None else "") or ""
     value = _value(item)
+    inner = key_of(value) if value is not None else None
+    key = fingerprinter.of_secret(inner) if inner is not None else ""
     decisions = []
     for name, container in uses or [(item.names[0], {})]:
         evidence = _evidence(item.view, container, code)
         pointer = point(value) if value is not None else None
         if pointer is None or not pointer.name:
             pointer = _beside(name, pointer, evidence)
-        subject = Subject(name, pointer, evidence, others, identity, principal)
+        subject = Subject(name, pointer, evidence, others, identity, principal, key)
         decisions.append(decide(subject, tuple(targets)))
     worst = min(decisions, key=lambda decision: _DOUBT.index(decision.outcome))
     if len(uses) > 1 and worst.outcome is Outcome.CONFIGURATION:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from migrator.simulator import estate_access, estate_needs
 from migrator.simulator.documents import items, known, mapping, mappings, placed, text
 from migrator.simulator.faults import Faults
-from migrator.simulator.providers import vault_secrets
+from migrator.simulator.providers import service_keys, vault_secrets
 from migrator.simulator.switches import Switches
 from migrator.simulator.wire import AzureError
 
@@ -42,7 +42,7 @@ CONSUMERS = ("microsoft.app/containerapps", "microsoft.app/jobs")
 
 _KEYS = {
     *("schema", "subscriptions", "resources", "vaultSecrets", "roleAssignments", "roleDefinitions", "denyAssignments"),
-    *("locks", "operator", "needs", "switches", "faults"),
+    *("locks", "operator", "needs", "switches", "faults", "serviceKeys"),
 }
 _RESOURCE = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)(?:/providers/([^/]+)((?:/[^/]+/[^/]+)+))?", re.IGNORECASE
@@ -89,6 +89,7 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
         entries = sorted([*given, *_implied(document, given, present)], key=lambda entry: entry.rank)
         _take(azure, (entry for entry in entries if not entry.last))
         _secrets(azure, document)
+        _service_keys(azure, document)
         estate_needs.load(azure, document)
         _take(azure, (entry for entry in entries if entry.last))
         estate_access.load(azure, document)
@@ -238,6 +239,19 @@ def _secrets(azure: Azure, document: Mapping[str, Any]) -> None:
         tags = dict(mapping(entry.get("tags") or {}, f"{place}.tags"))
         try:
             vault_secrets.plant(azure, _vault(vault), name, value, tags=tags, **flags)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from error
+
+
+def _service_keys(azure: Azure, document: Mapping[str, Any]) -> None:
+    for place, entry in mappings(document, "serviceKeys"):
+        known(entry, {"resource", "name", "value", "rights"}, place)
+        rights = entry.get("rights") or []
+        if not isinstance(rights, list):
+            raise ValueError(f"{place}.rights: a list is needed")  # noqa: TRY004 - one error type for a bad file
+        resource, name, value = (text(entry, key, place) for key in ("resource", "name", "value"))
+        try:
+            service_keys.plant(azure, resource, name, value, rights)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from error
 
