@@ -62,6 +62,8 @@ class Verdict:
     changes: tuple[Change, ...] = ()
     at_service: str = ""
     """The service in use, where the secret opens several."""
+    warns: tuple[str, ...] = ()
+    """What a person must know who follows it."""
 
     @property
     def good(self) -> bool:

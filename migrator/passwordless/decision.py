@@ -85,7 +85,7 @@ class Subject:
     pointer: Pointer | None
     evidence: Evidence
     others: tuple[str, ...] = ()
-    """What else of the app takes it (`scale rule q`, `volume v`, `sign-in`): such a use keeps it a secret."""
+    """What else of the app takes it (`volume v`, `sign-in`, `registry s`): such a use keeps it a secret."""
     identity: str = ""
     """Name of the app's user-assigned identity; empty for the system one."""
     principal: str = ""
@@ -154,7 +154,7 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
         missing = _not_ready(used, target)
         moved = replace(
             base, outcome=Outcome.CONFIGURATION, client=verdict.client, holds=(*base.holds, *verdict.holds), changes=verdict.changes,
-            fails=_mints(subject.evidence), before=missing,
+            fails=(*verdict.warns, *_mints(subject.evidence)), before=missing,
         )  # fmt: skip
         return _with_rights(moved, subject, one.pointer, used, target, verdict.needs)
     if verdicts:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from migrator.model import Json
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Sight:
@@ -49,6 +51,8 @@ class Evidence:
     function_app: bool = False
     code: Code | None = None
     """None: nobody gave any."""
+    rule: Json | None = None
+    """The body of the scale rule that is given the secret, when that is the use in question."""
 
     @property
     def functions(self) -> bool:

@@ -12,7 +12,7 @@ from migrator.passwordless.evidence import Code, Evidence
 from migrator.passwordless.pointer import Pointer, key_of, point
 from migrator.passwordless.services import by_host, services
 from migrator.planning.building import AppPlan
-from migrator.planning.consumers import consumers
+from migrator.planning.consumers import consumers, rules_with
 from migrator.planning.draft import Item
 from migrator.planning.identities import SYSTEM
 from migrator.planning.places import AppView
@@ -75,12 +75,14 @@ def suggestions(
 def _of_item(
     item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code | None, fingerprinter: Fingerprinter
 ) -> Decision:
-    """The most doubtful of the decisions on each variable that holds the value."""
-    uses = _uses(item)
+    """The most doubtful of the decisions on each use of the value: an identity must do for all of them."""
+    names = {place.name for place in item.secrets}
+    uses = [(name, _evidence(item.view, container, code)) for name, container in _uses(item)]
+    uses += [(f"scale rule {name}", Evidence(rule=rule)) for name, rule in rules_with(item.view, names)]
     others = tuple(
         f"{use.kind} {use.name}"
         for use in consumers(item.view)
-        if use.kind != "env" and use.secret in {place.name for place in item.secrets}
+        if use.kind not in {"env", "scale rule"} and use.secret in names
     )
     chosen = plan.identity
     identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
@@ -89,8 +91,7 @@ def _of_item(
     inner = key_of(value) if value is not None else None
     key = fingerprinter.of_secret(inner) if inner is not None else ""
     decisions = []
-    for name, container in uses or [(item.names[0], {})]:
-        evidence = _evidence(item.view, container, code)
+    for name, evidence in uses or [(item.names[0], _evidence(item.view, {}, code))]:
         pointer = point(value) if value is not None else None
         if pointer is None or not pointer.name:
             pointer = _beside(name, pointer, evidence)
@@ -98,8 +99,14 @@ def _of_item(
         decisions.append(decide(subject, tuple(targets)))
     worst = min(decisions, key=lambda decision: _DOUBT.index(decision.outcome))
     if len(uses) > 1 and worst.outcome is Outcome.CONFIGURATION:
-        changes = tuple(dict.fromkeys(change for decision in decisions for change in decision.changes))
-        worst = replace(worst, changes=changes)
+        worst = replace(
+            worst,
+            client=", ".join(dict.fromkeys(decision.client for decision in decisions)),
+            holds=tuple(dict.fromkeys(text for decision in decisions for text in decision.holds)),
+            fails=tuple(dict.fromkeys(text for decision in decisions for text in decision.fails)),
+            grants=tuple(dict.fromkeys(grant for decision in decisions for grant in decision.grants)),
+            changes=tuple(dict.fromkeys(change for decision in decisions for change in decision.changes)),
+        )
     return worst
 
 

@@ -6,7 +6,7 @@ registries, authConfigs. All of them go by the secret's name, which a migration 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,15 @@ def _rules(view: AppView) -> Iterator[tuple[str, str, Json]]:
         for kind in _RULE_KINDS:
             if isinstance(rule.get(kind), dict):
                 yield str(rule.get("name")), kind, rule[kind]
+
+
+def rules_with(view: AppView, names: Collection[str]) -> list[tuple[str, Json]]:
+    """`(name, body)` of scale rules that are given one of some secrets."""
+    return [
+        (name, rule)
+        for name, _, rule in _rules(view)
+        if any(auth.get("secretRef") in names for auth in rule.get("auth") or [])
+    ]
 
 
 def mounts_all_secrets(view: AppView) -> str | None:

@@ -255,3 +255,46 @@ def test_signing_sas_is_said() -> None:
     code = Code(constructors=(Sight("a.cs", 1, "blob-connection-string"),), mints=(Sight("a.cs", 9, "sas"),))
     decision = of("FILES", STORAGE, evidence=Evidence(code=code))
     assert any("user delegation key" in text for text in decision.fails)
+
+
+RULE = {
+    "type": "azure-servicebus",
+    "metadata": {"queueName": "q"},
+    "auth": [{"secretRef": "bus", "triggerParameter": "connection"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("rule", "value", "outcome", "says"),
+    [
+        (RULE, BUS, CONFIGURATION, "lifecycle None"),
+        ({**RULE, "metadata": {}}, BUS, VAULT, "no queueName or topicName"),
+        ({**RULE, "type": "redis"}, REDIS, VAULT, "takes no identity in Container Apps"),
+        ({**RULE, "type": "postgresql"}, POSTGRES, VAULT, "takes no identity in Container Apps"),
+        (
+            {"queueName": "q", "queueLength": 5, "auth": [{"secretRef": "s"}]},
+            STORAGE,
+            CONFIGURATION,
+            "Queue Data Reader",
+        ),
+        (
+            {"type": "azure-eventhub", "metadata": {"eventHubName": "h"}, "auth": [{}]},
+            BUS,
+            VAULT,
+            "no storageAccountName",
+        ),
+        ({**RULE, "auth": [{}, {}]}, BUS, VAULT, "several secrets"),
+    ],
+)
+def test_a_scale_rule(rule: dict[str, object], value: str, outcome: Outcome, says: str) -> None:
+    decision = of("scale rule r", value, evidence=Evidence(rule=rule), identity="id-app")
+    told = json.dumps(decision.as_dict())
+    assert decision.outcome is outcome, told
+    assert says in told
+
+
+def test_a_namespace_goes_to_keda_by_its_bare_name() -> None:
+    """KEDA appends the suffix itself: a full name would double it."""
+    decision = of("scale rule r", BUS, evidence=Evidence(rule=RULE), identity="id-app")
+    assert ("set", "scale rule r: metadata.namespace", "ns1") in {(c.action, c.name, c.value) for c in decision.changes}
+    assert any(c.name == "scale rule r: auth" and c.action == "remove" for c in decision.changes)

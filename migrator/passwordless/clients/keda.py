@@ -1,0 +1,102 @@
+"""Scale rules: KEDA's scalers that Container Apps lets sign in with an identity.
+
+Only scalers of the list keep their metadata when a rule gets `identity`; any other loses it (ACA#1786). KEDA wants the bare
+name of a namespace, because it appends the suffix itself (kedacore/keda, `pkg/scalers`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from migrator.model import Json
+from migrator.passwordless.cases import Case, Change, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Scaler:
+    """What a scaler is told without a key."""
+
+    services: tuple[str, ...]
+    needs: tuple[str, ...]
+    sets: Mapping[str, str]
+    """Metadata -> `name` (the resource's own name) or `account`."""
+    requires: tuple[tuple[str, ...], ...]
+    """Each a choice of metadata of which one must be there already."""
+    drops: tuple[str, ...]
+    warns: str = ""
+
+
+_SCALERS = {
+    "azure-servicebus": _Scaler(
+        ("service-bus",),
+        ("manage",),
+        {"namespace": "name"},
+        (("queueName", "topicName"),),
+        ("connection", "connectionFromEnv"),
+        "the scaler asks the namespace's administration: Data Owner, so give it an identity of its own with the lifecycle None",
+    ),
+    "azure-queue": _Scaler(
+        ("storage", "storage-queue"), ("read",), {"accountName": "name"}, (("queueName",),), ("connection", "connectionFromEnv")
+    ),
+    "azure-blob": _Scaler(
+        ("storage", "storage-blob"), ("read",), {"accountName": "name"}, (("blobContainerName",),), ("connection", "connectionFromEnv")
+    ),
+    "azure-eventhub": _Scaler(
+        ("event-hubs",),
+        ("receive",),
+        {"eventHubNamespace": "name"},
+        (("eventHubName",), ("storageAccountName",)),
+        ("connection", "connectionFromEnv", "storageConnection", "storageConnectionFromEnv"),
+        "it reads its checkpoints, too: Storage Blob Data Reader on their container",
+    ),
+}  # fmt: skip
+_OF_STORAGE = {"azure-queue": "storage-queue", "azure-blob": "storage-blob"}
+
+
+class Keda:
+    """One scale rule that is given the secret."""
+
+    def judge(self, case: Case) -> Verdict | None:
+        rule = case.evidence.rule
+        # a key of several services is judged once: the scaler says which it is
+        if rule is None or case.service.id in {"storage-blob", "storage-queue", "storage-table"}:
+            return None
+        kind, metadata = _read(rule)
+        scaler = _SCALERS.get(kind)
+        if scaler is None:
+            return Verdict("KEDA", fails=(f"the scaler {kind or 'of the rule'} takes no identity in Container Apps",))
+        fails = []
+        if not set(scaler.services) & {case.service.id}:
+            fails.append(f"the secret opens {case.service.title}, which the scaler {kind} does not ask")
+        fails += [
+            f"the rule has no {' or '.join(choice)}, which the scaler needs beside an identity"
+            for choice in scaler.requires
+            if not any(metadata.get(one) for one in choice)
+        ]
+        if len(rule.get("auth") or []) > 1:
+            fails.append("the rule is given several secrets, and an identity replaces all of them")
+        where = case.name
+        sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name) for key in scaler.sets]
+        gone = [Change("remove", f"{where}: metadata.{key}") for key in scaler.drops if key in metadata]
+        identity = Change("set", f"{where}: identity", case.identity or "system")
+        return Verdict(
+            f"KEDA {kind}",
+            needs=scaler.needs,
+            holds=(f"the scaler {kind} takes an identity in Container Apps",),
+            fails=tuple(fails),
+            changes=(identity, Change("remove", f"{where}: auth"), *gone, *sets),
+            at_service=_OF_STORAGE.get(kind, ""),
+            warns=(scaler.warns,) if scaler.warns else (),
+        )
+
+
+def _read(rule: Json) -> tuple[str, Mapping[str, str]]:
+    """Type and metadata of a rule; `azureQueue` is the older spelling of a custom rule."""
+    if "queueName" in rule:
+        return "azure-queue", {key: str(value) for key, value in rule.items() if isinstance(value, str)}
+    metadata = rule.get("metadata") or {}
+    return str(rule.get("type") or ""), {key: str(value) for key, value in metadata.items()}
+
+
+CLIENT = Keda()
