@@ -88,17 +88,25 @@ class Console:
 
 
 def write_file(path: Path, text: str) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; what a link leads to, not the link.
+
+    A device or a pipe is written to: put in its place, a file would take `/dev/null` from the whole machine.
 
     Raises:
         KeyliftError: it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    special = path.exists() and not path.is_file()
+    whole = path if special else path.resolve()
+    temporary = whole.with_name(f".{whole.name}.{os.getpid()}")
     try:
+        if special:
+            path.write_text(text, encoding="utf-8")
+            return
         temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        temporary.replace(whole)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        if not special:
+            temporary.unlink(missing_ok=True)
         raise KeyliftError(
             f"{path} cannot be written", why=error.strerror or type(error).__name__, hint="name another file: --output"
         ) from error

@@ -30,6 +30,7 @@ Options:
   --strict              Weak values (emulators, tests, localhost) and findings of low confidence fail, too.
   --baseline FILE       Known findings; by default .secrets.baseline, when there is one.
   --update-baseline     Write all findings of tracked files to the baseline instead.
+  --audit               Label what the baseline holds, one by one, in the dialogue of detect-secrets.
   -v, --verbose         Show an entry for the configuration that allows each value and no other.
   --version             Show the version.
   --help                Show this text.
@@ -46,6 +47,7 @@ class Options(NamedTuple):
     verbose: bool = False
     baseline: str | None = None
     update: bool = False
+    audit: bool = False
 
 
 class UsageError(Exception):
@@ -83,6 +85,8 @@ def run(arguments: Sequence[str]) -> int:
         return DONE
     try:
         options = _options(arguments)
+        if options.audit:
+            return _audit(options)
         return _update(options) if options.update else _hook(options)
     except UsageError as error:
         return _fail(str(error), "", "see keylift-hook --help")
@@ -133,6 +137,8 @@ def _options(arguments: Sequence[str]) -> Options:
             options = options._replace(verbose=True)
         elif argument == "--update-baseline":
             options = options._replace(update=True)
+        elif argument == "--audit":
+            options = options._replace(audit=True)
         elif argument == "--baseline" or argument.startswith("--baseline="):
             value = argument.partition("=")[2] if "=" in argument else next(rest, "")
             if not value:
@@ -211,6 +217,30 @@ def _follow(allow: Allow, marked: Sequence[tuple[Find, str]], staging: Staging) 
         return False
     baseline.write(allow.baseline)
     return True
+
+
+def _audit(options: Options) -> int:
+    """Label the baseline's entries by hand; `detect-secrets audit` stumbles over a plugin that is not its own."""
+    from pathlib import Path
+
+    from scanners import allow, baseline
+
+    here = Path.cwd()
+    known = allow.load(here, baseline=here / options.baseline if options.baseline else None).baseline
+    if known is None:
+        return _fail("there is no baseline to label", "", "keylift-hook --update-baseline writes one")
+    # Its paths are relative to its root, and the dialogue opens them as they are.
+    os.chdir(known.root)
+    try:
+        baseline.audit(known.path)
+    except EOFError:
+        return _fail("the dialogue was cut off, and nothing was saved", "", "answer q to stop and to save")
+    except UnicodeDecodeError as error:
+        what = "the dialogue met a file that is not UTF-8, which it cannot show, and nothing was saved"
+        return _fail(
+            what, str(error.reason), "allow what that file holds by an entry with a reason, then update the baseline"
+        )
+    return DONE
 
 
 def _update(options: Options) -> int:

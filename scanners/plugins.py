@@ -36,6 +36,7 @@ from scanners.model import (
     reveal,
 )
 from scanners.placeholders import placeholder
+from scanners.places import judged
 from scanners.positions import Lines
 from scanners.published import emulator, published
 from scanners.sources.container_app import ENV, Place
@@ -227,7 +228,8 @@ class KeyliftDetector(BasePlugin):
         del context, kwargs
         values = _of_file(filename, line_number, line)
         if values is None:
-            values = tuple(self.analyze_string(line))
+            found = _scan(line.encode("utf-8", "surrogatepass"), _from_here(filename))
+            values = tuple(reveal(match.secret) for match in found)
         return {
             PotentialSecret(type=self.secret_type, filename=filename, secret=value, line_number=line_number)
             for value in values
@@ -254,18 +256,24 @@ def _of_file(filename: str, line_number: int, line: str) -> tuple[str, ...] | No
     return tuple(value for value in found if value in line) or None
 
 
+def _from_here(filename: str) -> str:
+    """A file's path from the folder that detect-secrets runs in, which is the repository's top."""
+    return os.path.relpath(filename).replace(os.sep, "/") if filename else ""
+
+
 @lru_cache(maxsize=2)
 def _scanned(filename: str, _changed: int, _size: int) -> tuple[list[bytes], dict[int, tuple[str, ...]]]:
     data = Path(filename).read_bytes()
     where, values = Lines(data), dict[int, tuple[str, ...]]()
-    for match in _scan(data, filename.replace(os.sep, "/").rpartition("/")[2]):
+    for match in _scan(data, _from_here(filename)):
         line, _ = where.at(match.start)
         values[line] = (*values.get(line, ()), reveal(match.secret))
     return data.split(b"\n"), values
 
 
 def _scan(data: bytes, name: str) -> Iterator[Match]:
-    for match in _engine().scan(Document(data, FileLocation(name, 1, 1), name=name or None)):
+    for found in _engine().scan(Document(data, FileLocation(name, 1, 1), name=name.rpartition("/")[2] or None)):
+        match = judged(found, name)
         if match.confidence is not Confidence.LOW and not match.weak:
             yield match
 

@@ -87,9 +87,18 @@ def test_its_hook_takes_ours(tree: Path, engine: Engine) -> None:
 
 def test_its_dialogue_labels_ours_and_labels_stay(tree: Path, engine: Engine) -> None:
     baseline.update(Path(NAME), scanned(engine))
-    code = "import sys; from pathlib import Path; from scanners import baseline; baseline.audit(Path(sys.argv[1]))"
-    command = [sys.executable, "-c", code, NAME]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, input="y\nn\n")
+    # From a folder below: paths of a baseline are relative to its own.
+    command = [sys.executable, "-c", "from scanners.hook import main; main()", "--audit"]
+
+    def label(answers: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd="app", input=answers)
+
+    cut = label("y\n")
+    assert cut.returncode == 1
+    assert "cut off" in cut.stderr
+    assert "Traceback" not in cut.stderr
+    assert all("is_secret" not in entry for found in results().values() for entry in found)
+    done = label("y\nn\n")
     assert done.returncode == 0, done.stderr
     labels = {name: [entry.get("is_secret") for entry in found] for name, found in results().items()}
     assert labels == {"app/a.py": [False], "b.py": [True]}
