@@ -15,7 +15,8 @@ from migrator.passwordless.services import by_host
 from scanners.checksums import CHECKS
 from scanners.model import Secret, reveal
 
-_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z0-9 _]*?)\s*=\s*(\"[^\"]*\"|'[^']*'|\{[^}]*\}|[^;]*)\s*(?:;|$)")
+LONGEST = 8192
+"""Characters; what is longer is no connection string, URL or key."""
 _URL = re.compile(r"(?:jdbc:)?([a-z][a-z0-9+.\-]*)://", re.IGNORECASE)
 
 
@@ -46,6 +47,8 @@ class Pointer:
 def point(value: Secret) -> Pointer | None:
     """What a value opens in Azure; None when that is nothing of Azure, or nothing this module knows."""
     text = reveal(value).strip().strip("\"'")
+    if len(text) > LONGEST:
+        return None
     for reader in (_url, _redis, _pairs, _bare):
         found = reader(text)
         if found is not None:
@@ -61,7 +64,7 @@ def key_of(value: Secret) -> Secret | None:
         return Secret(unquote(urlsplit(text).password or ""))
     if text.partition(",")[2] and by_host(text.partition(",")[0]) is not None:
         return next((Secret(part[9:]) for part in text.split(",") if part.lower().startswith("password=")), None)
-    keys = {key.replace(" ", "").lower(): raw.strip("\"'{}") for key, raw in _PAIR.findall(text)} if "=" in text else {}
+    keys = _split(text)
     named = next(
         (keys[key] for key in ("accountkey", "sharedaccesskey", "accesskey", "secret", "key") if keys.get(key)), ""
     )
@@ -74,13 +77,21 @@ def key_of(value: Secret) -> Secret | None:
 
 
 def _pairs(text: str) -> Pointer | None:
-    if "=" not in text or "\n" in text:
-        return None
-    keys = {key.replace(" ", "").replace("_", "").lower(): raw.strip("\"'{}") for key, raw in _PAIR.findall(text)}
+    keys = {} if "\n" in text else _split(text)
     for known, reader in _READERS:
         if known <= keys.keys():
             return reader(keys)
     return None
+
+
+def _split(text: str) -> dict[str, str]:
+    """`Key One=value;...` by keys in lower case, without blanks and underscores."""
+    pairs = (part.partition("=") for part in text.split(";"))
+    return {
+        re.sub(r"[\s_]", "", key).lower(): raw.strip().strip("\"'{}")
+        for key, equals, raw in pairs
+        if equals and key.strip()
+    }
 
 
 def _storage(keys: Mapping[str, str]) -> Pointer | None:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from migrator.model import Estate, Json, Resource
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
-from migrator.passwordless.pointer import Pointer, key_of, point
+from migrator.passwordless.pointer import LONGEST, Pointer, key_of, point
 from migrator.passwordless.services import by_host, services
 from migrator.planning.building import AppPlan
 from migrator.planning.consumers import consumers, rules_with
@@ -21,7 +21,7 @@ from scanners.model import Fingerprinter, Secret, reveal
 EVERY_APP = ""
 """The key of code that was given for no app in particular."""
 _DOUBT = (Outcome.CANNOT, Outcome.VAULT, Outcome.CODE, Outcome.CONFIGURATION)
-_HOST = re.compile(r"[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.IGNORECASE)
+_HOST = re.compile(r"(?<![a-z0-9-])[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.IGNORECASE)
 
 
 def pointed_at(estate: Estate) -> tuple[Pointer, ...]:
@@ -42,10 +42,14 @@ def _pointers(view: AppView) -> Iterable[Pointer]:
         pointer = point(value)
         if pointer is not None:
             yield pointer
-        for host in _HOST.findall(reveal(value)):
+        for host in _hosts(reveal(value)):
             at = by_host(host)
             if at is not None:
                 yield Pointer(tuple(one.id for one in at.services), "host", host.lower(), at.name, at.cloud)
+
+
+def _hosts(text: str) -> list[str]:
+    return _HOST.findall(text) if len(text) <= LONGEST else []
 
 
 def suggestions(
@@ -142,7 +146,7 @@ def _beside(name: str, pointer: Pointer | None, evidence: Evidence) -> Pointer |
     for other, value in evidence.env.items():
         if value is None or other == name or re.split(r"[_:.]", other)[:1] != stem[:1]:
             continue
-        for host in _HOST.findall(value):
+        for host in _hosts(value):
             at = by_host(host)
             if at is not None:
                 ids = tuple(one.id for one in at.services)
