@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 from click.testing import CliRunner
 
-from docs import rulebook, surfacebook
+from docs import rulebook, servicebook, surfacebook
 from migrator.cli import COMMANDS, keylift
 
 FOLDER = Path(__file__).parent / "commands"
@@ -45,6 +45,7 @@ def main() -> None:
     """Rewrite the block in each page, of which a missing one is begun, and the pages that are made of data."""
     rulebook.write()
     surfacebook.write()
+    servicebook.write()
     for command in commands():
         path = page(command)
         words = " ".join(command)

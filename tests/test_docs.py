@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from docs import servicebook
 from docs.regenerate import commands, help_text, page
 
 ROOT = Path(__file__).parents[1]
@@ -29,3 +30,9 @@ def test_every_command_page_is_reachable() -> None:
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", path.read_text(encoding="utf-8")):
         assert (path.parent / target).exists(), f"{path.name} links to {target}"
+
+
+def test_the_page_of_services_is_what_the_tables_say() -> None:
+    assert servicebook.PAGE.read_text(encoding="utf-8") == servicebook.page(), (
+        "run: .venv/bin/python -m docs.regenerate"
+    )

@@ -14,7 +14,7 @@ from migrator.passwordless.cases import Case, Change, Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class _Scaler:
+class Scaler:
     """What a scaler is told without a key."""
 
     services: tuple[str, ...]
@@ -27,8 +27,8 @@ class _Scaler:
     warns: str = ""
 
 
-_SCALERS = {
-    "azure-servicebus": _Scaler(
+SCALERS = {
+    "azure-servicebus": Scaler(
         ("service-bus",),
         ("manage",),
         {"namespace": "name"},
@@ -36,13 +36,13 @@ _SCALERS = {
         ("connection", "connectionFromEnv"),
         "the scaler asks the namespace's administration: Data Owner, so give it an identity of its own with the lifecycle None",
     ),
-    "azure-queue": _Scaler(
+    "azure-queue": Scaler(
         ("storage", "storage-queue"), ("read",), {"accountName": "name"}, (("queueName",),), ("connection", "connectionFromEnv")
     ),
-    "azure-blob": _Scaler(
+    "azure-blob": Scaler(
         ("storage", "storage-blob"), ("read",), {"accountName": "name"}, (("blobContainerName",),), ("connection", "connectionFromEnv")
     ),
-    "azure-eventhub": _Scaler(
+    "azure-eventhub": Scaler(
         ("event-hubs",),
         ("receive",),
         {"eventHubNamespace": "name"},
@@ -63,7 +63,7 @@ class Keda:
         if rule is None or case.service.id in {"storage-blob", "storage-queue", "storage-table"}:
             return None
         kind, metadata = _read(rule)
-        scaler = _SCALERS.get(kind)
+        scaler = SCALERS.get(kind)
         if scaler is None:
             return Verdict("KEDA", fails=(f"the scaler {kind or 'of the rule'} takes no identity in Container Apps",))
         fails = []
