@@ -24,7 +24,7 @@ format: .venv/.ready
 	$(BIN)/ruff check --fix .
 
 clean:
-	rm -rf .venv .venv-az .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf .venv .venv-az .node .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 .venv/.ready: pyproject.toml uv.lock
 	@test -n "$(PYTHON)" || { echo "keylift needs Python 3.11 or newer; install it or say: make PYTHON=/path/to/python3" >&2; exit 1; }
@@ -41,3 +41,11 @@ clean:
 
 .PHONY: azure-cli
 azure-cli: .venv-az/.ready
+
+# The storage emulator that tests of shared state run against; node and npm must be there.
+.node/.ready:
+	npm install --prefix .node --silent --no-audit --no-fund --ignore-scripts azurite@3.37.0
+	@touch $@
+
+.PHONY: azurite
+azurite: .node/.ready

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from migrator.errors import KeyliftError, PlanFileError, RunError, UsageError
+from migrator import keeping
+from migrator.errors import MADE_ELSEWHERE, KeyliftError, PlanFileError, RunError, UsageError
 from migrator.model import App, Estate, Json, Plan
+from migrator.shared import SharedState
 from migrator.state import StateFolder, default_folder
 from scanners.model import Confidence, Finding, Fingerprinter, Report
 
@@ -46,6 +48,8 @@ class Workplace:
     auth: str = "default"
     """`default`, `cli`, `managed-identity`, `environment` or `device-code`."""
     state: StateFolder = field(default_factory=lambda: StateFolder(default_folder()))
+    shared: SharedState | None = None
+    """Where a team keeps its runs and its fingerprint key; None: in `state`."""
     workers: int = 8
     """Apps worked on at a time."""
     propagation: float = 1500.0
@@ -119,7 +123,7 @@ def scan_azure(
     Raises:
         KeyliftError: not even the inventory could be read.
     """
-    fingerprinter = place.state.fingerprinter()
+    fingerprinter = keeping.fingerprinter(place, tell)
     engine = _engine(place)
     with session(place, tell) as opened:
         estate = _read(opened, scope, tell, with_revisions=revisions, with_access=whole, with_auth=whole)
@@ -183,7 +187,7 @@ def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True, 
         raise UsageError(error.what, hint=error.hint) from error
     for notice in allowed.notices:
         tell(notice)
-    fingerprinter = place.state.fingerprinter()
+    fingerprinter = keeping.fingerprinter(place, tell, offline=True)
     report = files.scan(paths, engine=_engine(place), fingerprinter=fingerprinter, ignore=ignore, allow=allowed)
     _second_opinion(report, fingerprinter)
     return report
@@ -223,7 +227,7 @@ def scan_repo(
             staged=staged,
             branches=branches,
             engine=_engine(place),
-            fingerprinter=place.state.fingerprinter(),
+            fingerprinter=keeping.fingerprinter(place, _silent, offline=True),
             allow=allow.load(path),
             cache_dir=place.state.cache,
         )
@@ -272,7 +276,7 @@ def with_imports(place: Workplace, report: Report, files: Sequence[Path]) -> Rep
     """
     from scanners.imports import reading
 
-    fingerprinter = place.state.fingerprinter()
+    fingerprinter = keeping.fingerprinter(place, _silent, offline=True)
     for file in files:
         try:
             read = reading.read(file, fingerprinter)
@@ -414,14 +418,13 @@ def rehearse_plan(place: Workplace, plan: Plan, *, tell: Tell = _silent) -> Rehe
 
     from migrator import rehearsal
     from migrator.cloud import vaults
-    from migrator.journal import Journal
     from migrator.rehearsal_stage import Source
 
-    fingerprinter = place.state.fingerprinter()
+    fingerprinter = keeping.fingerprinter(place, tell)
     if plan.estate.get("key") not in {None, fingerprinter.key_id}:
         raise PlanFileError(
             "the plan was made with another fingerprint key",
-            hint="use the state folder it was made with: --state-dir DIR",
+            hint=MADE_ELSEWHERE,
         )
     with session(place, tell) as opened:
         if plan.cloud != opened.profile.name:
@@ -446,19 +449,17 @@ def rehearse_plan(place: Workplace, plan: Plan, *, tell: Tell = _silent) -> Rehe
         source, tell=tell, workers=place.workers, propagation=place.propagation, proof_seconds=place.proof
     )
     report.notes += rehearsal.limits(plan)
-    with Journal.open(place.state.database) as journal:
-        journal.rehearsed(plan.id, time.time(), report.as_dict(), ok=report.ok)
+    with keeping.kept(place, tell) as kept:
+        kept.journal.rehearsed(plan.id, time.time(), report.as_dict(), ok=report.ok)
     return report
 
 
-def rehearsal_of(place: Workplace, plan: Plan) -> Json | None:
+def rehearsal_of(place: Workplace, plan: Plan, *, tell: Tell = _silent) -> Json | None:
     """How the last rehearsal of a plan ended: `{"at", "ok", "report"}`; None if there was none."""
-    from migrator.journal import Journal
-
-    if not place.state.database.exists():
+    if not keeping.exists(place):
         return None
-    with Journal.open(place.state.database) as journal:
-        return journal.rehearsal(plan.id)
+    with keeping.kept(place, tell) as kept:
+        return kept.journal.rehearsal(plan.id)
 
 
 def load_plan(path: Path) -> Plan:
@@ -537,10 +538,9 @@ def verify_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Proof:
     """
     from migrator import proof, reach
     from migrator.cloud.cloud import AzureCloud
-    from migrator.journal import Journal
 
-    fingerprinter = place.state.fingerprinter()
-    with Journal.open(place.state.database) as journal:
+    with keeping.kept(place, tell) as kept:
+        journal, fingerprinter = kept.journal, kept.fingerprinter()
         found = journal.find(run)
         with session(place, tell) as opened:
             proven = proof.verify(found, AzureCloud(opened), journal, fingerprinter)
@@ -565,10 +565,9 @@ def _executing(place: Workplace, on_event: OnEvent, tell: Tell, control: Control
     from migrator.cloud.cloud import AzureCloud
     from migrator.cloud.session import WallClock
     from migrator.executor import Executor
-    from migrator.journal import Journal
 
-    fingerprinter = place.state.fingerprinter()
-    with Journal.open(place.state.database) as journal, session(place, tell) as opened:
+    with keeping.kept(place, tell) as kept, session(place, tell) as opened:
+        opened.transport.gate = kept.gate
 
         def told(event: Event) -> None:
             on_event(event)
@@ -577,9 +576,9 @@ def _executing(place: Workplace, on_event: OnEvent, tell: Tell, control: Control
 
         executor = Executor(
             AzureCloud(opened),
-            journal,
+            kept.journal,
             WallClock(),
-            fingerprinter,
+            kept.fingerprinter(),
             told,
             workers=place.workers,
             propagation=place.propagation,
@@ -603,10 +602,9 @@ def finalize_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Plan:
     from migrator import finalizing
     from migrator.cloud import surroundings
     from migrator.cloud.cloud import AzureCloud
-    from migrator.journal import Journal
 
-    fingerprinter = place.state.fingerprinter()
-    with Journal.open(place.state.database) as journal:
+    with keeping.kept(place, tell) as kept:
+        journal, fingerprinter = kept.journal, kept.fingerprinter()
         found = journal.find(run)
         with session(place, tell) as opened:
             cloud = AzureCloud(opened)
@@ -623,27 +621,36 @@ def finalize_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Plan:
 # Looking
 
 
-def list_runs(place: Workplace) -> list[Json]:
+def list_runs(place: Workplace, *, tell: Tell = _silent) -> list[Json]:
     """All runs, newest first, as objects of the runs format."""
-    from migrator.journal import Journal
-
-    if not place.state.database.exists():
+    if not keeping.exists(place):
         return []
-    with Journal.open(place.state.database) as journal:
-        return journal.runs()
+    with keeping.kept(place, tell) as kept:
+        return kept.journal.runs()
 
 
-def run_status(place: Workplace, run: str) -> Json:
+def unlock_run(place: Workplace, run: str, *, tell: Tell = _silent) -> bool:
+    """Take the lock of a run of shared state away from whoever holds it; False if nobody does.
+
+    The process that held it does nothing more to the cloud. The run stays as it is: resume it or roll it back.
+
+    Raises:
+        UsageError: the state is a folder, whose locks end with their process.
+        RunError: there is no such run.
+    """
+    return keeping.unlock(place, run, tell)
+
+
+def run_status(place: Workplace, run: str, *, tell: Tell = _silent) -> Json:
     """One run with its steps: the object of the runs format plus `steps`.
 
     Raises:
         RunError: there is no such run.
     """
-    from migrator.journal import Journal
-
-    if not place.state.database.exists():
+    if not keeping.exists(place):
         raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
-    with Journal.open(place.state.database) as journal:
+    with keeping.kept(place, tell) as kept:
+        journal = kept.journal
         found = journal.find(run)
         steps = [
             {"id": entry.step, "app": entry.app, "kind": entry.kind, "state": entry.state, "error": entry.error or None}
@@ -652,19 +659,18 @@ def run_status(place: Workplace, run: str) -> Json:
         return {**journal.describe(found), "steps": steps}
 
 
-def run_report(place: Workplace, run: str) -> RunReport:
+def run_report(place: Workplace, run: str, *, tell: Tell = _silent) -> RunReport:
     """Everything the journal knows of a run, for a report.
 
     Raises:
         RunError: there is no such run.
     """
     from migrator import report
-    from migrator.journal import Journal
 
-    if not place.state.database.exists():
+    if not keeping.exists(place):
         raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
-    with Journal.open(place.state.database) as journal:
-        return report.of(journal.find(run), journal)
+    with keeping.kept(place, tell) as kept:
+        return report.of(kept.journal.find(run), kept.journal)
 
 
 def find_drift(place: Workplace, run: str | None = None, *, tell: Tell = _silent) -> Drift:
@@ -677,14 +683,13 @@ def find_drift(place: Workplace, run: str | None = None, *, tell: Tell = _silent
     from migrator import drift
     from migrator.cloud import reading
     from migrator.cloud.cloud import AzureCloud
-    from migrator.journal import Journal
 
-    if not place.state.database.exists():
+    if not keeping.exists(place):
         if run is not None:
             raise RunError(f"there is no run '{run}'", why="no run was made yet", hint="list them: keylift runs")
         return drift.Drift()
-    fingerprinter = place.state.fingerprinter()
-    with Journal.open(place.state.database) as journal:
+    with keeping.kept(place, tell) as kept:
+        journal, fingerprinter = kept.journal, kept.fingerprinter()
         named = journal.find(run) if run is not None else None
         with session(place, tell) as opened:
             cloud = AzureCloud(opened)

@@ -42,6 +42,7 @@ COMMANDS = {
     "resume": "run",
     "rollback": "run",
     "verify": "run",
+    "unlock": "unlock",
     "finalize": "finalize",
     "drift": "drift",
     "access": "access",

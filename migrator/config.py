@@ -19,6 +19,7 @@ KEYS: dict[str, type] = {
     "resource_group": list,
     "app": list,
     "state_dir": str,
+    "state": str,
     "format": str,
     "vault": str,
     "identity": str,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from migrator import proof
 from migrator.access import access
 from migrator.access_report import ALL
-from migrator.errors import CloudError, KeyliftError, NotFoundError
+from migrator.errors import MADE_ELSEWHERE, CloudError, KeyliftError, NotFoundError
 from migrator.journal import Journal
 from migrator.model import AppState, Estate, Json, Plan, ResourceId, RunState, Step, same_id
 from migrator.ports import Cloud
@@ -153,7 +153,7 @@ def _plan(run: str, journal: Journal, fingerprinter: Fingerprinter) -> Plan:
     if plan.estate.get("key") not in {None, fingerprinter.key_id}:
         raise KeyliftError(
             f"run {run} was made with another fingerprint key",
-            hint="use the state folder it was made with: --state-dir DIR",
+            hint=MADE_ELSEWHERE,
         )
     return plan
 

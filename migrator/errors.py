@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+MADE_ELSEWHERE = "use the state it was made with: --state-dir DIR, or --state azblob://ACCOUNT/CONTAINER/PREFIX"
+"""Way out of meeting a plan, a run or choices of another fingerprint key."""
+
 
 class KeyliftError(Exception):
     """Something a person must know of. Every one carries the way out."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from migrator.around import Surroundings
-from migrator.errors import PlanFileError, RunError, StoppedError
+from migrator.errors import MADE_ELSEWHERE, PlanFileError, RunError, StoppedError
 from migrator.journal import Journal
 from migrator.kinds import kind_of
 from migrator.model import AppState, Json, Plan, ResourceId, RunState, Step, StepState, by_app
@@ -223,8 +223,8 @@ class Executor:
         if key is not None and key != self._fingerprinter.key_id:
             raise PlanFileError(
                 "the plan was made with another fingerprint key",
-                why=f"its key is {key}, the one of this state folder is {self._fingerprinter.key_id}",
-                hint="use the state folder it was made with: --state-dir DIR",
+                why=f"its key is {key}, the one here is {self._fingerprinter.key_id}",
+                hint=MADE_ELSEWHERE,
             )
         seen: set[str] = set()
         for step in plan.steps:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator import proof
-from migrator.errors import CloudError, PlanFileError, RunError
+from migrator.errors import MADE_ELSEWHERE, CloudError, PlanFileError, RunError
 from migrator.journal import Journal
 from migrator.model import AppState, Estate, RunState
 from migrator.planning.contract import Finished, contract, registries
@@ -41,7 +41,7 @@ def check(run: str, journal: Journal, cloud: Cloud, fingerprinter: Fingerprinter
     if plan.estate.get("key") not in {None, fingerprinter.key_id}:
         raise PlanFileError(
             f"run {run} was made with another fingerprint key",
-            hint="use the state folder it was made with: --state-dir",
+            hint=MADE_ELSEWHERE,
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from migrator import keeping
 from migrator.errors import KeyliftError
 from scanners.images.errors import ImageError
 from scanners.model import Finding, ImageLocation, Report
@@ -60,7 +61,7 @@ def scan(
             return image.scan(
                 targets,
                 engine=engine,
-                fingerprinter=place.state.fingerprinter(),
+                fingerprinter=keeping.fingerprinter(place, tell, offline=True),
                 platform=platform,
                 access=reach,
                 cache_dir=place.state.cache,

@@ -210,8 +210,14 @@ class Journal:
         """Write a new run with all its steps pending.
 
         Raises:
-            RunError: with shared state: another machine began a run on one of its apps meanwhile.
+            RunError: with shared state: another machine began a run on one of its apps meanwhile, or it is too large.
         """
+        if len(plan.steps) > self._ledger.most_steps:
+            raise RunError(
+                f"the plan has {len(plan.steps)} steps, more than a run in {self.name} can have",
+                why=f"a run can have {self._ledger.most_steps}",
+                hint="plan fewer apps at a time: keylift plan --resource-group G, or --app NAME",
+            )
         apps = list(dict.fromkeys(step.app.lower() for step in plan.steps if step.app))
         self._record(
             run,

@@ -13,11 +13,19 @@ from typing import Protocol
 from migrator.model import Json
 
 
+def words(holder: Json, when: str = "since") -> str:
+    """Who holds a run, for people."""
+    who = f" of {holder['user']}" if holder.get("user") else ""
+    return f"process {holder.get('pid', '?')}{who} on {holder.get('host', '?')}, {when} {holder.get('since', '?')}"
+
+
 class Ledger(Protocol):
     """Keeps records and holds runs. Used under the journal's guard, by one thread at a time, except `hold`."""
 
     shared: bool
     """Whether the records are kept here; False: the journal's database keeps them itself."""
+    most_steps: int
+    """Of a run: more would not fit."""
     name: str
     """What people know it by: a folder or a URL."""
 

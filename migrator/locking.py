@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from migrator.errors import RunError
+from migrator.ledger import words
 from migrator.model import Json
 
 if sys.platform == "win32":
@@ -61,7 +62,7 @@ class RunLock:
                     continue
                 raise RunError(
                     f"run {run} is held by another process",
-                    why=f"process {who.get('pid', '?')} on {who.get('host', '?')}, since {who.get('since', '?')}",
+                    why=words(who),
                     hint=f"wait until it ends, or stop it and then: keylift resume {run}",
                 ) from None
             if _same_file(descriptor, path):
@@ -107,6 +108,7 @@ class FolderLocks:
     """The ledger of a folder: it locks runs; records are kept by the journal's own database."""
 
     shared = False
+    most_steps = sys.maxsize
 
     def __init__(self, folder: Path) -> None:
         """Lock runs by files in `folder`."""

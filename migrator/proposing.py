@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from migrator import api, planner
+from migrator import api, keeping, planner
 from migrator.control import Control
 from migrator.errors import CloudError, KeyliftError, UsageError
 from migrator.model import App, Estate, Json, Plan, ResourceId, same_id
@@ -95,7 +95,7 @@ def gather(
     from scanners.sources import container_app
 
     steer = control or Control()
-    fingerprinter = place.state.fingerprinter()
+    fingerprinter = keeping.fingerprinter(place, tell)
     engine: Engine = api.load_engine(place)
     one_at_a_time = threading.Lock()  # an engine is for one thread
 
@@ -239,4 +239,4 @@ def load_choices(place: api.Workplace, path: Path) -> Choices:
             why=getattr(error, "strerror", None) or type(error).__name__,
             hint="the wizard writes it: keylift wizard",
         ) from None
-    return Choices.from_json(text, key=place.state.fingerprinter().key_id, source=str(path))
+    return Choices.from_json(text, key=keeping.fingerprinter(place, lambda _text: None).key_id, source=str(path))

@@ -125,7 +125,8 @@ def _event(
 
 def _rehearsal(db: sqlite3.Connection, _run: str, *, plan: str, at: float, ok: bool, report: Json) -> None:
     db.execute(
-        "INSERT OR REPLACE INTO rehearsals (plan, at, ok, report) VALUES (?, ?, ?, ?)",
+        "INSERT INTO rehearsals (plan, at, ok, report) VALUES (?, ?, ?, ?) ON CONFLICT (plan) DO UPDATE "
+        "SET at = excluded.at, ok = excluded.ok, report = excluded.report WHERE excluded.at >= at",
         (plan, at, int(ok), text(report)),
     )
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +62,30 @@ class StateFolder:
     def cache(self) -> Path:
         """Things that can be made again."""
         return self.path / "cache"
+
+    def team_key(self, url: str) -> Fingerprinter | None:
+        """The fingerprint key of a team's shared state, if it was fetched before and is whole."""
+        try:
+            key = self._team_file(url).read_bytes()
+        except OSError:
+            return None
+        return Fingerprinter(key) if len(key) == KEY_BYTES else None
+
+    def keep_team_key(self, url: str, fingerprinter: Fingerprinter) -> None:
+        """Keep a team's key for scans that go without signing in."""
+        if self.team_key(url) == fingerprinter:
+            return
+        self.ensure()
+        path = self._team_file(url)
+        path.unlink(missing_ok=True)
+        with (
+            suppress(FileExistsError),
+            os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as f,
+        ):
+            f.write(fingerprinter.key)
+
+    def _team_file(self, url: str) -> Path:
+        return self.path / f"team-{hashlib.sha256(url.encode()).hexdigest()[:16]}.key"
 
     def fingerprinter(self) -> Fingerprinter:
         """The folder's fingerprint key, made on first use.

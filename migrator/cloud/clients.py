@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from azure.mgmt.keyvault import KeyVaultManagementClient
     from azure.mgmt.msi import ManagedServiceIdentityClient
     from azure.mgmt.resourcegraph import ResourceGraphClient
+    from azure.storage.blob import ContainerClient
 
 APPS_VERSION = "2026-07-01"
 """Of Microsoft.App: the newest of SDK 5.1. A PATCH at an older one could not carry newer properties."""
@@ -37,6 +38,9 @@ VAULTS_VERSION = "2026-05-15"
 REGISTRIES_VERSION = "2025-11-01"
 SUBSCRIPTIONS_VERSION = "2022-12-01"
 LOCKS_VERSION = "2020-05-01"
+
+BLOBS_VERSION = "2025-05-05"
+"""Of the blob service; older than the SDK's default, which emulators do not know yet."""
 
 T = TypeVar("T")
 
@@ -173,5 +177,23 @@ class Clients:
                 permit_redirects=False,
                 # a loopback vault's host is no subdomain of https://vault.azure.net
                 verify_challenge_resource=not self.profile.loopback,
+            ),
+        )
+
+    def container(self, account_url: str, container: str) -> ContainerClient:
+        """Client of one blob container, which tries everything once: `blobs` knows what may be repeated."""
+        from azure.storage.blob import ContainerClient
+
+        return self._client(
+            "container",
+            f"{account_url}/{container}",
+            lambda: ContainerClient(
+                account_url,
+                container,
+                credential=self.tokens,
+                transport=self.transport,
+                api_version=BLOBS_VERSION,
+                user_agent=self._agent,
+                retry_total=0,
             ),
         )

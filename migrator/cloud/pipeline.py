@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +98,10 @@ def _seconds(text: Any) -> float:
         return 0.0
 
 
+def _open() -> None:
+    """A gate that lets everything through."""
+
+
 class Transport(HttpTransport[Any, Any]):
     """The one transport of a session, shared by all its clients and credentials.
 
@@ -113,6 +118,8 @@ class Transport(HttpTransport[Any, Any]):
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         """Requests sent so far, by method."""
+        self.gate: Callable[[], None] = _open
+        """Asked right before anything but a GET goes out; what it raises keeps the request in."""
 
     def send(self, request: Any, **kwargs: Any) -> Any:
         """Send one request when its turn has come."""
@@ -122,6 +129,8 @@ class Transport(HttpTransport[Any, Any]):
             self.counts[request.method] += 1
         begun = time.monotonic()
         with self._slots:
+            if request.method != "GET":
+                self.gate()
             response = self._inner.send(request, **kwargs)
         # the path alone: queries hold signatures, headers and bodies hold secrets
         _LOG.debug(

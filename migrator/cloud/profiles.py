@@ -18,7 +18,8 @@ from migrator.errors import UsageError
 from scanners.model import Secret
 
 _HINT = (
-    'a profile is {"name", "resource_manager", "audience", "authority", "vault_suffix", "registry_suffix", "ca_file", '
+    'a profile is {"name", "resource_manager", "audience", "authority", "vault_suffix", "registry_suffix", '
+    '"storage_suffix", "ca_file", '
     '"credential"}; this writes one: keylift simulator --estate FILE'
 )
 
@@ -46,6 +47,8 @@ class CloudProfile:
     vault_suffix: str | None = None
     """Domain of vaults, e.g. `vault.azure.net`; None where hosts follow no pattern."""
     registry_suffix: str | None = None
+    storage_suffix: str | None = None
+    """Domain of storage accounts, e.g. `core.windows.net`; None where there are none."""
     ca_file: Path | None = None
     """Certificates to trust instead of the public ones."""
     credential: ClientSecret | None = field(default=None, repr=False)
@@ -70,6 +73,7 @@ PUBLIC = CloudProfile(
     "https://login.microsoftonline.com",
     "vault.azure.net",
     "azurecr.io",
+    "core.windows.net",
     cli_name="AzureCloud",
 )
 CHINA = CloudProfile(
@@ -79,6 +83,7 @@ CHINA = CloudProfile(
     "https://login.chinacloudapi.cn",
     "vault.azure.cn",
     "azurecr.cn",
+    "core.chinacloudapi.cn",
     cli_name="AzureChinaCloud",
 )
 USGOV = CloudProfile(
@@ -88,12 +93,13 @@ USGOV = CloudProfile(
     "https://login.microsoftonline.us",
     "vault.usgovcloudapi.net",
     "azurecr.us",
+    "core.usgovcloudapi.net",
     cli_name="AzureUSGovernment",
 )
 CLOUDS = {profile.name: profile for profile in (PUBLIC, CHINA, USGOV)}
 
 _TEXT = ("name", "resource_manager", "audience", "authority")
-_OPTIONAL = ("vault_suffix", "registry_suffix", "ca_file", "credential")
+_OPTIONAL = ("vault_suffix", "registry_suffix", "storage_suffix", "ca_file", "credential")
 _CREDENTIAL = ("tenant_id", "client_id", "client_secret")
 
 
@@ -152,7 +158,7 @@ def _parse(document: Any, path: Path) -> CloudProfile:
             raise _bad(path, key, "must be a text" if key in document else "is missing")
     for key in ("resource_manager", "authority"):
         _check_endpoint(document[key], path, key)
-    for key in ("vault_suffix", "registry_suffix", "ca_file"):
+    for key in ("vault_suffix", "registry_suffix", "storage_suffix", "ca_file"):
         if document.get(key) is not None and not isinstance(document[key], str):
             raise _bad(path, key, "must be a text or null")
     profile = CloudProfile(
@@ -162,6 +168,7 @@ def _parse(document: Any, path: Path) -> CloudProfile:
         authority=document["authority"].rstrip("/"),
         vault_suffix=document.get("vault_suffix"),
         registry_suffix=document.get("registry_suffix"),
+        storage_suffix=document.get("storage_suffix"),
         ca_file=_ca_file(document.get("ca_file"), path),
         credential=_credential(document.get("credential"), path),
     )

@@ -30,18 +30,22 @@ class Settings:
     cloud: str
     auth: str | None
     state_dir: Path | None
+    state: str | None
+    """Address of shared state; None or `local`: the state folder."""
     format: str
     verbose: bool
 
     def place(self, *, workers: int | None = None) -> api.Workplace:
         """Where the verbs of `migrator.api` work."""
         from migrator import api
+        from migrator.shared import SharedState
         from migrator.state import StateFolder, default_folder
 
         return api.Workplace(
             cloud=self.cloud,
             auth=self.auth or "default",
             state=StateFolder((self.state_dir or default_folder()).expanduser()),
+            shared=None if self.state in {None, "", "local"} else SharedState.parse(str(self.state)),
             workers=workers or self.config.get("workers", 8),
             propagation=60.0 * self.config.get("propagation_minutes", 25),
             proof=60.0 * self.config.get("proof_minutes", 15),
@@ -66,15 +70,16 @@ def common(*, formats: tuple[str, ...] = FORMATS, cloud: bool = True, output: bo
         def wrapper(**given: Any) -> Any:
             config = load(Path.cwd())
             color = False if given.pop("no_color") else config.get("color")
-            state = given.pop("state_dir") or config.get("state_dir")
+            folder = given.pop("state_dir") or config.get("state_dir")
             chosen = given.pop("format", None) or config.get("format")
             settings = Settings(
                 config=config,
                 console=Console(quiet=given.pop("quiet"), color=color, output=given.pop("output", None)),
                 cloud=given.pop("cloud", None) or config.get("cloud", "public"),
                 auth=given.pop("auth", None) or config.get("auth"),
-                state_dir=Path(state) if state else None,
-                format=chosen if chosen in formats else formats[0],
+                state_dir=Path(folder) if folder else None,
+                state=given.pop("state") or config.get("state"),
+                format=chosen if chosen in formats else (formats or FORMATS)[0],
                 verbose=given.pop("verbose"),
             )
             if settings.verbose:
@@ -89,6 +94,11 @@ def common(*, formats: tuple[str, ...] = FORMATS, cloud: bool = True, output: bo
             click.option("--no-color", is_flag=True, help="No colour."),
             click.option(
                 "--state-dir", type=click.Path(path_type=Path), help="Folder of runs and the fingerprint key."
+            ),
+            click.option(
+                "--state",
+                metavar="URL",
+                help="Runs and key of a team: azblob://ACCOUNT/CONTAINER/PREFIX; `local` is the folder [local].",
             ),
         ]
         if output:

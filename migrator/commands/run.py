@@ -67,17 +67,17 @@ def apply(
 
 
 @click.command()
-@common(formats=("human", "json"), cloud=False)
+@common(formats=("human", "json"))
 def runs(settings: Settings) -> None:
     """List runs, newest first."""
     from migrator import api, rendering
 
-    settings.console.emit(rendering.runs(settings.format, api.list_runs(settings.place())))
+    settings.console.emit(rendering.runs(settings.format, api.list_runs(settings.place(), tell=settings.console.say)))
 
 
 @click.command()
 @click.argument("run", metavar="RUN")
-@common(formats=("human", "json", "markdown", "html"), cloud=False)
+@common(formats=("human", "json", "markdown", "html"))
 def status(settings: Settings, run: str) -> None:
     """Show a run step by step.
 
@@ -87,9 +87,13 @@ def status(settings: Settings, run: str) -> None:
     from migrator import api, rendering
 
     if settings.format in {"markdown", "html"}:
-        settings.console.emit(rendering.report(settings.format, api.run_report(settings.place(), run)))
+        settings.console.emit(
+            rendering.report(settings.format, api.run_report(settings.place(), run, tell=settings.console.say))
+        )
         return
-    settings.console.emit(rendering.status(settings.format, api.run_status(settings.place(), run)))
+    settings.console.emit(
+        rendering.status(settings.format, api.run_status(settings.place(), run, tell=settings.console.say))
+    )
 
 
 @click.command()
@@ -151,7 +155,7 @@ def _rehearsed(settings: Settings, plan: Plan, plan_file: Path, *, required: boo
     from migrator import api
     from migrator.errors import RunError
 
-    held = api.rehearsal_of(settings.place(), plan)
+    held = api.rehearsal_of(settings.place(), plan, tell=settings.console.say)
     if held is not None and held["ok"]:
         return
     what = "this plan was not rehearsed" if held is None else "the rehearsal of this plan did not end well"

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from migrator.errors import UsageError
+from migrator.errors import MADE_ELSEWHERE, UsageError
 from migrator.model import Json
 
 SCHEMA = 1
@@ -139,7 +139,7 @@ class Choices:
             raise UsageError(
                 f"{source} was made with another fingerprint key",
                 why="its fingerprints mean nothing here",
-                hint="use the state folder it was made with: --state-dir DIR",
+                hint=MADE_ELSEWHERE,
             )
         try:
             return cls(
