@@ -131,9 +131,11 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     if not all(_compiled_text(need).search(whole) for need in rule.needs):
         return None
     if rule.judge:
-        name, name_start = _name(rule, data, hit)
-        if _listed(data, hit.end(rule.name_group), start, name_start) and not random_looking(
-            value.strip("\"'"), least=12
+        name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
+        if (
+            rule.name_group
+            and _listed(data, hit.end(rule.name_group), start, name_start)
+            and not random_looking(value.strip("\"'"), least=12)
         ):
             return None
         verdict = judge(name, value, _form(rule, data, start))
@@ -189,6 +191,8 @@ def _listed(data: bytes, name_end: int, start: int, name_start: int) -> bool:
     """Whether name and value are two of a list of names (`["user", "password", "host"]`), not what a call is given."""
     if _COMMA.fullmatch(data, name_end, start) is None:
         return False
+    if data[name_end : name_end + 1] not in (b'"', b"'", b"`") and not data[name_start:name_end].isupper():
+        return True  # what stands beside a variable is another argument: `Hash(password, "bcrypt")`
     return _OPENS.search(data, max(0, name_start - 16), name_start) is None
 
 

@@ -117,7 +117,7 @@ def judge_name(name: str) -> Name:
             return Name(Kind.INGESTION, certain=True, words=words)
         if before in INNOCENT_KEYS:
             return Name(Kind.OTHER, certain=False, words=words)
-        return Name(Kind.KEY, certain=bool(before), words=words)
+        return Name(Kind.SECRET if before == "secret" else Kind.KEY, certain=bool(before), words=words)
     if last in ("token", "tokens") and (before in INNOCENT_TOKENS or "publickeytoken" in name.lower()):
         return Name(Kind.OTHER, certain=False, words=words)
     if kind is Kind.PASSWORD and last in ("pass", "pw") and before in ("by", "multi", "first", "one", "single"):

@@ -46,6 +46,8 @@ class Rule:
     """Which group of `pattern` is the value."""
     name_group: int = 0
     """Which group is (the end of) the name the value goes by; 0: it has none."""
+    named: str = ""
+    """The name that values are judged by where the pattern knows what they are and finds none beside them."""
     trigger: str = ""
     """What the database of all patterns looks for instead of `pattern`: cheaper, and contained in every match."""
     before: int = 0
