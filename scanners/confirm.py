@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from scanners import checksums
 from scanners.entropy import shannon
-from scanners.judge import TITLES, Form, judge, well_known
+from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, well_known
 from scanners.matching import Window
 from scanners.model import Confidence, Match, Origin, Secret
 from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
@@ -29,6 +29,9 @@ _LOCAL = re.compile(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|\b0\.0\.0\.0\b|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
 
+_TURNED_DOWN: set[tuple[str, Form, str, str]] = set()
+"""Judged values that were none, each with its rule, form and name."""
+_REMEMBERED = 16_384
 _PUBLIC_HOST = re.compile(
     r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)(?![\w.-]+\.(?:local|internal|svc|localdomain|test|invalid)\b)[\w-]+\.[\w.-]+"
 )
@@ -112,36 +115,29 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         end, value = start + len(literal.encode()), literal
     confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
     name_start, weak = start, False
-    if rule.checksum:
-        proof = checksums.verify(rule.checksum, value)
-        if proof is None:
-            confidence = _LOWER[confidence]
-        else:
-            verified, detail = "checksum", proof.detail
-    if verified is None:
-        if rule.entropy and shannon(value) < rule.entropy:
-            return None
-        if _stands_for_another(rule, value):
-            return None
-        if rule.shape and not VALID[rule.shape](value):
-            return None
-    whole = text_of(hit.group(0))
-    if any(_compiled_text(stop).search(value) for stop in rule.stop):
-        return None
-    if not all(_compiled_text(need).search(whole) for need in rule.needs):
-        return None
     if rule.judge:
         name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
+        verdict = _verdict(rule, name, value, _form(rule, data, start))
+        if verdict is None:
+            return None
         if (
             rule.name_group
             and _listed(data, hit.end(rule.name_group), start, name_start)
             and not random_looking(value.strip("\"'"), least=12)
         ):
             return None
-        verdict = judge(name, value, _form(rule, data, start))
-        if verdict is None:
-            return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
+    elif rule.checksum:
+        proof = checksums.verify(rule.checksum, value)
+        if proof is None:
+            confidence = _LOWER[confidence]
+        else:
+            verified, detail = "checksum", proof.detail
+    if not rule.judge and _unfit(rule, value, verified=verified is not None):
+        return None
+    whole = text_of(hit.group(0))
+    if not all(_compiled_text(need).search(whole) for need in rule.needs):
+        return None
     weak = weak or emulator(value)
     if not weak:
         rest = _REST.match(data, hit.end(), hit.end() + 200)
@@ -168,6 +164,35 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         origin=_origin(rule, value),
     )
     return Candidate(match, rule.rank, name_start)
+
+
+def _verdict(rule: Rule, name: str, value: str, form: Form) -> Judgement | None:
+    """What a judged rule says of a value under a name.
+
+    Source says the same harmless thing many times over, so what was turned down is remembered; a secret never is.
+    """
+    asked = (rule.id, form, name, value)
+    if asked in _TURNED_DOWN:
+        return None
+    verdict = None
+    if may_be_secret(name) and not _unfit(rule, value, verified=False):
+        verdict = judge(name, value, form)
+    if verdict is None and len(value) <= _LONG:
+        if len(_TURNED_DOWN) >= _REMEMBERED:
+            _TURNED_DOWN.clear()
+        _TURNED_DOWN.add(asked)
+    return verdict
+
+
+def _unfit(rule: Rule, value: str, *, verified: bool) -> bool:
+    """Whether a value by itself cannot be what the rule is about; a checksum that holds outweighs how it looks."""
+    if not verified and (
+        (rule.entropy and shannon(value) < rule.entropy)
+        or _stands_for_another(rule, value)
+        or (rule.shape and not VALID[rule.shape](value))
+    ):
+        return True
+    return any(_compiled_text(stop).search(value) for stop in rule.stop)
 
 
 def _origin(rule: Rule, value: str) -> Origin:

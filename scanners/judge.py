@@ -93,14 +93,19 @@ _USER_AND = re.compile(r"[a-z][\w.-]{1,30}[/:]([^\s/:]{3,128})")
 _CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
 
 
+def may_be_secret(name: str) -> bool:
+    """Whether a name can make a value a secret at all."""
+    return judge_name(name).kind not in (Kind.OTHER, Kind.INGESTION)
+
+
 def judge(name: str, value: str, form: Form) -> Judgement | None:
     """Whether `value` under `name` is a secret, and how sure that is; None when it is not.
 
     The formats that prove themselves are the rules' business; a connection string is one of them.
     """
-    said = judge_name(name)
-    if said.kind in (Kind.OTHER, Kind.INGESTION):
+    if not may_be_secret(name):
         return None
+    said = judge_name(name)
     text = value.strip()
     if said.words[-1] == "auth" and (pair := _USER_AND.fullmatch(text)):
         return judge("password", pair[1], form)  # `NEO4J_AUTH=neo4j/password`
