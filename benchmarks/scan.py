@@ -70,13 +70,14 @@ def sources() -> Iterator[Path]:
 
 def build_tree(folder: Path, size: int) -> None:
     """Copy files until there are `size` bytes; plant values."""
-    written, copy = 0, 0
+    written = copy = planted_so_far = 0
     known = list(sources())
     while written < size:
         for number, path in enumerate(known):
             data = path.read_bytes()
-            if not written % (size // PLANTED + 1) or number == copy:
-                data += f"\ntoken = '{planted(copy)}'\n".encode()
+            if written >= planted_so_far * size // PLANTED and planted_so_far < PLANTED:
+                data += f"\ntoken = '{planted(planted_so_far)}'\n".encode()
+                planted_so_far += 1
             target = folder / f"copy{copy}" / f"{number % 97:02}" / f"{number}{path.suffix}"
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)

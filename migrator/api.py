@@ -188,9 +188,14 @@ def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True, 
     for notice in allowed.notices:
         tell(notice)
     fingerprinter = keeping.fingerprinter(place, tell, offline=True)
-    report = files.scan(paths, engine=_engine(place), fingerprinter=fingerprinter, ignore=ignore, allow=allowed)
-    _second_opinion(report, fingerprinter)
-    return report
+    return files.scan(
+        paths,
+        engine=_engine(place),
+        fingerprinter=fingerprinter,
+        ignore=ignore,
+        allow=allowed,
+        review=lambda report: _second_opinion(report, fingerprinter),
+    )
 
 
 def _second_opinion(report: Report, fingerprinter: Fingerprinter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from scanners.engine import Engine
 from scanners.model import FileLocation, Finding, Fingerprinter, Match, Report, preview
 from scanners.positions import Lines
 from scanners.sources import forking
-from scanners.sources.pieces import OVERLAP, pieces
+from scanners.sources.pieces import OVERLAP, PIECE, Piece, pieces
 from scanners.words import words
 
 if TYPE_CHECKING:
@@ -26,12 +26,15 @@ _MANY_TO_SPAWN = 3
 """Starting a process anew pays for so many times as much."""
 _BATCH_FILES = 256
 _BATCH_BYTES = 1024 * 1024
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _NEVER_ENTERED = frozenset({".git", ".hg", ".svn"})
 _OPAQUE = words(
     "png jpg jpeg gif bmp ico webp tif tiff psd woff woff2 ttf otf eot mp3 mp4 m4a mov avi mkv webm wav flac ogg zip gz bz2 xz "
     "zst 7z rar tar tgz jar whl nupkg vsix iso dmg pyc pdf"
 )
 """Endings of files in which nothing can be read without decoding them."""
+
+Review = Callable[[Report], None]
 
 
 @dataclass(slots=True)
@@ -51,6 +54,7 @@ def scan(
     fingerprinter: Fingerprinter,
     ignore: bool = True,
     allow: Allow | None = None,
+    review: Review | None = None,
     workers: int | None = None,
 ) -> Report:
     """Scan files and everything below directories.
@@ -63,26 +67,28 @@ def scan(
         fingerprinter: tells equal values without showing them.
         ignore: leave out what `.gitignore` files leave out.
         allow: says of each find whether it is new.
+        review: changes what was found, a part of it at a time; done by all processes where they can share it.
         workers: processes; by default as many as there are cores, and none for a small tree.
     """
     errors: list[dict[str, str]] = []
     names = [found for path in paths for found in walk(path, errors, ignore=ignore)]
+    names = _twins_together(names)
     cores = workers if workers is not None else _cores()
     total = sum(size for _, size in names)
     forked = forking.possible()
     many = 1 if forked else _MANY_TO_SPAWN
+    job = _Job(engine, fingerprinter, allow, _folders(paths), review)
     if cores > 1 and (workers is not None or len(names) > many * _MANY_FILES or total > many * _MANY_BYTES):
-        batches = _in_parallel(names, engine, fingerprinter, allow, cores, forked=forked)
+        batches = _in_parallel(names, job, cores, forked=forked)
     else:
-        batches = [_batch([name for name, _ in names], engine, fingerprinter, allow)]
+        batches = [job.batch([name for name, _ in names])]
     report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
     for found in batches:
         report.findings += found.findings
         report.errors += found.errors
         report.scanned["files"] += found.files
         report.scanned["bytes"] += found.bytes
-    roots = _folders(paths) if report.findings else []
-    report.findings = [places.judged(finding, _within(finding, roots)) for finding in report.ordered()]
+    report.findings = list(report.ordered())
     report.errors.sort(key=lambda error: str(error["where"]))
     return report
 
@@ -148,32 +154,82 @@ def _below(
         stack.extend(reversed(deeper))
 
 
+class Last:
+    """The last file that was read at once, with what it holds: trees are full of copies, and a copy holds the same."""
+
+    def __init__(self) -> None:
+        self._data = b""
+        self._found: list[Match] = []
+
+    def matches(self, data: bytes, engine: Engine) -> list[Match]:
+        """What the engine finds in a file."""
+        if data != self._data:
+            self._found = engine.matches(data)
+            self._data = data
+        return self._found
+
+
 def scan_file(
-    name: str, engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None = None
+    name: str, engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None = None, last: Last | None = None
 ) -> tuple[list[Finding], int]:
     """The findings of one file and how many bytes were read.
+
+    Args:
+        name: path of the file.
+        engine: loaded rules.
+        fingerprinter: tells equal values without showing them.
+        allow: what is allowed.
+        last: where the file before this one left what was found.
 
     Raises:
         OSError: it cannot be read.
     """
     if opaque(name):
         return [], 0
+    data = _small(name)
+    if data is not None:
+        # Nearly every file is of this kind, and nearly all of them hold nothing.
+        found = (last or Last()).matches(data, engine)
+        if not found:
+            return [], len(data)
+        whole = Piece(data, 0, len(data), 0, 0)
+        return list(_located(name, whole, found, fingerprinter, allow)), len(data)
     findings: list[Finding] = []
-    shown = name.replace(os.sep, "/")
     size = 0
     with open(name, "rb") as file:  # noqa: PTH123 - pathlib costs more than opening does
         for piece in pieces(file.read):
             size += len(piece.data) if not size else len(piece.data) - OVERLAP
             found = engine.matches(piece.data)
-            if not found:
-                continue
-            lines = Lines(piece.data)
-            for match in found:
-                if piece.low <= match.start < piece.high:
-                    line, column = piece.place(*lines.at(match.start))
-                    finding = found_at(match, FileLocation(shown, line, column), fingerprinter)
-                    findings.append(finding if allow is None else allow.judged(finding, match, name, piece.data))
+            if found:
+                findings += _located(name, piece, found, fingerprinter, allow)
     return findings, size
+
+
+def _small(name: str) -> bytes | None:
+    """The bytes of a regular file that is read at once; None for any other."""
+    handle = os.open(name, _READ)
+    try:
+        about = os.fstat(handle)
+        size = about.st_size
+        if not stat.S_ISREG(about.st_mode) or size >= PIECE - OVERLAP:
+            return None
+        data = os.read(handle, size + 1)
+    finally:
+        os.close(handle)
+    # It is being written, or one that the system makes up as it is read.
+    return data if len(data) == size else None
+
+
+def _located(
+    name: str, piece: Piece, found: Sequence[Match], fingerprinter: Fingerprinter, allow: Allow | None
+) -> Iterator[Finding]:
+    lines = Lines(piece.data)
+    shown = name.replace(os.sep, "/")
+    for match in found:
+        if piece.low <= match.start < piece.high:
+            line, column = piece.place(*lines.at(match.start))
+            finding = found_at(match, FileLocation(shown, line, column), fingerprinter)
+            yield finding if allow is None else allow.judged(finding, match, name, piece.data)
 
 
 def opaque(name: str) -> bool:
@@ -199,23 +255,39 @@ def found_at(match: Match, location: FileLocation, fingerprinter: Fingerprinter)
     )
 
 
-def _batch(names: Sequence[str], engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None) -> Found:
-    found = Found([], [])
-    for name in names:
-        try:
-            if archives.is_archive(name):
-                from scanners.sources.archived import scan_archive
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """What is done with files, whichever process does it."""
 
-                findings, size = scan_archive(name, engine, fingerprinter, allow, found.errors)
-            else:
-                findings, size = scan_file(name, engine, fingerprinter, allow)
-        except OSError as error:
-            found.errors.append(_unreadable(name, error))
-            continue
-        found.findings += findings
-        found.files += 1
-        found.bytes += size
-    return found
+    engine: Engine
+    fingerprinter: Fingerprinter
+    allow: Allow | None
+    roots: Sequence[str]
+    review: Review | None
+
+    def batch(self, names: Sequence[str]) -> Found:
+        """What some files give."""
+        found, last = Found([], []), Last()
+        for name in names:
+            try:
+                if archives.is_archive(name):
+                    from scanners.sources.archived import scan_archive
+
+                    findings, size = scan_archive(name, self.engine, self.fingerprinter, self.allow, found.errors)
+                else:
+                    findings, size = scan_file(name, self.engine, self.fingerprinter, self.allow, last)
+            except OSError as error:
+                found.errors.append(_unreadable(name, error))
+                continue
+            found.findings += findings
+            found.files += 1
+            found.bytes += size
+        found.findings = [places.judged(finding, _within(finding, self.roots)) for finding in found.findings]
+        if self.review is not None and found.findings:
+            report = Report(findings=found.findings)
+            self.review(report)
+            found.findings = report.findings
+        return found
 
 
 def _cores() -> int:
@@ -225,27 +297,44 @@ def _cores() -> int:
         return os.cpu_count() or 1
 
 
-_engine: Engine | None = None
+_job: _Job | None = None
 
 
-def _in_parallel(
-    names: Sequence[tuple[str, int]],
-    engine: Engine,
-    fingerprinter: Fingerprinter,
-    allow: Allow | None,
-    workers: int,
-    *,
-    forked: bool,
-) -> list[Found]:
+def _in_parallel(names: Sequence[tuple[str, int]], job: _Job, workers: int, *, forked: bool) -> list[Found]:
     """Batches over processes. Values stay in the process that read them: findings hold none."""
     batches = _batches(names)
     if forked:
-        return forking.each(lambda some: _batch(some, engine, fingerprinter, allow), batches, workers)
+        # What every copy would import and read for itself.
+        import scanners.confirm
+        import scanners.decoding  # noqa: F401
+
+        job.engine.rules  # noqa: B018 - read on first use
+        return forking.each(job.batch, batches, workers)
     import multiprocessing
 
-    start = (engine.cache_dir, engine.plain)
+    start = (job.engine.cache_dir, job.engine.plain, job.fingerprinter, job.allow, job.roots)
     with multiprocessing.get_context("spawn").Pool(workers, _start, start) as pool:
-        return list(pool.imap(_work, [(some, fingerprinter, allow) for some in batches]))
+        found = list(pool.imap(_work, batches))
+    if job.review is not None:
+        # Where it comes from cannot be told to a process that is started anew.
+        for some in found:
+            report = Report(findings=some.findings)
+            job.review(report)
+            some.findings = report.findings
+    return found
+
+
+def _twins_together(names: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Files of the same name and size next to one another, where the first of them was: most often they are copies."""
+    first: dict[tuple[str, int], int] = {}
+    places = [first.setdefault(_twin(file), number) for number, file in enumerate(names)]
+    if len(first) == len(names):
+        return names
+    return [names[number] for number in sorted(range(len(names)), key=places.__getitem__)]
+
+
+def _twin(file: tuple[str, int]) -> tuple[str, int]:
+    return file[0].rpartition(os.sep)[2], file[1]
 
 
 def _batches(names: Sequence[tuple[str, int]]) -> list[list[str]]:
@@ -253,24 +342,30 @@ def _batches(names: Sequence[tuple[str, int]]) -> list[list[str]]:
     batches: list[list[str]] = [[]]
     most = max(_BATCH_FILES, len(names) // 4000)
     least = room = max(_BATCH_BYTES, sum(size for _, size in names) // 8000)
-    for name, size in names:
-        if room <= 0 or len(batches[-1]) >= most:
+    before = ("", 0)
+    for file in names:
+        full = room <= 0 or len(batches[-1]) >= most
+        # Copies stay with their first, unless they are so many that they may be none.
+        if full and (_twin(file) != _twin(before) or len(batches[-1]) >= 2 * most):
             batches.append([])
             room = least
-        batches[-1].append(name)
-        room -= size
+        batches[-1].append(file[0])
+        room -= file[1]
+        before = file
     return batches
 
 
-def _start(cache_dir: Path | None, plain: bool) -> None:
-    global _engine
-    _engine = Engine.load(cache_dir, plain=plain)
+def _start(
+    cache_dir: Path | None, plain: bool, fingerprinter: Fingerprinter, allow: Allow | None, roots: Sequence[str]
+) -> None:
+    global _job
+    _job = _Job(Engine.load(cache_dir, plain=plain), fingerprinter, allow, roots, None)
 
 
-def _work(batch: tuple[list[str], Fingerprinter, Allow | None]) -> Found:
-    if _engine is None:
-        raise RuntimeError("a worker has no engine")
-    return _batch(batch[0], _engine, batch[1], batch[2])
+def _work(names: list[str]) -> Found:
+    if _job is None:
+        raise RuntimeError("a worker was not started")
+    return _job.batch(names)
 
 
 def _unreadable(where: str, error: OSError) -> dict[str, str]:

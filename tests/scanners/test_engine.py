@@ -15,7 +15,7 @@ from scanners import matching, rulefiles, ruleset, store
 from scanners.engine import Engine
 from scanners.examples import expand
 from scanners.model import Document, FileLocation, Match, Secret, reveal
-from scanners.positions import line_and_column
+from scanners.positions import Lines, line_and_column
 from scanners.ruleset import RuleSet
 from tests.scanners.cases import labelled
 
@@ -125,6 +125,16 @@ def test_lines_and_columns_count_from_one() -> None:
     assert line_and_column(data, 0) == (1, 1)
     assert line_and_column(data, data.index(b"x")) == (2, 5)
     assert line_and_column(b"\xff\xffx", 2) == (1, 3)
+
+
+@given(st.lists(st.sampled_from([b"\n", b"a", b"\xc3\xa9", b"\xff", b"\n\n"]), max_size=30).map(b"".join), st.data())
+def test_few_places_and_many_are_counted_alike(data: bytes, choose: st.DataObject) -> None:
+    lines = Lines(data)
+    for offset in choose.draw(st.lists(st.integers(0, len(data)), max_size=12)):
+        assert lines.at(offset) == line_and_column(data, offset)
+        line, column = lines.at(offset)
+        assert line == data[:offset].count(b"\n") + 1
+        assert column <= offset + 1
 
 
 # The cache

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scanners.engine import Engine
 from scanners.examples import expand
-from scanners.model import FileLocation, Fingerprinter, Report
+from scanners.model import FileLocation, Fingerprinter, Match, Report
 from scanners.sources import files, pieces
 
 from .cases import labelled
@@ -120,3 +121,42 @@ def test_the_development_set(tmp_path: Path, engine: Engine, fingerprinter: Fing
     assert len(true & flagged) / len(true) >= 0.75
     assert len(azure & flagged) / len(azure) >= 0.97
     assert len(negative & flagged) / len(negative) <= 0.05
+
+
+def test_copies_are_reported_each_and_read_once(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        put(tmp_path, f"{number}/settings.env", f"KEY={KEY}\n")
+        put(tmp_path, f"{number}/other.txt", f"nothing {number}")
+    put(tmp_path, "5/settings.env", f"KEX={KEY}\n")
+    asked = []
+    matches = engine.matches
+
+    def counted(data: bytes) -> list[Match]:
+        asked.append(data)
+        return matches(data)
+
+    monkeypatch.setattr(engine, "matches", counted)
+    report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=1)
+    assert [finding.location.as_dict()["path"] for finding in report.findings] == [
+        f"{tmp_path.as_posix()}/{number}/settings.env" for number in range(6)
+    ]
+    assert report.scanned["files"] == 11
+    assert len(asked) == 7
+    monkeypatch.undo()
+    assert files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, workers=3).findings == report.findings
+
+
+def test_what_reviews_findings_sees_them_all_however_many_processes(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    for number in range(6):
+        put(tmp_path, f"{number}.env", f"KEY={KEY}\n")
+
+    def review(report: Report) -> None:
+        report.findings = [replace(finding, detail="seen") for finding in report.findings]
+
+    for workers in (1, 2):
+        report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, review=review, workers=workers)
+        assert [finding.detail for finding in report.findings] == ["seen"] * 6
