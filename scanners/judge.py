@@ -57,7 +57,7 @@ _NEVER = frozenset(
 _SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
 _PUBLISHED_FORM = re.compile(
     r"xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
-    r"AIza|AKIA|eyJ[\w-]+\Z|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
+    r"\$2[abxy]\$|\$argon2|\$[156y]\$|pbkdf2[_:]|scrypt:|AIza|AKIA|eyJ[\w-]+\Z|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
 )
 """Beginnings that a vendor gave its tokens. What begins so and is not of the vendor's form is a sample, or cut off."""
 _VENDOR_NAME = re.compile(
@@ -227,6 +227,8 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
         return Judgement(said.kind, Confidence.MEDIUM) if sure else None
     if shape is not Shape.OPAQUE or " " in text:
         return None
+    if form is not Form.LIVE and _SNAKE.fullmatch(text) and 5 * sum(c.isdigit() for c in text) <= len(text):
+        return None  # what something is stored under: `i18n_missing_translations`
     least = 16 if said.kind is Kind.KEY else 12
     if not said.certain:
         least = 20
@@ -260,7 +262,7 @@ def _names_itself(said: Name, text: str, form: Form) -> bool:
     if form is not Form.LIVE and plain.isalpha() and _LEET_WORDS.fullmatch(plain):
         return True
     bare = _COUNTED.sub("", text)
-    if form is not Form.LIVE and len(words_of(bare)) >= 3:
+    if form is not Form.LIVE and (len(words_of(bare)) >= 3 or words_of(bare) == said.words):
         text = bare
     if well_known(text) or any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False

@@ -78,6 +78,8 @@ _GLUED = (
 
 _ASKED = frozenset({"has", "is", "show", "hide", "should", "can", "forgot"})
 """First words of names whose value is yes, no or a label."""
+_DONE = frozenset({"change", "reset", "update"})
+"""What is done with a password: the value says how that is called, or what colour it has."""
 _PUBLIC_PREFIXES = ("next_public_", "vite_public_", "public_")
 
 
@@ -104,7 +106,7 @@ def judge_name(name: str) -> Name:
         bare.pop()
     if not bare:
         return Name(Kind.OTHER, certain=False, words=words)
-    if len(bare) > 1 and bare[0] in _ASKED:
+    if len(bare) > 1 and (bare[0] in _ASKED or (bare[0] in _DONE and KINDS.get(bare[-1]) is Kind.PASSWORD)):
         return Name(Kind.OTHER, certain=False, words=words)
     last, before = bare[-1], bare[-2] if len(bare) > 1 else ""
     if "connection" in bare and ({"string", "strings", "str"} & set(words)):

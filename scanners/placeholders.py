@@ -45,6 +45,7 @@ _TEMPLATE = re.compile(
       | \[[A-Za-z_ ]*\]
       | \[(?:parameters|variables|concat|reference|listKeys|resourceId|format|if|guid|uniqueString)\(.*\]
       | \{[A-Za-z_][\w. -]*\} | \{\d*\}
+      | \^?\(?\[[^\]]{2,}\](?:[+*]|\{\d+,?\d*\}).*       # a pattern
       | ~\w+~
     )\Z""",
     re.DOTALL,
@@ -66,6 +67,7 @@ _CONTAINS = re.compile(
     | (?<![a-z])(?:set|defined|stored|loaded|read|comes?|taken|injected|supplied|managed|retrieved)[-_ ](?:in|me|this|via|by|at|from|with|through|on|as)(?![a-z])
     | (?<![a-z])not[-_ ](?:set|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
     | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
+    | at[-_ ]least[-_ ] | (?<![a-z0-9])\d{2}[-_ ]?(?:chars?|characters|bytes)[-_ ]long
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """
 )

@@ -57,11 +57,17 @@ def shape_of(value: str) -> Shape:
             return shape
     if value[:1] in "{[" and value[-1:] in "}]":
         return Shape.JSON
-    if _PROSE.match(value):
+    if _PROSE.match(value) or _sentence(value):
         return Shape.PROSE
     if _NAME.fullmatch(value) or (_SEPARATED.fullmatch(value) and wordy(value)):
         return Shape.WORDS
     return Shape.OPAQUE
+
+
+def _sentence(value: str) -> bool:
+    """Whether most of several words are words: `Password must be 8+ characters long`."""
+    parts = value.split(" ")
+    return len(parts) > 2 and 3 * sum(part.strip(".,:;!?'\"()").isalpha() for part in parts) >= 2 * len(parts)
 
 
 def classes_of(value: str) -> int:

@@ -33,5 +33,15 @@ def _password_hash(value: str) -> bool:
     return not value.startswith("$2") or _BCRYPT.fullmatch(value) is not None
 
 
-VALID: Mapping[str, Callable[[str], bool]] = MappingProxyType({"jwt": _json_web_token, "crypt": _password_hash})
+def _made_by_chance(value: str) -> bool:
+    """No words written together, as names in code are: `s.OAS3ComponentWrapFactory`."""
+    return _TOGETHER.fullmatch(value.rpartition(".")[2]) is None
+
+
+_TOGETHER = re.compile(r"(?:[A-Z]{1,4}|[a-z]+)?\d?(?:[A-Z][a-z]{2,}\d?){2,}[A-Z]?")
+
+
+VALID: Mapping[str, Callable[[str], bool]] = MappingProxyType(
+    {"jwt": _json_web_token, "crypt": _password_hash, "chance": _made_by_chance}
+)
 """Every check a rule may name as its `shape`."""
