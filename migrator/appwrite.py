@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from migrator.errors import CloudError, NotFoundError, OutsideChangeError, StaleError
-from migrator.model import Json, ResourceId, Step, differences, settled
+from migrator.model import Json, ResourceId, Step, differences, is_job, settled
 from migrator.ports import StepContext
 from migrator.veil import Values, comparable, section
 from scanners.model import Secret
@@ -45,7 +45,9 @@ class Live:
 
     @property
     def multiple(self) -> bool:
-        """Whether several revisions are active at a time."""
+        """Whether several revisions are active at a time; a job has none."""
+        if is_job(str(self.raw.get("id") or "")):
+            return False
         return str(section(self.raw, "properties", "configuration", "activeRevisionsMode") or "").lower() != "single"
 
 

@@ -55,7 +55,9 @@ def finished(run: str, journal: Journal, cloud: Cloud, fingerprinter: Fingerprin
             continue
         failed = [check for check in app.checks if check.status is Status.FAILED]
         # a value that is newer in the vault, or that may not be read there, does not keep old copies needed
-        doubtful = [c for c in app.checks if c.status is Status.UNPROVEN and c.name in {"revision", "app", "role"}]
+        doubtful = [
+            c for c in app.checks if c.status is Status.UNPROVEN and c.name in {"revision", "execution", "app", "role"}
+        ]
         if failed or doubtful:
             worst = (failed or doubtful)[0]
             unready[app.app.lower()] = f"it is {worst.status}: {worst.name} {worst.subject}: {worst.text}"

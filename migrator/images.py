@@ -76,7 +76,7 @@ def scan(
 def images_of(estate: Estate) -> dict[str, list[App]]:
     """The images that apps of an estate run, each with those apps."""
     found: dict[str, list[App]] = {}
-    for app in estate.apps:
+    for app in estate.workloads:
         template = (app.document.get("properties") or {}).get("template") or {}
         for key in ("containers", "initContainers"):
             for container in template.get(key) or ():
@@ -91,7 +91,7 @@ def logins_of(estate: Estate) -> dict[str, Login]:
     from scanners.images.auth import Login
 
     found: dict[str, Login] = {}
-    for app in estate.apps:
+    for app in estate.workloads:
         values = {secret.name: secret.value for secret in app.secrets}
         configuration = (app.document.get("properties") or {}).get("configuration") or {}
         for entry in configuration.get("registries") or ():

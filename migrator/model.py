@@ -457,6 +457,7 @@ READ_ONLY = (
     "properties.provisioningState",
     "properties.deploymentErrors",
     "properties.runningStatus",
+    "properties.runningState",
     "properties.latestRevisionName",
     "properties.latestReadyRevisionName",
     "properties.latestRevisionFqdn",

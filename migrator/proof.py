@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from migrator import contract_proof, health
+from migrator import contract_proof, executions, health
 from migrator.appwrite import listed, unlike, who
 from migrator.diagnosis import READERS
 from migrator.errors import CloudError, DeniedError, NotFoundError
 from migrator.fingerprints import app_fingerprint
 from migrator.journal import AppEntry, Journal
-from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by_app, same_id, settled
+from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by_app, is_job, same_id, settled
 from migrator.ports import Cloud
 from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
@@ -158,6 +158,14 @@ def _guarded(look: Callable[[], Iterable[Check]], name: str, subject: str) -> It
         yield Check(name, subject, Status.UNPROVEN, f"you may not look: {error.what}: {error.why}", denied=True)
     except CloudError as error:
         yield Check(name, subject, Status.FAILED, f"{error.what}: {error.why}")
+
+
+_STATUS = {
+    health.State.RUNS: Status.OK,
+    health.State.AT_ZERO: Status.UNPROVEN,
+    health.State.STARTING: Status.UNPROVEN,
+    health.State.FAILED: Status.FAILED,
+}
 
 
 @dataclass(slots=True)
@@ -315,16 +323,14 @@ class _App:
         yield Check("plaintext", self.name, Status.FAILED if again else Status.OK, text)
 
     def _revision(self, document: Json) -> Iterator[Check]:
+        if is_job(self.id):
+            found = executions.look(document, self.cloud.list_revisions(self.id))
+            yield Check("execution", self.name, _STATUS[found.state], self.known.redact(found.text))
+            return
         name = str(section(document, "properties", "latestRevisionName") or "")
         if not name:
             yield Check("revision", self.name, Status.FAILED, "the app has no revision")
             return
         revision = self.cloud.get_revision(self.id, name)
         found = health.look(document, revision, self.cloud.list_replicas(self.id, name))
-        status = {
-            health.State.RUNS: Status.OK,
-            health.State.AT_ZERO: Status.UNPROVEN,
-            health.State.STARTING: Status.UNPROVEN,
-            health.State.FAILED: Status.FAILED,
-        }[found.state]
-        yield Check("revision", name, status, self.known.redact(found.text))
+        yield Check("revision", name, _STATUS[found.state], self.known.redact(found.text))

@@ -43,7 +43,7 @@ class Material:
         place = finding.location
         if not isinstance(place, AzureLocation):
             return None
-        for app in self.estate.apps:
+        for app in self.estate.workloads:
             for document in (app.document, *app.revisions):
                 if same_id(str(document.get("id")), place.resource):
                     secrets = app.secrets if document is app.document else ()

@@ -92,7 +92,7 @@ def lying(plan: Plan, estate: Estate, fingerprinter: Fingerprinter) -> tuple[Lyi
         str(step.change["fingerprint"]): str(step.change["name"]) for step in plan.steps if step.kind == "vault-secret"
     }
     places: dict[str, list[str]] = {}
-    views = [AppView(app) for app in estate.apps]
+    views = [AppView(app) for app in estate.workloads]
     names = called(view.id for view in views)
     for view in views:
         for mark, place in _plain(view, fingerprinter):

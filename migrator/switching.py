@@ -9,7 +9,7 @@ import copy
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from migrator.model import AppSecret, Json, same_id
+from migrator.model import AppSecret, Json, is_job, same_id
 from migrator.veil import MARK, Values, comparable, section
 from scanners.model import Secret
 
@@ -190,7 +190,7 @@ def patch_body(before: Json, after: Json, listed: Iterable[AppSecret], values: V
             node = node.setdefault(name, {})
         node[path[-1]] = new
     template = section(body, "properties", "template")
-    if template is not None:
+    if template is not None and not is_job(str(before.get("id") or "")):
         # a suffix left from the last change would collide (FACTS, section 2.5)
         template["revisionSuffix"] = None
     return body

@@ -77,13 +77,11 @@ def _rows() -> Iterator[Row]:
     own = Judge.OWN
     vaulted = "becomes a Key Vault reference of the same name, resolved by a managed identity"
     yield Row(1, (APP,), "properties.configuration.secrets[].value", Does.MIGRATES, vaulted, own, "name")
-    by_hand = "jobs are not migrated yet: az containerapp job secret set with keyvaultref and identityref"
-    yield Row(2, (JOB,), "properties.configuration.secrets[].value", Does.REPORTS, by_hand, own, "name")
+    yield Row(2, (JOB,), "properties.configuration.secrets[].value", Does.MIGRATES, vaulted, own, "name")
     ref = "becomes a secretRef to an app secret that is a Key Vault reference"
     for number, container in ((3, "containers"), (4, "initContainers")):
         path = f"properties.template.{container}[].env[].value"
-        yield Row(number, (APP,), path, Does.MIGRATES, ref, own, "name")
-        yield Row(number, (JOB,), path, Does.REPORTS, by_hand, own, "name")
+        yield Row(number, (APP, JOB), path, Does.MIGRATES, ref, own, "name")
     for number, past, why in (
         (5, REVISION, "a revision cannot be edited: deactivate it, and rotate the value"),
         (6, EXECUTION, "an execution keeps what it ran with, and none can be deleted: rotate the value"),
@@ -110,8 +108,7 @@ def _rows() -> Iterator[Row]:
     yield Row(10, (JOB,), path, Does.REPORTS, why, Judge.METADATA)
     why = "the registry is read with a managed identity that has AcrPull; user name and password reference go"
     path = "properties.configuration.registries[].passwordSecretRef"
-    yield Row(11, (APP,), path, Does.MIGRATES, why, own, "server")
-    yield Row(11, (JOB,), path, Does.REPORTS, by_hand, own, "server")
+    yield Row(11, (APP, JOB), path, Does.MIGRATES, why, own, "server")
     for secrets, metadata, home in ((12, 13, ENVIRONMENT), (14, 14, CONNECTED)):
         kind = (f"{home}/daprcomponents",)
         why = (

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from migrator.cloud import reading, registries, surroundings, vaults, writing
+from migrator.cloud import reading, registries, surface, surroundings, vaults, writing
 from migrator.cloud.clients import LOCKS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import DeniedError
-from migrator.model import AppSecret, Json, Lock, Permission, ResourceId, RoleAssignment, VaultSecret
+from migrator.model import AppSecret, Json, Lock, Permission, ResourceId, RoleAssignment, VaultSecret, is_job
 from migrator.ports import OnOperation
 from scanners.model import Secret
 
@@ -32,6 +32,8 @@ class AzureCloud:
         return writing.wait_operation(self._session, url)
 
     def list_revisions(self, app: str) -> tuple[Json, ...]:
+        if is_job(app):
+            return surface.list_executions(self._session, app)
         return reading.list_revisions(self._session, app)
 
     def get_revision(self, app: str, revision: str) -> Json:
@@ -44,7 +46,7 @@ class AzureCloud:
         writing.revision_action(self._session, app, revision, action)
 
     def get_auth(self, app: str) -> Json | None:
-        return reading.get_auth(self._session, app)
+        return None if is_job(app) else reading.get_auth(self._session, app)
 
     def get_identity(self, identity: str) -> Json | None:
         return writing.get_identity(self._session, identity)

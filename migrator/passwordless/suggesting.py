@@ -26,7 +26,7 @@ _HOST = re.compile(r"(?<![a-z0-9-])[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.I
 
 def pointed_at(estate: Estate) -> tuple[Pointer, ...]:
     """Where values of the estate point, each once: what they name is to be read into `Estate.targets`."""
-    found = [pointer for app in estate.apps for pointer in _pointers(AppView(app)) if pointer.name]
+    found = [pointer for app in estate.workloads for pointer in _pointers(AppView(app)) if pointer.name]
     return tuple({repr(pointer): pointer for pointer in found}.values())
 
 

@@ -15,6 +15,12 @@ from migrator.planning.roles import SECRETS_USER, Held, Need, Roles
 from migrator.planning.vaulting import VaultItem
 
 APP_WRITE = "Microsoft.App/containerApps/write"
+JOB_WRITE = "Microsoft.App/jobs/write"
+
+
+def write_action(view: AppView) -> str:
+    """The action that a PATCH of the app or job needs."""
+    return JOB_WRITE if view.job else APP_WRITE
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ def labels(views: Iterable[AppView]) -> dict[str, str]:
     known = list(views)
     once = Counter(view.name.lower() for view in known)
     once["shared"] += 1
+    kinds = Counter(
+        (str(view.parts.subscription).lower(), view.parts.group.lower(), view.name.lower()) for view in known
+    )
     twice = Counter((view.parts.group.lower(), view.name.lower()) for view in known)
     found = {}
     for view in known:
@@ -53,6 +62,9 @@ def labels(views: Iterable[AppView]) -> dict[str, str]:
             found[view.key] = f"{group}.{name}"
         else:
             found[view.key] = f"{view.parts.subscription.lower()}.{group}.{name}"
+        # a job may have the name of an app beside it
+        if view.job and kinds[view.parts.subscription.lower(), group, name] > 1:
+            found[view.key] = f"job.{found[view.key]}"
     return found
 
 
@@ -152,7 +164,7 @@ class Builder:
             change={"identity": chosen.ref},
             undo={"detach": True},
             why=f"{view.name} can use {what} only when it is attached; this makes no revision and no restart",
-            permission=APP_WRITE,
+            permission=write_action(view),
             after=after,
             expects={view.key: plan.fingerprint, **plan.parts},
         )
@@ -245,7 +257,8 @@ class Builder:
         secrets = _secrets(plan, self.vault)
         env = _env(plan)
         registries = _registries(plan)
-        revision = "template" if env else "suffix" if registries else "none"
+        # a job has no revisions: its next execution uses what it is then
+        revision = "none" if view.job else "template" if env else "suffix" if registries else "none"
         moves = traffic.of(view) if revision != "none" else traffic.Traffic()
         self.notes += [{"app": view.id, "kind": "traffic", "text": text} for text in moves.notes]
         switch = Step(
@@ -261,8 +274,8 @@ class Builder:
                 "traffic": moves.pin,
             },
             undo={"restore": True},
-            why=_why(secrets, env, registries, revision),
-            permission=APP_WRITE,
+            why=_why(secrets, env, registries, "job" if view.job else revision),
+            permission=write_action(view),
             after=before,
             # the parts stand once, with the first step that writes the app
             expects={view.key: plan.fingerprint, **({} if chosen and chosen.attach else plan.parts)},
@@ -278,8 +291,12 @@ class Builder:
                 "references": sorted({*(str(s["name"]) for s in secrets), *(str(entry["secret"]) for entry in env)}),
             },
             undo={},
-            why="that Azure accepted the change proves nothing; a running replica does",
-            permission="Microsoft.App/containerApps/revisions/read",
+            why="that Azure accepted the change proves nothing; an execution that succeeds does"
+            if view.job
+            else "that Azure accepted the change proves nothing; a running replica does",
+            permission="Microsoft.App/jobs/executions/read"
+            if view.job
+            else "Microsoft.App/containerApps/revisions/read",
             after=(switch.id,),
         )
         self._own += [switch, prove]
@@ -383,5 +400,6 @@ def _why(secrets: list[Json], env: list[Json], registries: list[Json], revision:
         "template": "one new revision",
         "suffix": "one new revision, so that a fresh replica pulls with the identity now and not at the next scaling",
         "none": "no new revision and no restart, because the values stay equal",
+        "job": "the next execution uses it",
     }[revision]
     return f"{', '.join(parts)}, in one change: {effect}"

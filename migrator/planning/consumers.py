@@ -80,6 +80,9 @@ def _rules(view: AppView) -> Iterator[tuple[str, str, Json]]:
         for kind in _RULE_KINDS:
             if isinstance(rule.get(kind), dict):
                 yield str(rule.get("name")), kind, rule[kind]
+    event: Json = view.configuration.get("eventTriggerConfig") or {}
+    for rule in (event.get("scale") or {}).get("rules") or []:
+        yield str(rule.get("name")), "event", rule
 
 
 def rules_with(view: AppView, names: Collection[str]) -> list[tuple[str, Json]]:

@@ -14,7 +14,7 @@ from migrator.appwrite import listed
 from migrator.bindings import uses
 from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.model import App, Estate, Json, Plan, Resource, ResourceId, Step, by_app, canonical, same_id
-from migrator.planning.building import APP_WRITE, labels
+from migrator.planning.building import APP_WRITE, JOB_WRITE, labels, write_action
 from migrator.planning.permissions import Permissions
 from migrator.planning.places import AppView, child
 from migrator.planning.rest_risk import ROTATED
@@ -27,6 +27,7 @@ REGISTRY_WRITE = "Microsoft.ContainerRegistry/registries/write"
 REGISTRY_READ = "Microsoft.ContainerRegistry/registries/read"
 _ROLES = {
     APP_WRITE: "Container Apps Contributor",
+    JOB_WRITE: "Container Apps Jobs Contributor",
     DEACTIVATE: "Container Apps Contributor",
     REGISTRY_WRITE: "Contributor",
     REGISTRY_READ: "Contributor",
@@ -190,7 +191,7 @@ class _Contract:
         switches = [step for step in steps if step.kind == "app-switch"]
         names = {str(entry["env"]) for step in switches for entry in step.change["env"]}
         values = {str(e["fingerprint"]) for step in switches for e in (*step.change["env"], *step.change["secrets"])}
-        for revision in view.app.revisions:
+        for revision in () if view.job else view.app.revisions:
             template = child(revision, "properties", "template") or {}
             shown = sorted(
                 {
@@ -301,7 +302,7 @@ class _Contract:
             change={"secrets": unused, "lost": "; ".join(lost)},
             undo={"irreversible": f"the inline value of {names}"},
             why=f"{names} lies in {view.name} in plain text for whoever may list its secrets, and nothing uses it",
-            permission=APP_WRITE,
+            permission=write_action(view),
         )
 
     # The rest

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
-from migrator.model import AppSecret, Estate, Json, Vault
+from migrator.model import AppSecret, Estate, Json, Vault, is_job
 from migrator.planning import consumers, names, skips
 from migrator.planning.choices import Choices
 from migrator.planning.places import (
@@ -22,6 +23,8 @@ from migrator.planning.places import size as size_of
 from migrator.planning.registries import Registries, Switch
 from migrator.planning.skip import Skip
 from scanners.model import AzureLocation, Confidence, Finding, Fingerprinter
+
+_COMMAND = re.compile(r"az containerapp (?!job )")
 
 Target = tuple[str, str]
 """`("env", path)`, `("secret", name)` or `("registry", index)` in one app."""
@@ -73,7 +76,7 @@ class Drafting:
         self.estate = estate
         self.vault = vault
         self.fingerprinter = fingerprinter
-        self.views = {view.key: view for view in map(AppView, estate.apps)}
+        self.views = {view.key: view for view in map(AppView, estate.workloads)}
         self.apps: list[AppDraft] = []
         self.notes: list[Json] = []
         self._skipped: list[tuple[tuple[str, ...], Json]] = []
@@ -112,8 +115,16 @@ class Drafting:
     def skip(self, findings: Iterable[Finding], why: Skip) -> None:
         """Leave findings as they are."""
         for finding in findings:
+            why = self._worded(finding, why)
             key = (*map(str, finding.location.sort_key()), finding.rule, finding.fingerprint, why.code)
             self._skipped.append((key, why.of(finding)))
+
+    def _worded(self, finding: Finding, why: Skip) -> Skip:
+        """A reason with the commands for what it is about: jobs have their own."""
+        place = finding.location
+        if not isinstance(place, AzureLocation) or not is_job(place.resource):
+            return why
+        return replace(why, hint=_COMMAND.sub("az containerapp job ", why.hint))
 
     def skip_item(self, item: Item, why: Skip) -> None:
         """Leave all places of a value as they are."""

@@ -116,6 +116,8 @@ class Identities:
             why = f"identity {ResourceId.parse(ref).name} was made by keylift for this app and is used again"
             return self._existing(view, ref, why, attach=True)
         name = names.identity(view.name, view.id, self._names.get(group, set()))
+        # a job may have the name of an app beside it
+        self._names.setdefault(group, set()).add(name.lower())
         ref = (
             f"/subscriptions/{view.parts.subscription}/resourceGroups/{view.parts.group}"
             f"/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{name}"

@@ -9,7 +9,6 @@ from scanners.model import AzureLocation, Finding
 from scanners.surface import Does, Row, kind_of, row_at
 
 _HINTS = {
-    2: "az containerapp job secret set --ids {id} --secrets NAME=keyvaultref:URL,identityref:ID",
     6: "az containerapp job execution list --ids {parent} -o table shows what is kept; rotate the value",
     7: "set the variable (az containerapp update --ids {id} --set-env-vars NAME=secretref:SECRET) and write $(NAME)",
     8: "az containerapp show --ids {id} --query properties.template.containers[].probes, then change it with --yaml FILE",
@@ -31,7 +30,6 @@ _HINTS = {
 _LOOK = "az resource show --ids {id}"
 
 _CODES = (
-    ("jobs", "job"),
     ("executions", "old-execution"),
     ("revisions", "old-revision"),
     ("daprcomponents", "dapr-component"),

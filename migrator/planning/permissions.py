@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.model import Estate, Json, Permission, Vault
-from migrator.planning.building import APP_WRITE, AppPlan
+from migrator.planning.building import APP_WRITE, JOB_WRITE, AppPlan
 from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import grants
 
 _APPS = "Container Apps Contributor"
+_JOBS = "Container Apps Jobs Contributor"
 _OFFICER = "Key Vault Secrets Officer"
 _GRANTER = "Key Vault Data Access Administrator"
 _ADMINISTRATOR = "Role Based Access Control Administrator"
@@ -93,6 +94,12 @@ def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:
         _Right(view.id, "Microsoft.App/containerApps/listSecrets/action", _APPS),
         _Right(view.id, "Microsoft.App/containerApps/revisions/read", _APPS),
     }
+    if view.job:
+        rights = {
+            _Right(view.id, JOB_WRITE, _JOBS),
+            _Right(view.id, "Microsoft.App/jobs/listSecrets/action", _JOBS),
+            _Right(view.id, "Microsoft.App/jobs/executions/read", _JOBS),
+        }
     if view.environment:
         # every write of an app is checked against its environment, which is often in another group
         rights.add(_Right(view.environment, "Microsoft.App/managedEnvironments/join/action", _APPS))

@@ -88,6 +88,11 @@ class AppView:
         return str(self.configuration.get("activeRevisionsMode") or "single").lower()
 
     @property
+    def job(self) -> bool:
+        """Whether it is a job."""
+        return self.app.job
+
+    @property
     def at(self) -> str:
         """What `az containerapp` commands need to find the app."""
         return f"-n {self.name} -g {self.parts.group}"

@@ -50,7 +50,8 @@ def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
             _entry(
                 f"{view.id}/listSecrets",
                 "listSecrets answers with the resolved values of vault references: its holders (Contributor, Container "
-                "Apps Contributor, Container Apps Operator) read them without any role on the vault",
+                f"Apps {'Jobs ' if view.job else ''}Contributor, Container Apps {'Jobs ' if view.job else ''}Operator) "
+                "read them without any role on the vault",
                 "nobody holds the action who should not read the values",
             )
         )
@@ -79,6 +80,15 @@ def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
     latest = str(view.properties.get("latestRevisionName") or "")
     if names and latest:
         shown.setdefault(latest, set()).update(names)
+    if view.job:
+        return [
+            _entry(
+                f"{view.id}/executions/{execution}",
+                f"shows {', '.join(sorted(shown[execution]))} in plain text to every Reader; no execution can be deleted",
+                ROTATED,
+            )
+            for execution in sorted(shown)
+        ]
     return [
         _entry(
             f"{view.id}/revisions/{revision}",
@@ -136,6 +146,13 @@ def _entry(where: str, what: str, until: str) -> Json:
 
 def unproven(view: AppView) -> Json | None:
     """A note for an app that may have no replica: then nothing shows that the change works."""
+    if view.job:
+        return {
+            "app": view.id,
+            "kind": "job",
+            "text": f"{view.name} is a job, so nothing shows that the change works until its next execution: the result is "
+            f"unproven, not good; start one (az containerapp job start {view.at}), then keylift verify RUN",
+        }
     scale = view.template.get("scale") or {}
     if scale.get("minReplicas"):
         return None

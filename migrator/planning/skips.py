@@ -273,10 +273,10 @@ def of_other(finding: Finding, apps: Mapping[str, AppView]) -> Skip:
             return Skip(
                 code, reason, hint.format(id=quote(resource), name=quote(resource.rstrip("/").rpartition("/")[2]))
             )
-    if "/containerapps/" in low:
+    if "/containerapps/" in low or "/microsoft.app/jobs/" in low:
         return Skip(
             "gone",
-            f"{place['name']} is not where the finding says: the app is gone, out of scope, or was changed since",
+            f"{place['name']} is not where the finding says: it is gone, out of scope, or was changed since",
             "scan and plan again",
         )
     return Skip(
@@ -298,12 +298,6 @@ _RESOURCES = (
         "dapr-component",
         "a Dapr component cannot refer to a vault secret, whatever its schema says (TF#23958)",
         "use a secretstores.azure.keyvault component and secretStoreComponent: az resource show --ids {id}",
-    ),
-    (
-        "/jobs/",
-        "job",
-        "jobs are not migrated yet",
-        "by hand: az containerapp job secret set --ids {id} --secrets NAME=keyvaultref:URL,identityref:ID",
     ),
     (
         "/managedenvironments/",

@@ -25,7 +25,7 @@ def of(view: AppView) -> Traffic:
     In Single mode the platform moves it when the new revision is ready. In Multiple mode `latestRevision: true` would
     follow the new revision at once, so the old one is named first.
     """
-    if view.mode != "multiple":
+    if view.job or view.mode != "multiple":
         return Traffic()
     latest = str(view.properties.get("latestRevisionName") or "")
     stay = (

@@ -126,7 +126,7 @@ def _pointed(estate: Estate, vault: Vault, fp: Fingerprinter) -> dict[str, list[
     """Values that apps read from this vault already: fingerprint -> (vault secret, app)."""
     host = urlsplit(vault.uri).netloc.lower()
     found: dict[str, list[tuple[str, str]]] = {}
-    for app in estate.apps:
+    for app in estate.workloads:
         for secret in app.secrets:
             if secret.key_vault_url and secret.value:
                 url = urlsplit(secret.key_vault_url.lower())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from migrator import health
+from migrator import executions, health
 from migrator.appwrite import listed
 from migrator.errors import UnprovenError
 from migrator.kinds import Kind
-from migrator.model import ResourceId, Step, same_id
+from migrator.model import ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
 from migrator.veil import section
 
@@ -19,11 +19,17 @@ class AppProve(Kind):
     kind = "app-prove"
 
     def describe(self, step: Step) -> Sequence[tuple[str, str]]:
+        if is_job(step.target):
+            return [
+                (" ", "compare the resolved values; executions that run since the change prove it, else it is unproven")
+            ]
         what = "the latest revision" if step.change["revision"] == "none" else "the new revision"
         return [(" ", f"wait until a replica of {what} runs, and compare the resolved values")]
 
     def do(self, step: Step, ctx: StepContext) -> Outcome:
         self._values(step, ctx)
+        if is_job(step.target):
+            return self._job(step, ctx)
         document = ctx.cloud.get_app(step.target)
         revision = str(section(document, "properties", "latestRevisionName") or "")
         found = health.wait(step.target, revision, ctx)
@@ -33,6 +39,13 @@ class AppProve(Kind):
                 proven=False, text=f"unproven: {found.text}, no replica of {revision} runs that could prove it"
             )
         return Outcome(text=f"{revision}: {found.text}")
+
+    def _job(self, step: Step, ctx: StepContext) -> Outcome:
+        found = executions.wait(step.target, ctx)
+        if found.state is health.State.RUNS:
+            return Outcome(text=found.text)
+        start = f"az containerapp job start --ids {step.target}"
+        return Outcome(proven=False, text=f"unproven until the next execution ({start}): {found.text}")
 
     def _values(self, step: Step, ctx: StepContext) -> None:
         planned = {

@@ -9,7 +9,7 @@ from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, rea
 from migrator.diagnosis import Diagnosis, Reference, diagnose
 from migrator.errors import CloudError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
-from migrator.model import AppSecret, ResourceId, Step, same_id
+from migrator.model import AppSecret, ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
 from migrator.switchback import take_back
 from migrator.switching import patch_body, references_again, same_url, switched
@@ -38,6 +38,8 @@ class AppSwitch(Kind):
         if change["traffic"]:
             lines.append(("~", "traffic: stays on the revision that serves now, until the new one is proven"))
         effect = {"none": "no new revision", "template": "one new revision", "suffix": "one new revision, to pull anew"}
+        if is_job(step.target):
+            return [*lines, (" ", "the next execution uses it; those that run now keep what they began with")]
         return [*lines, (" ", effect[change["revision"]])]
 
     def do(self, step: Step, ctx: StepContext) -> Outcome:

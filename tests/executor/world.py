@@ -236,7 +236,7 @@ def find(found: Estate) -> Iterator[Finding]:
             preview=preview(Secret(value)),
         )
 
-    for app_ in found.apps:
+    for app_ in found.workloads:
         template = app_.document["properties"]["template"]
         for kind in ("containers", "initContainers"):
             for index, container in enumerate(template.get(kind) or []):

@@ -198,7 +198,7 @@ def test_what_is_no_credential_or_a_reference_already() -> None:
         ),
         (rid("Microsoft.ContainerRegistry/registries", "acr"), "properties.adminUserEnabled", "admin-user"),
         (rid("Microsoft.App/managedEnvironments", "e") + "/daprComponents/c", "properties.x", "dapr-component"),
-        (rid("Microsoft.App/jobs", "j"), "properties.template.containers[0].env[0].value", "job"),
+        (rid("Microsoft.App/jobs", "j"), "properties.template.containers[0].env[0].value", "gone"),
         (rid("Microsoft.Web/sites", "w"), "properties.x", "other-resource"),
     ],
 )
