@@ -126,6 +126,8 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
             and not random_looking(value.strip("\"'"), least=12)
         ):
             return None
+        if _BADGE.search(data, max(0, start - 240), start):
+            return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
     elif rule.checksum:
         proof = checksums.verify(rule.checksum, value)
@@ -208,6 +210,8 @@ def _form(rule: Rule, data: bytes, start: int) -> Form:
     return Form.BARE if form is Form.QUOTED and data[start - 1 : start] in (b" ", b"\t", b"\n", b":", b"=") else form
 
 
+_BADGE = re.compile(rb"(?:badge|\.svg\?|shields\.io)[^\s\"'`()<>]{0,160}\Z")
+"""What stands in the address of a picture, everybody sees: `badge.svg?token=`."""
 _COMMA = re.compile(rb"[\"'`]?[ \t]*,[^=:]*")
 _OPENS = re.compile(rb"[({][\s@$fFrRbBuU]*[\"']?\Z")
 

@@ -69,8 +69,11 @@ _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|pass
 """Words that say "secret", with signs for letters: `super$ecret`."""
 _COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
 """What people put behind words that say "secret": `MySecretPassword123!`."""
+_PLAIN = re.compile(r"[\w.\- :/]+")
 _NAMED = re.compile(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
 """How a word ends that says what it stands for: `proxypass`, `repopwd`."""
+_OF_A_PRODUCT = re.compile(r"[_-]?(?:password|passwd|pass|pwd|pw)\d{0,4}\Z")
+"""What people put behind the name of a product: `postgres_password`, `mongopass`."""
 _TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
@@ -170,13 +173,16 @@ def _of_a_vendor(name: str, said: Name) -> bool:
 
 def _echoes(name: str, text: str) -> bool:
     """Whether name and value are the same word but for signs: a constant that is called what it says."""
+    if not _PLAIN.fullmatch(text):
+        return False  # `Pass@word` is what people type where a sign is asked for
     left, right = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in (name, text))
     return min(len(left), len(right)) >= 8 and (left.endswith(right) or right.endswith(left))
 
 
 def well_known(value: str) -> bool:
     """Whether a value is a password that everybody knows."""
-    return value.lower() in WELL_KNOWN or bool(_TEST.fullmatch(value))
+    low = value.lower()
+    return low in WELL_KNOWN or _OF_A_PRODUCT.sub("", low) in WELL_KNOWN or bool(_TEST.fullmatch(value))
 
 
 def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
@@ -223,6 +229,8 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
     if form is not Form.LIVE and (sequential(text) or (said.kind is Kind.KEY and len(said.words) == 1)):
         return None
     if shape is Shape.GUID:
+        if said.words[-2:-1] in (("ai",), ("insights",)):
+            return None  # of Application Insights: an ingestion id
         sure = said.certain and said.kind in (Kind.SECRET, Kind.TOKEN, Kind.KEY)
         return Judgement(said.kind, Confidence.MEDIUM) if sure else None
     if shape is not Shape.OPAQUE or " " in text:

@@ -62,7 +62,7 @@ _CODE = re.compile(
 _CONTAINS = re.compile(
     r"""(?ix)
       (?<![a-z])your(?![a-z])|(?<![a-z0-9])your[-_. ]?(?:[a-z]*)(?:key|secret|token|password|account|name|value|id|host|user|pass|api|app|string|client|server|database|storage)
-    | placeholder | (?<![a-z])change[-_ ]?(?:me|it|this) | replace[-_ ]?(?:me|with|this|by) | (?<![a-z])(?:insert|enter|put|paste|add|fill|type|provide|specify|use)[-_ ](?:your|me|my|the|a|an|in|it|here)
+    | placeholder | (?<![a-z])ch[a@]{1,2}nge[-_ ]?(?:me|it|this) | replace[-_ ]?(?:me|with|this|by) | (?<![a-z])(?:insert|enter|put|paste|add|fill|type|provide|specify|use)[-_ ](?:your|me|my|the|a|an|in|it|here)
     | (?<![a-z])dummy(?![a-z]) | redacted | [-_ ]here(?![a-z]) | goes[-_ ]?here | to[-_ ]be[-_ ](?:set|replaced|filled|defined|changed|added)
     | (?<![a-z])(?:set|defined|stored|loaded|read|comes?|taken|injected|supplied|managed|retrieved)[-_ ](?:in|me|this|via|by|at|from|with|through|on|as)(?![a-z])
     | (?<![a-z])not[-_ ](?:set|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])

@@ -13,7 +13,7 @@ WELL_KNOWN = words(
     1234 12345 123456 1234567 12345678 123456789 abc123 admin admin123 administrator changeit demo elastic foobared
     grafana guest guest123 letmein master minio minioadmin mongo mysql p@ssw0rd p@ssword pass@word1 passw0rd
     password1 password123 postgres postgres123 postgrespw qwerty rabbitmq redis root root123 sa system test
-    test123 test1234 tester testing toor user welcome
+    test123 test1234 teste tester testing toor user welcome
     """
 )
 """Passwords that everybody knows: real, and worth nothing as a secret."""
