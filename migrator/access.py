@@ -1,7 +1,7 @@
 """Who can read what: which principal reads which vault secret and why, and who reads values without a vault role.
 
-Pure: it looks at an estate that was read before. What it cannot see, and does not guess: membership in groups, deny
-assignments, and code that reads a vault by itself instead of through a reference of its app.
+Pure: it looks at an estate that was read before. What it cannot see, and does not guess: membership in groups, and
+code that reads a vault by itself instead of through a reference of its app.
 """
 
 from __future__ import annotations
@@ -24,15 +24,24 @@ from migrator.access_report import (
     ValueReader,
 )
 from migrator.errors import UsageError
-from migrator.model import App, Estate, Json, ResourceId, RoleAssignment, RoleDefinition, Vault, same_id
+from migrator.model import App, Estate, Json, ResourceId, Rights, RoleAssignment, Vault, same_id
 from migrator.planning.roles import SECRETS_USER, covers, matches
+from scanners.surface import kind_of
 
 __all__ = ["AccessReport", "access"]
 
-LIST_SECRETS = "Microsoft.App/containerApps/listSecrets/action"
-"""Gives an app's inline values and the resolved values of its vault references."""
-READ_APP = ("Microsoft.App/containerApps/read", "Microsoft.App/containerApps/revisions/read")
-"""Show the literal values of env entries."""
+_APP, _JOB = "Microsoft.App/containerApps", "Microsoft.App/jobs"
+_COMPONENTS = ("Microsoft.App/managedEnvironments/daprComponents", "Microsoft.App/connectedEnvironments/daprComponents")
+LISTS = {kind.lower(): (f"{kind}/listSecrets/action",) for kind in (_APP, _JOB, *_COMPONENTS)}
+"""By type: gives inline values, and the resolved values of vault references."""
+SHOWS = {
+    _APP.lower(): (f"{_APP}/read", f"{_APP}/revisions/read"),
+    _JOB.lower(): (f"{_JOB}/read", f"{_JOB}/executions/read"),
+    **{kind.lower(): (f"{kind}/read",) for kind in _COMPONENTS},
+}
+"""By type: shows the literal values of env entries, or of a component's metadata."""
+EVERYBODY = "00000000-0000-0000-0000-000000000000"
+"""The principal of a deny assignment that means all of them."""
 
 
 def access(
@@ -64,18 +73,25 @@ class _Look:
             key = assignment.principal_id.lower()
             self.people.setdefault(key, Principal(key, key, assignment.principal_type))
         self.readings: dict[str, dict[tuple[str, str], list[Grant]]] = {}
+        self.except_for: dict[tuple[str, str], tuple[str, ...]] = {}
+        """Of readings of whole vaults: the secrets that a deny assignment closes."""
         for vault in estate.vaults:
             for principal, name, grant in _by_role(self, vault) if vault.rbac else _by_policy(vault):
                 self.people.setdefault(principal, Principal(principal, principal, "Unknown"))
+                closed = self.closed(principal, vault) if vault.rbac else frozenset()
+                if closed & {ALL, name.lower()}:
+                    continue
                 held = self.readings.setdefault(principal, {})
                 held.setdefault((vault.id, name), []).append(grant)
+                if name == ALL and closed:
+                    self.except_for[principal, vault.id] = tuple(sorted(closed))
 
     def _identities(self) -> None:
         known = {resource.id.lower(): resource for resource in self.estate.identities}
         attached: dict[str, list[str]] = {}
         objects: dict[str, str] = {key: _text(r.document, "properties", "principalId") for key, r in known.items()}
         spelled = {key: resource.id for key, resource in known.items()}
-        for app in self.estate.apps:
+        for app in self.estate.workloads:
             system = _text(app.document, "identity", "principalId").lower()
             if system:
                 self.people[system] = Principal(system, f"{app.name} (system)", "system", app.id, (app.id,))
@@ -90,7 +106,7 @@ class _Look:
                 self.people[entry.id] = entry
 
     def report(self, identity: str | None, secret: str | None, apps: tuple[str, ...]) -> AccessReport:
-        chosen = [app for app in self.estate.apps if not apps or _named(app, apps)]
+        chosen = [app for app in self.estate.workloads if not apps or _named(app, apps)]
         references = tuple(sorted(self._references(chosen), key=lambda r: (r.app.lower(), r.name)))
         within = {app.id.lower() for app in chosen}
         if identity and not any(_means(entry, identity) for entry in self.people.values()):
@@ -125,18 +141,24 @@ class _Look:
         wanted = (secret or "").lower()
         holding = {vault.id for vault in self.estate.vaults if wanted in self._names(vault)}
         return tuple(
-            Reading(vault, name, tuple(grants))
+            Reading(vault, name, tuple(grants), self.except_for.get((principal, vault), ()) if name == ALL else ())
             for (vault, name), grants in sorted(
                 found.items(), key=lambda item: (item[0][0].lower(), item[0][1].lower())
             )
             # a vault whose names are not known may hold the secret too, if no other is known to
-            if not wanted or name.lower() == wanted or (name == ALL and (vault in holding or not holding))
+            if not wanted
+            or name.lower() == wanted
+            or (
+                name == ALL
+                and (vault in holding or not holding)
+                and wanted not in self.except_for.get((principal, vault), ())
+            )
         )
 
     def _names(self, vault: Vault) -> set[str]:
         """Names of secrets that are known to be in a vault."""
         names = {secret.name.lower() for secret in vault.secrets if not secret.deleted}
-        for app in self.estate.apps:
+        for app in self.estate.workloads:
             for entry in app.secrets:
                 found = self._target(entry.key_vault_url)
                 if found and found[0] is vault:
@@ -148,7 +170,28 @@ class _Look:
     def gives(self, assignment: RoleAssignment, actions: Iterable[str], *, data: bool) -> bool:
         """Whether an assignment's role holds one of `actions`."""
         role = self.roles.get(assignment.role.lower())
-        return role is not None and any(_holds(role, action, data=data) for action in actions)
+        return role is not None and any(_holds(role.blocks, action, data=data) for action in actions)
+
+    def denied(self, principal: str, action: str, scope: str, *, data: bool) -> bool:
+        """Whether a deny assignment keeps a principal from an action at a scope, whatever its roles."""
+        return any(
+            denial.principals & {principal.lower(), EVERYBODY}
+            and principal.lower() not in denial.spared
+            and covers(denial.scope, scope)
+            and (denial.below or same_id(denial.scope, scope))
+            and _holds(denial.blocks, action, data=data)
+            for denial in self.estate.denials
+        )
+
+    def closed(self, principal: str, vault: Vault) -> frozenset[str]:
+        """Names of a vault's secrets that a deny assignment closes to a principal: `*` when it closes all."""
+        below = f"{vault.id.lower().rstrip('/')}/secrets/"
+        if self.denied(principal, SECRETS_USER.right, f"{below}{ALL}", data=True):
+            return frozenset({ALL})
+        named = {d.scope.lower().rstrip("/") for d in self.estate.denials if d.scope.lower().startswith(below)}
+        return frozenset(
+            scope[len(below) :] for scope in named if self.denied(principal, SECRETS_USER.right, scope, data=True)
+        )
 
     def grant(self, assignment: RoleAssignment) -> Grant:
         """An assignment as what gives an access."""
@@ -196,7 +239,9 @@ class _Look:
         grants = [
             grant
             for (key, name), found in self.readings.get(principal, {}).items()
-            if key == vault.id and name.lower() in {ALL, secret.lower()}
+            if key == vault.id
+            and name.lower() in {ALL, secret.lower()}
+            and not (name == ALL and secret.lower() in self.except_for.get((principal, vault.id), ()))
             for grant in found
         ]
         return None if grants and all(grant.conditional for grant in grants) else bool(grants)
@@ -207,7 +252,7 @@ class _Look:
         # what the identity's apps refer to, whichever apps the report is about
         used = {
             (r.vault.lower(), r.secret.lower()): f"{r.vault}/secrets/{r.secret}"
-            for r in self._references(self.estate.apps)
+            for r in self._references(self.estate.workloads)
             if r.principal == entry.id and r.vault.startswith("/")
         }
         through: dict[Grant, list[Reading]] = {}
@@ -248,16 +293,30 @@ class _Look:
     # Values without a vault role
 
     def _value_readers(self, apps: Sequence[App], only: set[str] | None) -> Iterator[ValueReader]:
-        listing = [app for app in apps if app.secrets or _configured(app)]
-        showing = [app for app in apps if _literal(app)]
-        ways = ((CAN_LIST, (LIST_SECRETS,), listing), (SEES_ENV, READ_APP, showing))
+        listing = [app.id for app in apps if app.secrets or _configured(app)]
+        showing = [app.id for app in apps if _literal(app)]
+        components = [part for part in self.estate.parts if part.kind.endswith("/daprcomponents")]
+        listing += [part.id for part in components if (part.document.get("properties") or {}).get("secrets")]
+        showing += [part.id for part in components if (part.document.get("properties") or {}).get("metadata")]
         for assignment in sorted(self.estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower())):
             principal = self.people[assignment.principal_id.lower()]
             if only is not None and principal.id not in only:
                 continue
-            for way, actions, among in ways:
-                reached = tuple(app.id for app in among if covers(assignment.scope, app.id))
-                if reached and self.gives(assignment, actions, data=False):
+            for way, table, among in ((CAN_LIST, LISTS, listing), (SEES_ENV, SHOWS, showing)):
+                given = {
+                    kind: tuple(action for action in actions if self.gives(assignment, (action,), data=False))
+                    for kind, actions in table.items()
+                }
+                reached = tuple(
+                    resource
+                    for resource in among
+                    if covers(assignment.scope, resource)
+                    and any(
+                        not self.denied(principal.id, action, resource, data=False)
+                        for action in given[kind_of(resource)]
+                    )
+                )
+                if reached:
                     yield ValueReader(principal.id, principal.name, way, self.grant(assignment), reached)
 
     def _notes(self) -> Iterator[str]:
@@ -271,13 +330,17 @@ class _Look:
             yield f"{error.get('where')}: {error.get('what')}"
 
 
-def _holds(role: RoleDefinition, action: str, *, data: bool) -> bool:
-    allow = role.data_actions if data else role.actions
-    deny = role.not_data_actions if data else role.not_actions
-    # a wildcard between slashes may stand for nothing: `vaults/*/read` reads vaults
+def _holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
     return any(
-        matches(one, action) or ("/*/" in one and matches(one.replace("/*/", "/"), action)) for one in allow
-    ) and (not any(matches(one, action) for one in deny))
+        any(_means_action(one, action) for one in (block.data_actions if data else block.actions))
+        and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
+        for block in blocks
+    )
+
+
+def _means_action(granted: str, action: str) -> bool:
+    # a wildcard between slashes may stand for nothing: `vaults/*/read` reads vaults
+    return matches(granted, action) or ("/*/" in granted and matches(granted.replace("/*/", "/"), action))
 
 
 def _by_role(look: _Look, vault: Vault) -> Iterator[tuple[str, str, Grant]]:

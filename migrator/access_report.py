@@ -48,6 +48,8 @@ class Reading:
     secret: str
     """Name, or `*`."""
     grants: tuple[Grant, ...]
+    denied: tuple[str, ...] = ()
+    """Of a reading of a whole vault: names of secrets, in lower case, that a deny assignment closes."""
 
     @property
     def conditional(self) -> bool:
@@ -61,6 +63,7 @@ class Reading:
             "secret": self.secret,
             "conditional": self.conditional,
             "grants": [grant.as_dict() for grant in self.grants],
+            **({"denied": list(self.denied)} if self.denied else {}),
         }
 
 
@@ -182,7 +185,9 @@ class AccessReport:
             for entry in self.principals
             if entry.id == principal.lower()
             for reading in entry.readings
-            if same_id(reading.vault, vault) and reading.secret.lower() in {ALL, secret.lower()}
+            if same_id(reading.vault, vault)
+            and reading.secret.lower() in {ALL, secret.lower()}
+            and secret.lower() not in reading.denied
         ]
         return None if found and all(found) else bool(found)
 

@@ -215,6 +215,16 @@ class RoleAssignment:
 
 
 @dataclass(frozen=True, slots=True)
+class Rights:
+    """One permission block: its exceptions take from it, and not from blocks beside it."""
+
+    actions: tuple[str, ...] = ()
+    not_actions: tuple[str, ...] = ()
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RoleDefinition:
     """What a role allows."""
 
@@ -225,6 +235,30 @@ class RoleDefinition:
     not_actions: tuple[str, ...] = ()
     data_actions: tuple[str, ...] = ()
     not_data_actions: tuple[str, ...] = ()
+    more: tuple[Rights, ...] = ()
+    """Further permission blocks of a custom role that has several."""
+
+    @property
+    def blocks(self) -> tuple[Rights, ...]:
+        """All permission blocks."""
+        own = Rights(self.actions, self.not_actions, self.data_actions, self.not_data_actions)
+        return (own, *self.more)
+
+
+@dataclass(frozen=True, slots=True)
+class Denial:
+    """A deny assignment: it wins over every role."""
+
+    id: str
+    name: str
+    scope: str
+    blocks: tuple[Rights, ...]
+    principals: frozenset[str]
+    """Object ids in lower case; the empty GUID means everybody."""
+    spared: frozenset[str] = frozenset()
+    """Object ids in lower case that it does not reach."""
+    below: bool = True
+    """Whether it reaches what is below its scope."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +299,7 @@ class Estate:
     registries: tuple[Resource, ...] = ()
     assignments: tuple[RoleAssignment, ...] = ()
     roles: tuple[RoleDefinition, ...] = ()
+    denials: tuple[Denial, ...] = ()
     locks: tuple[Lock, ...] = ()
     permissions: tuple[Permission, ...] = ()
     targets: tuple[Resource, ...] = ()

@@ -265,6 +265,7 @@ def access(form: str, report: AccessReport) -> str:
     for who in report.principals:
         for reading in who.readings:
             what = "every secret" if reading.secret == ALL else reading.secret
+            what += f" but {', '.join(reading.denied)}" if reading.denied else ""
             mark = "if its condition holds" if reading.conditional else ""
             by = ", ".join(sorted({f"{grant.name} at {_place(grant.scope)}" for grant in reading.grants}))
             rows.append((f"{who.name} ({who.kind})", f"{_name(reading.vault)}/{what}", by, mark))

@@ -10,11 +10,11 @@ import hashlib
 import hmac
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.model import App, Estate, Json, Part
+from migrator.model import App, Estate, Json, Part, Rights
 from scanners.model import Fingerprinter, reveal
 from scanners.sources import surface
 
@@ -90,16 +90,21 @@ def estate_document(
             {
                 "id": role.id,
                 "roleName": role.name,
-                "permissions": [
-                    {
-                        "actions": list(role.actions),
-                        "notActions": list(role.not_actions),
-                        "dataActions": list(role.data_actions),
-                        "notDataActions": list(role.not_data_actions),
-                    }
-                ],
+                "permissions": _blocks(role.blocks),
             }
             for role in estate.roles
+        ],
+        "denyAssignments": [
+            {
+                "name": denial.id.rsplit("/", 1)[-1],
+                "scope": denial.scope,
+                "denyAssignmentName": denial.name,
+                "permissions": _blocks(denial.blocks),
+                "principals": sorted(denial.principals),
+                "excludePrincipals": sorted(denial.spared),
+                "doNotApplyToChildScopes": not denial.below,
+            }
+            for denial in estate.denials
         ],
         "roleAssignments": list(_assignments(estate)),
         "locks": [
@@ -111,6 +116,18 @@ def estate_document(
     values = [v for v in tokens.known if len(v) >= _SWEPT and not v.isalpha() and v not in structure]
     swept: Json = _sweep(document, sorted(values, key=len, reverse=True), tokens)
     return swept
+
+
+def _blocks(blocks: Iterable[Rights]) -> list[Json]:
+    return [
+        {
+            "actions": list(block.actions),
+            "notActions": list(block.not_actions),
+            "dataActions": list(block.data_actions),
+            "notDataActions": list(block.not_data_actions),
+        }
+        for block in blocks
+    ]
 
 
 def _app(app: App, tokens: Tokens) -> Json:

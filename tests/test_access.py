@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from migrator.access import access
+from migrator.cloud.surroundings import denial_of
 from migrator.errors import UsageError
-from migrator.model import App, AppSecret, Estate, Resource, RoleAssignment, RoleDefinition, Vault
+from migrator.model import App, AppSecret, Denial, Estate, Part, Resource, Rights, RoleAssignment, RoleDefinition, Vault
 from migrator.simulator import rbac
 from migrator.simulator.providers import vault_secrets, vaults
 
@@ -36,6 +38,8 @@ ROLES = (
 )
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 APPS = f"{GROUP}/providers/Microsoft.App/containerApps"
+JOB = f"{GROUP}/providers/Microsoft.App/jobs/nightly"
+COMPONENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/env/daprComponents/pubsub"
 KV = f"{VAULTS}/kv-shop"
 
 
@@ -173,6 +177,52 @@ def test_values_are_read_without_a_vault_role() -> None:
     assert any("member of these groups" in note for note in report.notes)
 
 
+DENY = Rights(data_actions=("Microsoft.KeyVault/vaults/secrets/*",))
+
+
+def test_a_denial_wins_over_every_role() -> None:
+    held = assigned("oid-id-api", USER, KV)
+    everybody = frozenset({"00000000-0000-0000-0000-000000000000"})
+    whole = Denial("d", "locked", GROUP, (DENY,), everybody)
+    report = access(estate(held, denials=(whole,)))
+    assert report.can_read("oid-id-api", KV, "db") is False
+    assert report.references[0].readable is False
+    spared = replace(whole, spared=frozenset({"oid-id-api"}))
+    assert access(estate(held, denials=(spared,))).can_read("oid-id-api", KV, "db") is True
+    alone = replace(whole, scope=KV, below=False)
+    assert access(estate(held, denials=(alone,))).can_read("oid-id-api", KV, "db") is True, "secrets are below"
+    one = replace(whole, scope=f"{KV}/secrets/DB")
+    report = access(estate(held, denials=(one,)))
+    assert report.can_read("oid-id-api", KV, "db") is False
+    assert report.can_read("oid-id-api", KV, "token") is True
+    (reading,) = next(p for p in report.principals if p.name == "id-api").readings
+    assert reading.as_dict()["denied"] == ["db"]
+    assert access(estate(held, denials=(one,)), secret="db").principals == ()
+
+
+def test_who_reads_values_of_jobs_and_components() -> None:
+    jobs_operator = RoleDefinition("jobs", "Jobs Operator", actions=("Microsoft.App/jobs/*/action",))
+    home = RoleDefinition("home", "Environments Contributor", actions=("Microsoft.App/managedEnvironments/*/action",))
+    component = Part(COMPONENT, {"properties": {"secrets": [{"name": "s"}], "metadata": []}})
+    whole = estate(
+        assigned("jobs-operator", "jobs", GROUP),
+        assigned("environments", "home", GROUP),
+        assigned("reader", READER, GROUP),
+        roles=(*ROLES, jobs_operator, home),
+        jobs=(replace(app("nightly", "id-api", "db", env=True), id=JOB),),
+        parts=(component,),
+    )
+    found = {(r.principal, r.way): sorted(a.rpartition("/")[2] for a in r.apps) for r in access(whole).value_readers}
+    assert found == {
+        ("jobs-operator", "list-secrets"): ["nightly"],
+        ("environments", "list-secrets"): ["pubsub"],
+        ("reader", "env"): ["nightly", "web"],
+    }
+    denial = Denial("d", "d", JOB, (Rights(actions=("*/listSecrets/action",)),), frozenset({"jobs-operator"}))
+    denied = access(replace(whole, denials=(denial,))).value_readers
+    assert "jobs-operator" not in {reader.principal for reader in denied}
+
+
 def test_filters() -> None:
     whole = estate(
         assigned("oid-id-api", USER, f"{KV}/secrets/db"),
@@ -229,7 +279,7 @@ def test_the_document_is_plain_json() -> None:
 NAMES = ("one", "two", "three")
 VAULT_NAMES = ("kv-aaa", "kv-bbb")
 SECRETS = ("s1", "s2")
-CUSTOM = {
+CUSTOM: dict[str, Any] = {
     "aaaaaaaa-0000-0000-0000-000000000001": {"dataActions": ["Microsoft.KeyVault/*/getSecret/action"]},
     "aaaaaaaa-0000-0000-0000-000000000002": {
         "dataActions": ["*"],
@@ -241,10 +291,24 @@ CUSTOM = {
         "notActions": ["Microsoft.App/containerApps/listSecrets/action"],
     },
     "aaaaaaaa-0000-0000-0000-000000000005": {"actions": ["microsoft.app/ContainerApps/LISTSECRETS/action"]},
+    "aaaaaaaa-0000-0000-0000-000000000006": {"actions": ["Microsoft.App/*/listSecrets/action"]},
+    "aaaaaaaa-0000-0000-0000-000000000007": [
+        # what one block takes away another one may give
+        {"dataActions": ["*"], "notDataActions": ["Microsoft.KeyVault/vaults/secrets/getSecret/action"]},
+        {"dataActions": ["Microsoft.KeyVault/vaults/secrets/getSecret/action"], "actions": ["Microsoft.App/jobs/read"]},
+    ],
 }
+DENIED: tuple[dict[str, list[str]], ...] = (
+    {"dataActions": ["*"]},
+    {"dataActions": ["Microsoft.KeyVault/vaults/secrets/getSecret/action"]},
+    {"dataActions": ["*"], "notDataActions": ["Microsoft.KeyVault/vaults/secrets/*"]},
+    {"actions": ["Microsoft.App/jobs/*"]},
+    {"actions": ["*/listSecrets/action"], "dataActions": ["Microsoft.KeyVault/vaults/certificates/*"]},
+)
 BUILT_IN = (
     *("Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator", "Key Vault Reader"),
     *("Key Vault Certificate User", "Key Vault Contributor", "Owner", "Reader", "Container Apps Operator"),
+    *("Container Apps Jobs Operator", "Container Apps Jobs Reader", "Container Apps ManagedEnvironments Contributor"),
 )
 SCOPES = (
     "/",
@@ -254,12 +318,23 @@ SCOPES = (
     *(f"{VAULTS}/{name}/secrets/{secret}" for name in VAULT_NAMES for secret in SECRETS),
     f"{VAULTS}/kv-aa",  # a name that begins another one
     f"{APPS}/api",
+    JOB,
+    COMPONENT.partition("/daprComponents")[0],
 )
 CONDITIONS = (
     None,
     None,
     "@Resource[Microsoft.KeyVault/vaults/secrets:name] StringEquals 's1'",
     "@Resource[Microsoft.KeyVault/vaults:name] StringEquals 'kv-bbb'",
+)
+
+ASKED = (
+    ("list-secrets", f"{APPS}/api", ("Microsoft.App/containerApps/listSecrets/action",)),
+    ("env", f"{APPS}/api", ("Microsoft.App/containerApps/read", "Microsoft.App/containerApps/revisions/read")),
+    ("list-secrets", JOB, ("Microsoft.App/jobs/listSecrets/action",)),
+    ("env", JOB, ("Microsoft.App/jobs/read", "Microsoft.App/jobs/executions/read")),
+    ("list-secrets", COMPONENT, ("Microsoft.App/managedEnvironments/daprComponents/listSecrets/action",)),
+    ("env", COMPONENT, ("Microsoft.App/managedEnvironments/daprComponents/read",)),
 )
 
 random_assignments = st.lists(
@@ -270,6 +345,16 @@ random_assignments = st.lists(
         st.sampled_from(CONDITIONS),
     ),
     max_size=8,
+)
+random_denials = st.lists(
+    st.tuples(
+        st.sampled_from(DENIED),
+        st.sampled_from(SCOPES),
+        st.lists(st.sampled_from(NAMES), max_size=2),
+        st.lists(st.sampled_from(NAMES), max_size=1),
+        st.booleans(),
+    ),
+    max_size=3,
 )
 random_policies = st.lists(
     st.tuples(
@@ -288,13 +373,25 @@ def _read(inside: Inside) -> Estate:
     listed = inside.arm("GET", f"{space}/Microsoft.Authorization/roleAssignments", **role_version).body["value"]
     defined = inside.arm("GET", f"{space}/Microsoft.Authorization/roleDefinitions", **role_version).body["value"]
 
-    def flat(entry: Any, part: str) -> tuple[str, ...]:
-        return tuple(one for block in entry["properties"]["permissions"] for one in block[part])
+    denied = inside.arm("GET", f"{space}/Microsoft.Authorization/denyAssignments", **role_version).body["value"]
+
+    def role(entry: Any) -> RoleDefinition:
+        blocks = [
+            Rights(*(tuple(block[part]) for part in ("actions", "notActions", "dataActions", "notDataActions")))
+            for block in entry["properties"]["permissions"]
+        ]
+        first, name = blocks[0], entry["properties"]["roleName"]
+        parts = (first.actions, first.not_actions, first.data_actions, first.not_data_actions)
+        return RoleDefinition(entry["name"].lower(), name, *parts, tuple(blocks[1:]))
 
     return Estate(
         subscriptions=(SUBSCRIPTION,),
         vaults=tuple(Vault(v["id"], v) for v in inside.arm("GET", f"{space}/Microsoft.KeyVault/vaults").body["value"]),
         apps=(app("api", "none", "s1", env=True, vault="kv-aaa"),),
+        jobs=(replace(app("nightly", "none", "s1", env=True, vault="kv-aaa"), id=JOB),),
+        parts=(
+            Part(COMPONENT, {"properties": {"secrets": [{"name": "s"}], "metadata": [{"name": "m", "value": "v"}]}}),
+        ),
         assignments=tuple(
             RoleAssignment(
                 entry["id"],
@@ -306,36 +403,29 @@ def _read(inside: Inside) -> Estate:
             )
             for entry in listed
         ),
-        roles=tuple(
-            RoleDefinition(
-                entry["name"].lower(),
-                entry["properties"]["roleName"],
-                flat(entry, "actions"),
-                flat(entry, "notActions"),
-                flat(entry, "dataActions"),
-                flat(entry, "notDataActions"),
-            )
-            for entry in defined
-        ),
+        roles=tuple(map(role, defined)),
+        denials=tuple(map(denial_of, denied)),
     )
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.booleans(), random_assignments, random_policies)
+@given(st.booleans(), random_assignments, random_policies, random_denials)
 def test_the_report_agrees_with_the_vaults(
     second_takes_roles: bool,
     assignments: list[tuple[str, str, str, str | None]],
     policies: list[tuple[str, list[str], bool]],
+    denials: list[tuple[dict[str, list[str]], str, list[str], list[str], bool]],
 ) -> None:
     inside = Inside()
     world = inside.azure.world
+    empty: dict[str, list[str]] = {"actions": [], "notActions": [], "dataActions": [], "notDataActions": []}
     for guid, permission in CUSTOM.items():
-        whole = {"actions": [], "notActions": [], "dataActions": [], "notDataActions": [], **permission}
+        whole = [{**empty, **block} for block in (permission if isinstance(permission, list) else [permission])]
         world.table("role-definitions")[guid] = {
             "id": guid,
             "roleName": guid,
             "description": "",
-            "permissions": [whole],
+            "permissions": whole,
             "assignableScopes": ["/"],
         }
     people = {name: inside.identity(name) for name in NAMES}
@@ -356,6 +446,21 @@ def test_the_report_agrees_with_the_vaults(
     for number, (name, role, scope, condition) in enumerate(assignments):
         inside.grant(people[name], role, scope, name=world.guid(str(number)), condition=condition)
 
+    for number, (permission, scope, named, spared, alone) in enumerate(denials):
+        guid = world.guid("denial", str(number))
+        identifier = f"{scope.rstrip('/')}/providers/Microsoft.Authorization/denyAssignments/{guid}"
+        world.table("deny-assignments")[identifier.lower()] = {
+            "id": identifier,
+            "name": guid,
+            "scope": scope,
+            "denyAssignmentName": f"denial {number}",
+            "permissions": [{**empty, **permission}],
+            "principals": [{"id": people[name]} for name in named] or [{"id": rbac.EVERYONE}],
+            # the operator reads the estate, whoever is denied what
+            "excludePrincipals": [{"id": one} for one in (inside.operator, *(people[name] for name in spared))],
+            "doNotApplyToChildScopes": alone,
+        }
+
     report = access(_read(inside))
 
     for name, principal in people.items():
@@ -364,13 +469,12 @@ def test_the_report_agrees_with_the_vaults(
                 told = report.can_read(principal, f"{VAULTS}/{kv}", secret)
                 answer = inside.vault(kv, "GET", f"/secrets/{secret}", caller=principal)
                 assert told is None or told is (answer.status == 200), (name, kv, secret, report.as_dict())
-        for way, action in (
-            ("list-secrets", "Microsoft.App/containerApps/listSecrets/action"),
-            ("env", "Microsoft.App/containerApps/read"),
-        ):
-            readers = [r for r in report.value_readers if r.principal == principal and r.way == way]
-            allowed = rbac.allowed(inside.azure, principal, action, f"{APPS}/api")
-            assert bool(readers) >= allowed, (name, way)
-            assert allowed or all(reader.grant.conditional for reader in readers), (name, way)
+        for way, resource, actions in ASKED:
+            readers = [
+                r for r in report.value_readers if r.principal == principal and r.way == way and resource in r.apps
+            ]
+            allowed = any(rbac.allowed(inside.azure, principal, action, resource) for action in actions)
+            assert bool(readers) >= allowed, (name, way, resource)
+            assert allowed or all(reader.grant.conditional for reader in readers), (name, way, resource)
     readable = {(r.principal, r.readable) for r in report.references}
     assert readable == {("", None)}  # the identity of that app is not part of the estate

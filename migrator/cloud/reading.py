@@ -173,6 +173,7 @@ def _with_access(
         vaults=found,
         assignments=assignments,
         roles=surroundings.read_roles(session, around, assignments, errors.add),
+        denials=surroundings.read_denials(session, around, errors.add),
         locks=surroundings.read_locks(session, around, errors.add),
         errors=errors.ordered(),
     )

@@ -18,7 +18,17 @@ from migrator.cloud.clients import (
 from migrator.cloud.inventory import Row
 from migrator.cloud.session import Session
 from migrator.errors import CloudError, NotFoundError
-from migrator.model import Json, Lock, Permission, Resource, ResourceId, RoleAssignment, RoleDefinition
+from migrator.model import (
+    Denial,
+    Json,
+    Lock,
+    Permission,
+    Resource,
+    ResourceId,
+    Rights,
+    RoleAssignment,
+    RoleDefinition,
+)
 
 OnError = Callable[[str, CloudError], None]
 """Told where something could not be read, and why."""
@@ -231,20 +241,74 @@ def read_roles(
 
 
 def role_of(model: Any) -> RoleDefinition:
-    """Our form of the SDK's role definition; its permission blocks become one."""
-    blocks = model.permissions or []
-
-    def joined(attribute: str) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(text for block in blocks for text in getattr(block, attribute) or ()))
-
+    """Our form of the SDK's role definition."""
+    first, *more = [
+        Rights(
+            tuple(block.actions or ()),
+            tuple(block.not_actions or ()),
+            tuple(block.data_actions or ()),
+            tuple(block.not_data_actions or ()),
+        )
+        for block in model.permissions or []
+    ] or [Rights()]
     return RoleDefinition(
-        id=str(model.id).rsplit("/", 1)[-1].lower(),
-        name=str(model.role_name or ""),
-        actions=joined("actions"),
-        not_actions=joined("not_actions"),
-        data_actions=joined("data_actions"),
-        not_data_actions=joined("not_data_actions"),
+        str(model.id).rsplit("/", 1)[-1].lower(),
+        str(model.role_name or ""),
+        first.actions,
+        first.not_actions,
+        first.data_actions,
+        first.not_data_actions,
+        tuple(more),
     )
+
+
+def denial_of(document: Json) -> Denial:
+    """Our form of a deny assignment's document."""
+    properties = document.get("properties") or {}
+
+    def ids(key: str) -> frozenset[str]:
+        return frozenset(str(one.get("id")).lower() for one in properties.get(key) or [])
+
+    return Denial(
+        id=str(document["id"]),
+        name=str(properties.get("denyAssignmentName") or document.get("name") or ""),
+        scope=str(properties.get("scope") or "/"),
+        blocks=tuple(
+            Rights(
+                tuple(block.get("actions") or ()),
+                tuple(block.get("notActions") or ()),
+                tuple(block.get("dataActions") or ()),
+                tuple(block.get("notDataActions") or ()),
+            )
+            for block in properties.get("permissions") or []
+        ),
+        principals=ids("principals"),
+        spared=ids("excludePrincipals"),
+        below=not properties.get("doNotApplyToChildScopes"),
+    )
+
+
+def read_denials(session: Session, within: Sequence[str], on_error: OnError) -> tuple[Denial, ...]:
+    """Every deny assignment that counts in some subscriptions (they come from managed applications and stacks)."""
+
+    def listing(subscription: str) -> list[Json] | CloudError:
+        try:
+            return session.pages(
+                session.arm(),
+                f"/subscriptions/{subscription}/providers/Microsoft.Authorization/denyAssignments",
+                f"list the deny assignments of subscription {subscription}",
+                api_version=AUTHORIZATION_VERSION,
+            )
+        except CloudError as error:
+            return error
+
+    found: dict[str, Denial] = {}
+    for subscription, answer in zip(within, session.map(listing, within), strict=True):
+        if isinstance(answer, CloudError):
+            on_error(f"/subscriptions/{subscription}", answer)
+        else:
+            found.update((denial.id.lower(), denial) for denial in map(denial_of, answer))
+    return tuple(found[key] for key in sorted(found))
 
 
 def lock_of(document: Json) -> Lock:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from migrator.model import Estate, RoleAssignment, RoleDefinition
+from migrator.model import Estate, Rights, RoleAssignment, RoleDefinition
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,16 @@ def grants(allow: Iterable[str], deny: Iterable[str], action: str) -> bool:
     return any(matches(entry, action) for entry in allow) and not any(matches(entry, action) for entry in deny)
 
 
+def holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
+    """Whether one of some permission blocks gives `action`."""
+    return any(
+        grants(block.data_actions, block.not_data_actions, action)
+        if data
+        else grants(block.actions, block.not_actions, action)
+        for block in blocks
+    )
+
+
 def covers(scope: str, target: str) -> bool:
     """Whether what is at `scope` reaches `target`: at it or above it.
 
@@ -131,9 +141,7 @@ class Roles:
         role = self._definitions.get(assignment.role.lower())
         if role is None:
             return False
-        if need.data:
-            return grants(role.data_actions, role.not_data_actions, need.right)
-        return grants(role.actions, role.not_actions, need.right)
+        return holds(role.blocks, need.right, data=need.data)
 
     def _name(self, assignment: RoleAssignment) -> str:
         role = self._definitions.get(assignment.role.lower())
