@@ -31,6 +31,9 @@ _FLOOR = 1024 * 1024
 _WINDOW = 128 * 1024 * 1024
 """Memory that a zstd frame may ask for; its own default for long distances."""
 _LARGEST_DIRECTORY = 16 * 1024 * 1024
+_BY_HAND = "open it by hand, if it should be readable"
+_LOCAL_HEADER = struct.Struct("<4s5H3L2H")
+_IN_FILE = b"PK\x03\x04"
 _IN_DIRECTORY = b"PK\x01\x02"
 _END_OF_DIRECTORY = b"PK\x05\x06"
 _LARGE_LOCATOR = b"PK\x06\x07"
@@ -123,6 +126,7 @@ class _Reading:
         Raises:
             _StopError: the limits of the outermost archive are used up.
         """
+        told = len(self._errors)
         try:
             yield from self._files(name, stream, depth)
         except _StopError as stop:
@@ -130,7 +134,9 @@ class _Reading:
             if depth < DEPTH and self._used_up():
                 raise
         except _DAMAGED as error:
-            self._problem(name, f"cannot be opened: {_why(error)}", "open it by hand, if it should be one")
+            # What ends in the middle of a file ends the archive, too, and is told once.
+            if not any(_why(error) in known["what"] for known in self._errors[told:]):
+                self._problem(name, f"cannot be opened: {_why(error)}", "open it by hand, if it should be one")
 
     def _files(self, name: str, stream: BinaryIO, depth: int) -> Iterator[tuple[str, bytes]]:
         kind = _kind(name)
@@ -175,14 +181,18 @@ class _Reading:
                     self._problem(inner, "is compressed in a way that is not read", "unpack it and scan the folder")
                     continue
                 try:
-                    with file.open(info) as opened:
-                        limited = _Counted(opened, self._ratio_of(partial(int, info.compress_size)))
-                        yield from self._one(inner, limited, depth)
-                except (*_DAMAGED, zipfile.BadZipFile) as error:
-                    self._problem(inner, f"cannot be read: {_why(error)}", "open it by hand, if it should be readable")
+                    packed = _packed(stream, info)
+                except _DAMAGED as error:
+                    self._problem(inner, f"cannot be read: {_why(error)}", _BY_HAND)
+                    continue
+                limited = _Counted(packed, self._ratio_of(partial(int, info.compress_size)))
+                yield from self._one(inner, limited, depth)
 
     def _tar(self, name: str, stream: Readable, depth: int) -> Iterator[tuple[str, bytes]]:
-        for entry in tarring.entries(stream):
+        def lost(what: str) -> None:
+            self._problem(name, f"is damaged: {what}; what belongs to it was left out", _BY_HAND)
+
+        for entry in tarring.entries(stream, lost):
             inner = name + SEPARATOR + entry.name.removeprefix("./").lstrip("/")
             if self._wanted(inner):
                 yield from self._one(inner, entry.content, depth)
@@ -193,7 +203,8 @@ class _Reading:
         self._count()
         content, whole = self._content(name, stream)
         if not is_archive(name):
-            yield name, content
+            if whole or content:
+                yield name, content
         elif not whole:
             return
         elif depth > 1:
@@ -205,8 +216,17 @@ class _Reading:
 
     def _content(self, name: str, stream: Readable) -> tuple[bytes, bool]:
         """The bytes of a file, and whether they are all of them."""
-        parts, size = [], 0
-        while size <= self._limits.entry and (part := stream.read(min(_CHUNK, self._limits.entry + 1 - size))):
+        parts: list[bytes] = []
+        size = 0
+        while size <= self._limits.entry:
+            try:
+                part = stream.read(min(_CHUNK, self._limits.entry + 1 - size))
+            except _DAMAGED as error:
+                # What came out before is worth looking at.
+                self._problem(name, f"cannot be read to its end: {_why(error)}", _BY_HAND)
+                return b"".join(parts), False
+            if not part:
+                break
             parts.append(part)
             size += len(part)
             self._bytes += len(part)
@@ -224,10 +244,8 @@ class _Reading:
         return b"".join(parts)[: self._limits.entry], size <= self._limits.entry
 
     def _decompressed(self, kind: str, stream: BinaryIO) -> Readable:
-        import gzip
-
         packed = _Counted(stream, None)
-        opened = gzip.GzipFile(fileobj=packed, mode="rb") if kind == "gz" else _zstd(packed)  # type: ignore[call-overload] # it reads
+        opened = _Gunzip(packed) if kind == "gz" else _zstd(packed)
         return _Counted(opened, self._ratio_of(lambda: packed.count))
 
     def _ratio_of(self, packed: Callable[[], int]) -> Callable[[int], None]:
@@ -262,6 +280,69 @@ class _Reading:
         self._errors.append({"where": where, "what": what, "hint": hint})
 
 
+def _packed(stream: BinaryIO, info: Any) -> Readable:
+    """The content of a zip archive's member, as far as it can be had.
+
+    The standard library's reader throws away what it has when a checksum does not hold, and reads nothing when a name is
+    written differently in the member's own header.
+
+    Raises:
+        EOFError: there is no member where the directory says.
+    """
+    stream.seek(info.header_offset)
+    header = stream.read(_LOCAL_HEADER.size)
+    if len(header) < _LOCAL_HEADER.size or not header.startswith(_IN_FILE):
+        raise EOFError("its directory points to something else")
+    name, extra = _LOCAL_HEADER.unpack(header)[-2:]
+    start = stream.seek(info.header_offset + _LOCAL_HEADER.size + name + extra)
+    return _Member(stream, start, info.compress_size, info.CRC, deflated=info.compress_type != 0)
+
+
+class _Member:
+    """A member of a zip archive, stored or deflated (PKWARE's APPNOTE 4.4.5, methods 0 and 8)."""
+
+    def __init__(self, stream: BinaryIO, start: int, size: int, checksum: int, *, deflated: bool) -> None:
+        self._stream = stream
+        self._at = start
+        self._left = size
+        self._checksum = checksum
+        self._sum = 0
+        self._inflate = zlib.decompressobj(-zlib.MAX_WBITS) if deflated else None
+        self._waiting = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; nothing at the end.
+
+        Raises:
+            EOFError: the archive ends before the member does, or its checksum does not hold; all of it was read then.
+            zlib.error: it is damaged from here on.
+        """
+        data = b""
+        while not data and not (self._inflate and self._inflate.eof):
+            if not self._waiting and self._left:
+                # Members take turns: archives in archives are read while this one waits.
+                self._stream.seek(self._at)
+                self._waiting = self._stream.read(min(self._left, _CHUNK))
+                if not self._waiting:
+                    raise EOFError("the archive ends before it does")
+                self._at += len(self._waiting)
+                self._left -= len(self._waiting)
+            if self._inflate is None:
+                data, self._waiting = self._waiting[:size], self._waiting[size:]
+            else:
+                data = self._inflate.decompress(self._waiting, size)
+                self._waiting = self._inflate.unconsumed_tail
+            if not data and not self._waiting and not self._left:
+                break
+        self._sum = zlib.crc32(data, self._sum)
+        if not data:
+            if self._inflate and not self._inflate.eof:
+                raise EOFError("it ends before its content does")
+            if self._sum != self._checksum:
+                raise EOFError("its checksum does not hold")
+        return data
+
+
 class _Counted:
     """A stream that counts what is read of it."""
 
@@ -287,6 +368,40 @@ def _kind(name: str) -> str | None:
     if ending in _ZIPS:
         return "zip"
     return "tar" if ending in _TARS else _COMPRESSED.get(ending)
+
+
+class _Gunzip:
+    """Gzip members one after the other (RFC 1952). The standard library's reader keeps back what comes before damage."""
+
+    _WBITS = 16 + zlib.MAX_WBITS
+
+    def __init__(self, stream: Readable) -> None:
+        self._stream = stream
+        self._inflate = zlib.decompressobj(self._WBITS)
+        self._waiting = b""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; nothing at the end.
+
+        Raises:
+            EOFError: it ends in the middle of a member.
+            zlib.error: it is damaged from here on, or no gzip.
+        """
+        while True:
+            if self._inflate.eof:
+                rest = self._inflate.unused_data.lstrip(b"\x00") or self._stream.read(_CHUNK).lstrip(b"\x00")
+                # As gzip(1): what is no further member is none of the content.
+                if not rest.startswith(b"\x1f"):
+                    return b""
+                self._inflate, self._waiting = zlib.decompressobj(self._WBITS), rest
+            self._waiting = self._waiting or self._stream.read(_CHUNK)
+            data = self._inflate.decompress(self._waiting, size)
+            ended = not self._waiting
+            self._waiting = self._inflate.unconsumed_tail
+            if data:
+                return data
+            if ended and not self._inflate.eof:
+                raise EOFError("it ends before its content does")
 
 
 def _zstd(stream: _Counted) -> Readable:

@@ -6,7 +6,7 @@ comes out of a compressed stream may claim anything. Formats: POSIX.1-2017 `pax`
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 BLOCK = 512
@@ -55,19 +55,32 @@ class _Part:
         return data
 
 
-def entries(stream: Readable) -> Iterator[Entry]:
+def entries(stream: Readable, damaged: Callable[[str], None] | None = None) -> Iterator[Entry]:
     """The regular files of an archive in order; links, devices and folders are passed over.
+
+    Args:
+        stream: its bytes.
+        damaged: told of a header that cannot be read; then the files behind the next one that can follow. Without it, and
+            where the very first cannot be read, that is the end.
 
     Raises:
         TarError: it is damaged, or no tar archive.
     """
     name = size = None
+    seen = lost = False
     while (header := _block(stream)) is not None:
         if not header.strip(b"\x00"):
             # One block of zeros ends an archive; archives that were appended to one another have more behind it.
             continue
         if not _sum_holds(header):
-            raise TarError("a header is damaged")
+            if damaged is None or not seen:
+                raise TarError("a header is damaged")
+            if not lost:
+                damaged("a header is damaged")
+            name = size = None
+            lost = True
+            continue
+        seen, lost = True, False
         kind, length = header[156:157], _number(header[124:136])
         if kind in b"xgLK" and kind:
             content = _whole(stream, length)

@@ -182,14 +182,66 @@ def test_what_is_damaged_hides_nothing_else() -> None:
     whole = zipped({"a.txt": b"a" * 500, "b.txt": b"b" * 500}, zipfile.ZIP_STORED)
     broken = whole.replace(b"a" * 500, b"a" * 499 + b"x", 1)
     found, errors = read("x.zip", broken)
-    assert found == {"x.zip!/b.txt": b"b" * 500}
-    assert [where for where, _ in said(errors)] == ["x.zip!/a.txt"]
+    assert found == {"x.zip!/a.txt": b"a" * 499 + b"x", "x.zip!/b.txt": b"b" * 500}
+    assert said(errors) == [("x.zip!/a.txt", "cannot be read to its end: its checksum does not hold")]
     for name in ("x.zip", "x.tar", "x.gz", "x.tgz"):
         found, errors = read(name, b"this is no archive at all" * 40)
         assert not found
-        assert [where for where, _ in said(errors)] == [name]
+        assert [where for where, _ in said(errors)] == ["x.gz!/x" if name == "x.gz" else name]
     assert said(read("x.tar.gz", gzip.compress(tarred(FILES))[:-30])[1])
     assert [where for where, _ in said(read("x.zip", zipped({"i.zip": b"no"}))[1])] == ["x.zip!/i.zip"]
+
+
+TEXT = b"".join(b"line %d of a text that does not repeat: %x\n" % (n, n * n * 7919) for n in range(4000))
+
+
+def test_a_damaged_member_is_read_as_far_as_it_goes() -> None:
+    """What was read before the damage is worth looking at, and so are the members around it."""
+    data = bytearray(zipped({"a.txt": b"first", "b.txt": TEXT, "c.txt": b"third"}))
+    with zipfile.ZipFile(io.BytesIO(bytes(data))) as file:
+        member = file.getinfo("b.txt")
+    at = member.header_offset + 40 + member.compress_size // 2
+    data[at : at + 60] = b"\xff" * 60
+    found, errors = read("x.zip", bytes(data))
+    assert (found["x.zip!/a.txt"], found["x.zip!/c.txt"]) == (b"first", b"third")
+    assert len(found["x.zip!/b.txt"]) > 1000
+    (where, what), = said(errors)  # fmt: skip
+    assert where == "x.zip!/b.txt"
+    assert what.startswith("cannot be read to its end: ")
+
+
+def test_a_zip_that_points_to_nothing_hides_nothing_else() -> None:
+    data = bytearray(zipped({"a.txt": b"first", "b.txt": b"second"}, zipfile.ZIP_STORED))
+    struct.pack_into("<L", data, data.find(b"PK\x01\x02") + 42, 3)
+    found, errors = read("x.zip", bytes(data))
+    assert found == {"x.zip!/b.txt": b"second"}
+    assert said(errors) == [("x.zip!/a.txt", "cannot be read: its directory points to something else")]
+
+
+def test_a_member_called_otherwise_in_its_own_header_is_read() -> None:
+    data = bytearray(zipped({"a.txt": b"first"}))
+    data[30:35] = b"z.zip"
+    assert read("x.zip", bytes(data)) == ({"x.zip!/a.txt": b"first"}, [])
+
+
+@pytest.mark.parametrize("kind", ["gz", "tgz"])
+def test_what_ends_too_early_is_read_as_far_as_it_goes(kind: str) -> None:
+    whole = gzip.compress(tarred({"a.txt": b"first", "b.txt": TEXT}) if kind == "tgz" else TEXT, mtime=0)
+    found, errors = read(f"x.{kind}", whole[: len(whole) * 3 // 4])
+    cut = found["x.tgz!/b.txt" if kind == "tgz" else "x.gz!/x"]
+    assert len(TEXT) // 2 < len(cut) < len(TEXT)
+    assert TEXT.startswith(cut)
+    assert len(said(errors)) == 1
+    if kind == "tgz":
+        assert found["x.tgz!/a.txt"] == b"first"
+
+
+def test_a_tar_is_read_on_behind_a_damaged_header() -> None:
+    data = bytearray(tarred({"a.txt": b"first", "b.txt": b"b" * 2000, "c.txt": b"third"}))
+    data[1024:1030] = b"\xff" * 6
+    found, errors = read("x.tar", bytes(data))
+    assert found == {"x.tar!/a.txt": b"first", "x.tar!/c.txt": b"third"}
+    assert said(errors) == [("x.tar", "is damaged: a header is damaged; what belongs to it was left out")]
 
 
 def test_a_file_without_a_name_is_a_file() -> None:
