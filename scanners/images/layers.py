@@ -6,32 +6,20 @@ Nothing is written anywhere. What is odd or damaged becomes an entry of `errors`
 from __future__ import annotations
 
 import posixpath
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
-from scanners import allow as allowing
-from scanners.engine import Engine
-from scanners.images import nested, secret_files
+from scanners.images.copies import SLOT, Batches, Copies
 from scanners.images.errors import PULL_AGAIN, BlobError, ImageError, LimitError
 from scanners.images.finds import Find, LayerFinds
+from scanners.images.judging import Judge, part, whole
 from scanners.images.limits import DEFAULT, MIB, Limits
-from scanners.images.streams import Digesting, Reader, unpacked
+from scanners.images.streams import Digesting, Joined, Reader, exactly, is_packed, unpacked
 from scanners.images.tar import DIRECTORY, FILE, LINK, Buffer, TarError, TarReader, looks_like
-from scanners.model import Document, FileLocation, Fingerprinter, Match
-from scanners.positions import Lines
-from scanners.sources.pieces import Piece, pieces
-
-if TYPE_CHECKING:
-    from scanners.allow import Allow
-
-_LARGE = 8 * MIB
-_WIDEST = 1 * MIB
-"""A file that is read by its path's own rules is smaller than this."""
-_one_large = threading.Semaphore(1)
-"""Of archives that are held in memory, one large one at a time."""
+from scanners.images.whiteouts import digest as path_digest
+from scanners.sources.pieces import Piece
 
 
 class LayerScanner:
@@ -39,18 +27,16 @@ class LayerScanner:
 
     def __init__(
         self,
-        engine: Engine,
-        fingerprinter: Fingerprinter,
+        judge: Judge,
         *,
         limits: Limits = DEFAULT,
-        allow: Allow | None = None,
+        copies: Copies | None = None,
         seen: Callable[[int], None] | None = None,
     ) -> None:
-        """Judge by `engine`; `seen` is told of bytes as they are read."""
-        self._engine = engine
-        self._fingerprinter = fingerprinter
+        """Judge by `judge`, or have `copies` of it do so; `seen` is told of bytes as they are read."""
+        self._judge = judge
         self._limits = limits
-        self._allow = allow
+        self._copies = copies
         self._seen = seen
 
     def scan(
@@ -63,7 +49,7 @@ class LayerScanner:
             digest: what the manifest says of the blob.
             diff_id: what the configuration says of what it unpacks to; looked at when there is no digest.
         """
-        one = _Layer(self._engine, self._fingerprinter, self._limits, self._allow)
+        one = _Layer(self._judge, self._limits, self._copies)
         found = one.found
         try:
             with opened as reader:
@@ -100,15 +86,19 @@ class LayerScanner:
 class _Layer:
     """The layer at work."""
 
-    def __init__(self, engine: Engine, fingerprinter: Fingerprinter, limits: Limits, allow: Allow | None) -> None:
+    def __init__(self, judge: Judge, limits: Limits, copies: Copies | None) -> None:
         self.found = LayerFinds()
-        self._engine = engine
-        self._fingerprinter = fingerprinter
+        self._judge = judge
         self._limits = limits
-        self._allow = allow
+        self._away = Batches(copies) if copies else None
         self._outside = 0
-        self._more_errors = 0
         self._links: dict[str, list[str]] = {}
+        self._entry = 0
+        """Where in `changes.files` the file at work is."""
+        self._entries_of: dict[int, int] = {}
+        """The same for what was handed over, by its number."""
+        self._finds: list[tuple[int, Find]] = []
+        self._count = self._heard = 0
 
     def problem(self, where: str, what: str, hint: str = PULL_AGAIN, *, first: bool = False) -> None:
         """Note what could not be read."""
@@ -124,8 +114,11 @@ class _Layer:
     def run(self, packed: Digesting, *, with_diff_id: bool) -> None:
         """Judge everything in the blob."""
         found = self.found
-        chunks = unpacked(packed, self._limits, lambda: packed.size)
-        if with_diff_id:
+        start = exactly(packed, 8)
+        chunks = unpacked(Joined(start, packed), self._limits, lambda: packed.size)
+        # What is not packed has one digest.
+        twice = with_diff_id and is_packed(start)
+        if twice:
             plain = Digesting(_Chunks(chunks))
             chunks = iter(lambda: plain.read(MIB), b"")
         counted = _Counted(chunks)
@@ -146,14 +139,14 @@ class _Layer:
             found.whole = False
         found.unpacked = counted.size
         if with_diff_id:
-            found.diff_id = plain.digest
+            found.diff_id = plain.digest if twice else packed.digest
         self._settle()
 
     def _no_tar(self, buffer: Buffer) -> None:
         """A blob that is no archive of files: a chart, a signature, or something that was meant to look like a layer."""
         self.problem("", "is no tar archive; it was judged as one file", "see what made the image")
         self.found.files += 1
-        self._file("", buffer.read, 0, None)
+        self._file("", buffer.read, 1 << 62)
 
     def _walk(self, reader: TarReader) -> None:
         found, changes = self.found, self.found.changes
@@ -172,10 +165,9 @@ class _Layer:
             if entry.kind is not FILE:
                 continue
             found.files += 1
-            if found.finds:
-                self._shadow(path)
             if entry.size:
-                self._file(path, reader.read, 0, None)
+                self._entry = len(changes.files) - 1
+                self._file(path, reader.read, entry.size)
 
     def _inside(self, path: str) -> str:
         """A path as a container shows it: from the root, without detours."""
@@ -201,100 +193,63 @@ class _Layer:
         if len(self._links) < self._limits.links:
             self._links.setdefault(target, []).append(path)
 
-    def _shadow(self, path: str) -> None:
-        """A path that comes again hides what the layer had there before."""
-        finds = self.found.finds
-        if any(find.file == path for find in finds):
-            self.found.finds = [replace(find, shadowed=True) if find.file == path else find for find in finds]
-
     def _settle(self) -> None:
+        if self._away is not None:
+            self._away.finish()
+            for number, (finds, problems) in self._away.made:
+                self._finds += [(self._entries_of.get(number, 0), find) for find in finds]
+                for where, what, hint in problems:
+                    self.problem(where, what, hint)
+            self._away = None
+        if len(self._finds) > self._limits.layer_findings:
+            self.problem("", f"has more than {self._limits.layer_findings} findings; the others are not listed")
+            del self._finds[self._limits.layer_findings :]
+        self.found.finds = list(self._placed())
         files = {find.file for find in self.found.finds}
         self.found.links = {path: names for path, names in self._links.items() if path in files}
         self.found.changes.settle()
 
+    def _placed(self) -> Iterator[Find]:
+        """What was found; a path that comes again hides what the layer had there before."""
+        wanted = {find.file: path_digest(find.file) for _, find in self._finds}
+        known = set(wanted.values())
+        last = {name: at for at, name in enumerate(self.found.changes.files) if name in known} if known else {}
+        for entry, find in self._finds:
+            yield replace(find, shadowed=True) if last.get(wanted[find.file], entry) > entry else find
+
     # Files
 
-    def _file(self, path: str, read: Callable[[int], bytes], depth: int, budget: nested.Budget | None) -> None:
-        """Judge one file, in the layer or in an archive of it."""
-        head = read(1024)
-        form = nested.kind(path, head) if depth < self._limits.depth else None
-        if form is None:
-            self._bytes(path, _Ahead(head, read).read)
+    def _file(self, path: str, read: Callable[[int], bytes], size: int) -> None:
+        if self._full():
             return
-        most = self._limits.nested
-        body = head + read(min(_LARGE, most))
-        if len(body) < min(_LARGE, most):
-            self._archive(form, path, body, depth, budget)
+        if self._away is None or size > SLOT:
+            self._judge.file(path, read, self)
+        else:
+            self._hand_over(whole(path), read(size))
+
+    def take(self, path: str, piece: Piece) -> None:
+        """Have a piece judged."""
+        if self._full():
             return
-        with _one_large:
-            body += read(max(0, most - len(body)) + 1)
-            if len(body) <= self._limits.nested:
-                self._archive(form, path, body, depth, budget)
-                return
-        self.problem(
-            path,
-            f"is an archive of more than {self._limits.nested // MIB} MiB and was judged without unpacking it",
-            "unpack it and scan the folder: keylift scan files DIR",
-        )
-        self._bytes(path, _Ahead(body, read).read)
+        if self._away is None:
+            finds = self._judge.piece(path, piece)
+            self._count += len(finds)
+            self._finds += [(self._entry, find) for find in finds]
+        else:
+            self._hand_over(part(path[: self._limits.path], piece), piece.data)
 
-    def _archive(self, form: str, path: str, body: bytes, depth: int, budget: nested.Budget | None) -> None:
-        outermost = budget is None
-        budget = budget or nested.Budget(len(body), self._limits)
+    def _hand_over(self, about: tuple[Any, ...], data: bytes) -> None:
+        if self._away is not None:
+            number = self._away.add(about, len(about[0]), data)
+            self._entries_of[number] = self._entry
 
-        def problem(where: str, what: str) -> None:
-            self.problem(f"/{where}", what, "see whether the file is damaged where it comes from")
-
-        try:
-            for member in nested.members(form, path, body, self._limits, problem, budget):
-                self._file(member.path, member.read, depth + 1, budget)
-        except LimitError as error:
-            if not outermost:
-                raise
-            self.problem(f"/{path}", f"{error.what}: {error.why}", error.hint)
-
-    def _bytes(self, path: str, read: Callable[[int], bytes]) -> None:
-        name = path.rpartition("/")[2]
-        location = FileLocation(path, 1, 1)
-        special = secret_files.reader_of(path)
-        for piece in pieces(read):
-            if not piece.data.strip(b"\0"):
-                # Sparse files are zeros in a tar.
-                continue
-            matches = self._engine.scan(Document(piece.data, location, name=name))
-            if special is not None and not piece.line and len(piece.data) < _WIDEST:
-                matches = secret_files.with_more(matches, special(piece.data), self._engine)
-            if matches:
-                self._keep(path, piece, matches)
-
-    def _keep(self, path: str, piece: Piece, matches: list[Match]) -> None:
-        lines = Lines(piece.data)
-        for match in matches:
-            if not piece.low <= match.start < piece.high:
-                continue
-            if len(self.found.finds) >= self._limits.layer_findings:
-                self.problem("", f"has more than {self._limits.layer_findings} findings; the others are not listed")
-                return
-            line, column = piece.place(*lines.at(match.start))
-            status = "new"
-            if self._allow is not None:
-                around = allowing.surroundings(piece.data, match.start, match.end)
-                status = self._allow.status(match.rule, path, *around, match.secret)
-            self.found.finds.append(Find.of(match, path, line, column, self._fingerprinter, status))
-
-
-class _Ahead:
-    """A reading function with bytes before it that were read already."""
-
-    def __init__(self, head: bytes, read: Callable[[int], bytes]) -> None:
-        self._head = head
-        self._read = read
-
-    def read(self, size: int) -> bytes:
-        if not self._head:
-            return self._read(size)
-        head, self._head = self._head[:size], self._head[size:]
-        return head + self._read(size - len(head)) if len(head) < size else head
+    def _full(self) -> bool:
+        """Whether there is so much already that the rest is not looked at."""
+        if self._away is not None:
+            new = self._away.made[self._heard :]
+            self._heard += len(new)
+            self._count += sum(len(finds) for _, (finds, _) in new)
+        return self._count > self._limits.layer_findings
 
 
 class _Counted:

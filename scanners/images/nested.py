@@ -6,7 +6,8 @@ import io
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from functools import partial
+from typing import IO, NamedTuple
 
 from scanners.images.errors import BlobError, LimitError
 from scanners.images.limits import Limits
@@ -16,6 +17,8 @@ from scanners.images.tar import FILE, Buffer, TarError, TarReader, looks_like
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _MANUALS = ("usr/share/doc/", "usr/share/man/", "usr/share/info/", "usr/share/locale/")
 """Where distributions keep thousands of small gzip files of documentation."""
+_STEP = 64 * 1024
+"""Bytes unpacked at once: what comes before a damaged place is judged."""
 _HINT = "look at the archive by hand if it is yours"
 _UNREADABLE = (
     zipfile.BadZipFile,
@@ -119,18 +122,57 @@ def _zip(path: str, data: bytes, problem: Problem, budget: Budget) -> Iterator[M
     with archive:
         for entry in archive.infolist():
             budget.enter()
-            if entry.is_dir():
+            if entry.filename.endswith("/"):
                 continue
             inner = f"{path}!/{entry.filename}"
             if entry.flag_bits & 1:
                 problem(inner, "is encrypted and was not judged")
                 continue
+            told = entry.CRC
+            # Without one the module checks nothing: at a wrong one it would throw away what it had read.
+            del entry.CRC
             try:
-                with archive.open(entry) as stream:
-                    yield Member(inner, _counted(stream.read, budget))
+                stream = archive.open(entry)
             except _UNREADABLE as error:
-                # The module's own words may quote the archive.
-                problem(inner, f"cannot be unpacked whole: {type(error).__name__}")
+                problem(inner, _damage(error))
+                continue
+            with stream:
+                yield Member(inner, _counted(_Unzipped(stream, told, partial(problem, inner)).read, budget))
+
+
+class _Unzipped:
+    """A member of a zip: what can be read of it is given, and what is wrong with it is told."""
+
+    def __init__(self, stream: IO[bytes], crc: int, problem: Callable[[str], None]) -> None:
+        self._stream = stream
+        self._told = crc
+        self._crc = 0
+        self._problem = problem
+        self._ended = False
+
+    def read(self, size: int) -> bytes:
+        parts, have = [], 0
+        while have < size and not self._ended:
+            try:
+                data = self._stream.read(min(_STEP, size - have))
+            except _UNREADABLE as error:
+                self._ended = True
+                self._problem(_damage(error))
+                break
+            if not data:
+                self._ended = True
+                if self._crc != self._told:
+                    self._problem("is damaged: its checksum does not hold")
+                break
+            self._crc = zlib.crc32(data, self._crc)
+            parts.append(data)
+            have += len(data)
+        return b"".join(parts)
+
+
+def _damage(error: Exception) -> str:
+    # The module's own words may quote the archive.
+    return f"cannot be unpacked whole: {type(error).__name__}"
 
 
 def _tar(path: str, buffer: Buffer, limits: Limits, problem: Problem, budget: Budget) -> Iterator[Member]:

@@ -118,6 +118,11 @@ def exactly(reader: Reader, size: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
+def is_packed(head: bytes) -> bool:
+    """Whether a blob that begins so is compressed."""
+    return head.startswith((GZIP, ZSTD, BZIP2, XZ)) or (head[1:4] == b"\x2a\x4d\x18" and 0x50 <= head[0] <= 0x5F)
+
+
 def unpacked(reader: Reader, limits: Limits, total: Callable[[], int]) -> Iterator[bytes]:
     """What a blob unpacks to, or the blob itself when it is not compressed.
 

@@ -20,13 +20,16 @@ from scanners.images import config as configs
 from scanners.images import whiteouts
 from scanners.images.archive import Layout, Streamed, open_local
 from scanners.images.cache import LayerCache
+from scanners.images.copies import Copies
 from scanners.images.errors import PULL_AGAIN, BlobError, ImageError
 from scanners.images.finds import Find, LayerFinds
+from scanners.images.judging import Judge
 from scanners.images.layers import LayerScanner
 from scanners.images.limits import DEFAULT, Limits
 from scanners.images.manifests import Blob, Image
 from scanners.images.streams import Digesting, Reader, unpacked
 from scanners.model import Finding, Fingerprinter, Report
+from scanners.sources import forking
 
 if TYPE_CHECKING:
     from scanners.allow import Allow
@@ -34,6 +37,10 @@ if TYPE_CHECKING:
 
 Progress = Callable[[int, int], None]
 """Told how many bytes of how many were read; the second may grow."""
+_MANY_BYTES = 4 * 1024 * 1024
+"""To be judged: from here on copies of the process pay."""
+_ALL_SORTS = b"password = warm cGFzc3dvcmQ6IGhlbGxvLWZyb20taW5zaWRlLWhlcmU="
+"""What brings in everything that the engine imports when it is needed."""
 _LOCAL = ("-", ".", "/", "~")
 
 
@@ -99,7 +106,7 @@ def scan(
         cache_dir: where finds of layers are kept, without values; None keeps nothing.
         allow: says of each find whether it is new; paths are those in the image.
         progress: told how far it is.
-        workers: threads; by default as many as there are cores.
+        workers: threads, and processes that judge what they read; by default as many as there are cores.
         limits: how much is taken of anything.
 
     Raises:
@@ -107,6 +114,7 @@ def scan(
     """
     with ExitStack() as stack:
         one = _Scan(engine, fingerprinter, platform, access, cache_dir, allow, progress, workers, limits)
+        stack.callback(one.close)
         for target in dict.fromkeys(targets):
             try:
                 store = one.store(target)
@@ -151,6 +159,8 @@ class _Scan:
         self._jobs: dict[str, _Job] = {}
         self._found: dict[str, LayerFinds] = {}
         self._reused = 0
+        self._known: dict[str, LayerFinds] = {}
+        self._copies: Copies | None = None
         self._lock = threading.Lock()
         self._done_bytes = self._all_bytes = 0
         self._scanners = threading.local()
@@ -204,6 +214,7 @@ class _Scan:
     def _passing(self, reader: Reader, name: str) -> LayerFinds:
         """A layer of a stream, judged as it goes by."""
         del name
+        self._share()
         return self._scanner().scan(nullcontext(reader))
 
     # Judging
@@ -211,6 +222,12 @@ class _Scan:
     def judge(self) -> None:
         """Judge all layers, large ones first."""
         jobs = sorted(self._jobs.values(), key=lambda job: -(job.blob.size or job.store.size(job.blob)))
+        for job in jobs:
+            known = self._cache.get(job.blob.digest or job.diff_id)
+            if known is not None:
+                self._known[job.key] = known
+        if sum(job.blob.size or job.store.size(job.blob) for job in jobs if job.key not in self._known) > _MANY_BYTES:
+            self._share()
         if self._workers == 1 or len(jobs) < 2:
             for job in jobs:
                 self._found[job.key] = self._layer(job)
@@ -227,10 +244,32 @@ class _Scan:
             raise
         pool.shutdown()
 
+    def _share(self) -> None:
+        """Have copies of this process judge, where it can be copied: threads share too little of the work."""
+        if self._copies is None and self._workers > 1 and self._allow is None and forking.possible():
+            # What judging needs is there before it is copied.
+            self._engine.matches(_ALL_SORTS)
+            self._copies = Copies(self._judge(self._engine).items, self._workers)
+
+    def _judge(self, engine: Engine | None) -> Judge:
+        def own() -> Engine:
+            nonlocal engine
+            if engine is None:
+                engine = Engine.load(self._engine.cache_dir, plain=self._engine.plain)
+            return engine
+
+        return Judge(own, self._fingerprinter, self._limits, self._allow)
+
+    def close(self) -> None:
+        """End what was started."""
+        if self._copies is not None:
+            self._copies.close()
+            self._copies = None
+
     def _layer(self, job: _Job) -> LayerFinds:
         if isinstance(job.store, Layout) and isinstance(job.store.files, Streamed):
             return self._streamed(job, job.store.files)
-        known = self._cache.get(job.blob.digest or job.diff_id)
+        known = self._known.get(job.key)
         if known is not None and self._still(job):
             with self._lock:
                 self._reused += 1
@@ -288,10 +327,10 @@ class _Scan:
     def _scanner(self) -> LayerScanner:
         found: LayerScanner | None = getattr(self._scanners, "scanner", None)
         if found is None:
-            engine = self._engine
-            if threading.current_thread() is not threading.main_thread():
-                engine = Engine.load(engine.cache_dir, plain=engine.plain)
-            found = LayerScanner(engine, self._fingerprinter, limits=self._limits, allow=self._allow, seen=self._seen)
+            # Each thread has an engine of its own, and with copies most often needs none.
+            main = threading.current_thread() is threading.main_thread()
+            judge = self._judge(self._engine if main else None)
+            found = LayerScanner(judge, limits=self._limits, copies=self._copies, seen=self._seen)
             self._scanners.scanner = found
         return found
 
