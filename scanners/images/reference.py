@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass
 
@@ -63,7 +64,7 @@ def parse(text: str) -> Reference:
         server, rest = first, below
     else:
         server = DOCKER_HUB
-    if not _HOST.fullmatch(server):
+    if not _HOST.fullmatch(server) or not _has_address(server):
         raise ImageError(f"{text!r} is no image", why=f"{server!r} is no host", hint=_HINT)
     server = server.lower()
     if server in _HUB_NAMES:
@@ -78,3 +79,16 @@ def parse(text: str) -> Reference:
             f"{text!r} is no image", why=f"{repository!r} is no repository (they are lower-case)", hint=_HINT
         )
     return Reference(server, repository, tag or (None if digest else "latest"), digest or None)
+
+
+def _has_address(server: str) -> bool:
+    """Whether what stands in brackets is an address, and behind a colon a port."""
+    host, _, port = server.rpartition(":") if not server.endswith("]") and ":" in server else (server, "", "0")
+    if int(port) > 65535:
+        return False
+    if host.startswith("["):
+        try:
+            ipaddress.IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+    return True

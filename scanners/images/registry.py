@@ -172,17 +172,31 @@ class Registry:
 
     def _manifest(self, wanted: str, digest: str | None) -> tuple[bytes, str]:
         path = f"/v2/{self.reference.repository}/manifests/{quote(wanted, safe=':')}"
-        response = self.send(path, {"Accept": ", ".join(ACCEPTED)}, f"the manifest of {self.name}")
-        try:
-            data = _body(response, self._limits.document)
-        finally:
-            response.release_conn()
+        data = self._whole(path, {"Accept": ", ".join(ACCEPTED)}, f"the manifest of {self.name}")
         if data is None:
             raise BlobError(
                 f"the manifest of {self.name} is larger than {self._limits.document // MIB} MiB", hint=PULL_AGAIN
             )
         _check(data, digest)
         return data, digest or "sha256:" + hashlib.sha256(data).hexdigest()
+
+    def _whole(self, path: str, headers: Mapping[str, str], what: str) -> bytes | None:
+        """A document; None when it is too large. One that breaks off is asked for again."""
+        import urllib3
+
+        broken = 0
+        while True:
+            response = self.send(path, headers, what)
+            try:
+                return _body(response, self._limits.document)
+            except (urllib3.exceptions.HTTPError, OSError) as error:
+                broken += 1
+                if broken >= _TRIES:
+                    raise self._unreachable(what, OSError(_plainly(error))) from None
+                response.close()
+                self._wait(broken, None)
+            finally:
+                response.release_conn()
 
     def blob_path(self, blob: Blob) -> str:
         """Where a blob is asked for."""
@@ -253,9 +267,12 @@ class Registry:
                 raise OSError(_plainly(error)) from None
             if response.status not in {301, 302, 303, 307, 308}:
                 return response
-            target = urljoin(url, response.headers.get("Location", ""))
             response.drain_conn()
-            to = urlsplit(target)
+            try:
+                target = urljoin(url, response.headers.get("Location", ""))
+                to = urlsplit(target)
+            except ValueError:
+                raise _RedirectError("it redirects to what is no address") from None
             if to.scheme not in {"http", "https"} or (to.scheme == "http" and own.scheme == "https"):
                 raise _RedirectError(f"it redirects to {to.scheme}://{to.netloc}, which is not encrypted")
             if (to.scheme, to.netloc) != (own.scheme, own.netloc):
@@ -335,8 +352,11 @@ class Registry:
 
         With an identity token the OAuth 2 form is used (POST), else the older one (GET), as Docker does.
         """
-        realm = urljoin(f"{self._origin}/", said["realm"])
-        to = urlsplit(realm)
+        try:
+            realm = urljoin(f"{self._origin}/", said["realm"])
+            to = urlsplit(realm)
+        except ValueError:
+            raise self._denied(what, 401, "it names a token server that is no address") from None
         if to.scheme != "https" and not (to.scheme == "http" and (_is_loopback(to.netloc) or self._access.plain_http)):
             raise self._denied(
                 what, 401, f"it names the token server {to.scheme}://{to.netloc}, which is not encrypted"
@@ -565,11 +585,22 @@ def _check(data: bytes, digest: str | None) -> None:
 
 def _reason(response: urllib3.BaseHTTPResponse) -> str:
     """The registry's own words for an error, as far as they are fit to be shown."""
+    import urllib3
+
     try:
         said = json.loads(_body(response, _ANSWER) or b"")
         first = said["errors"][0]
         text = f"{first.get('code', '')}: {first.get('message', '')}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError, OSError):
+    except (
+        ValueError,
+        KeyError,
+        IndexError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        OSError,
+        urllib3.exceptions.HTTPError,
+    ):
         return ""
     return "".join(sign for sign in text if sign.isprintable())[:200].strip(": ")
 

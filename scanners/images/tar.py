@@ -241,7 +241,7 @@ class TarReader:
             length = int(body[at:space]) if space > at and body[at:space].isdigit() else 0
             record = body[space + 1 : at + length]
             key, equals, value = record.removesuffix(b"\n").partition(b"=")
-            if length <= space - at or not equals or at + length > len(body):
+            if space <= at or length <= space - at or not equals or at + length > len(body):
                 if body[at:].strip(b"\0"):
                     self._problem("an extended header is damaged")
                 break
