@@ -1,7 +1,7 @@
 """What `verify` tells beside the checks: what each identity can read before and after, and where values still lie.
 
 "Before" is today's estate without what the run assigned: so it shows what the run changed, and nothing that somebody else
-changed since. Roles count at every scope, and access policies; deny assignments are not seen (`migrator.access`).
+changed since. Roles count at every scope, access policies, and deny assignments (`migrator.access`).
 """
 
 from __future__ import annotations

@@ -197,7 +197,8 @@ def _held(kind: str, document: Json) -> Iterator[tuple[str, str, str]]:
             yield path, str(login.get("server") or ""), "the registry is read with a password"
     elif kind.endswith("environments/certificates"):
         if not properties.get("certificateKeyVaultProperties"):
-            yield "properties.value", kind.rpartition("/")[2], "a certificate that was uploaded with its private key"
+            name = str(document.get("id") or "").rpartition("/")[2]
+            yield "properties.value", name, "a certificate that was uploaded with its private key"
     elif kind.endswith("environments/storages"):
         share = _mapping(properties.get("azureFile"))
         if share and not share.get("accountKeyVaultProperties"):

@@ -15,6 +15,7 @@ from migrator.journal import Journal
 from migrator.model import AppState, Json, Plan, RunState, is_job, settled
 from scanners.model import Secret
 
+from . import contracts
 from .test_sweep import Death, attempt
 from .world import ENVIRONMENT, GROUP, KEY, PLANTED, REGISTRY, VAULT, World, app, estate, no_values, running
 
@@ -331,3 +332,32 @@ def test_dead_at_any_instant_of_a_job(tmp_path: Path, way: str) -> None:
         for at in range(1, case(0), STRIDE):
             case(at)
         no_values(tmp_path)
+
+
+def test_an_unused_secret_of_a_job_is_removed_once_an_execution_proved_it(tmp_path: Path) -> None:
+    pulls = job(
+        registries=[{"server": "acrshop.azurecr.io", "username": "acrshop", "passwordSecretRef": "acr"}],
+        template={"containers": [{"name": "main", "image": "acrshop.azurecr.io/app:1"}]},
+        secrets=[
+            {"name": CONNECTION, "value": PLANTED["client"]},
+            {"name": "acr", "value": contracts.PASSWORD},
+            {"name": "unused", "value": "nobody-reads-it"},
+        ],
+    )
+    with running(estate(contracts.registry(), pulls, switches=QUICK), tmp_path) as world:
+        _, result = applied(world)
+        early = contracts.finalize(world, result.run)
+        assert early.steps == ()
+        assert any("no execution has run since the change" in entry["reason"] for entry in early.skipped)
+        world.clock.sleep(5)
+        start(world)
+        contract = contracts.finalize(world, result.run)
+        removal = contract.steps[-1]
+        assert (removal.kind, removal.permission) == ("secret-remove", "Microsoft.App/jobs/write")
+        assert [entry["name"] for entry in removal.change["secrets"]] == ["unused"]
+        assert not any(step.kind == "revision-deactivate" for step in contract.steps)
+        done = world.executor().apply(contract, point_of_no_return=True)
+        assert done.exit_code == 0, [(a.name, a.error) for a in done.apps]
+
+        assert "unused" not in values(world)
+        assert "registry-admin-off" in [step.kind for step in contract.steps], "the job pulls with its identity"
