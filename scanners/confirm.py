@@ -23,6 +23,8 @@ _REST = re.compile(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
 _NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
+_NAME = 24
+"""Characters that the name of a user has at most."""
 _LONG = 160
 """Characters that nobody makes up."""
 _LOCAL = re.compile(
@@ -147,7 +149,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak = (
             bool(_LOCAL.search(around))
             or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
-            or (well_known(value) and not _PUBLIC_HOST.search(around))
+            or ((well_known(value) or _also_the_user(value, around)) and not _PUBLIC_HOST.search(around))
         )
     if weak:
         severity = severity.weakened
@@ -195,6 +197,13 @@ def _unfit(rule: Rule, value: str, *, verified: bool) -> bool:
     ):
         return True
     return any(_compiled_text(stop).search(value) for stop in rule.stop)
+
+
+def _also_the_user(value: str, around: str) -> bool:
+    """Whether a password is the user's own name: what people give a database that nobody else reaches."""
+    if len(value) > _NAME or not value.isalnum():
+        return False
+    return re.search(rf"(?i)(?://|\buser(?:\s?id|name)?\s?=\s?|\buid\s?=\s?){re.escape(value)}\b", around) is not None
 
 
 def _origin(rule: Rule, value: str) -> Origin:

@@ -86,9 +86,9 @@ _FIRST_PART = re.compile(
 """Where a connection string is cut off before it gets to its secret."""
 _EXTENSION_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-\d{4}")
 """An ingestion id as extensions of editors carry it: public by use."""
-_SNAKE = re.compile(r"[a-z][a-z0-9]*(?:_[a-z0-9]+){2,}")
+_SNAKE = re.compile(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
-_CONSTANT = re.compile(r"[A-Z]{2,14}(?:[_-][A-Z]{1,14})+")
+_CONSTANT = re.compile(r"(?=(?:[A-Z_-]*[0-9]){0,4}[A-Z_-]*\Z)[A-Z][A-Z0-9]{1,14}(?:[_-][A-Z0-9]{1,16})+")
 """The name of a variable, or of what belongs here: `OPENAI_MODEL_ID`, `YOUR-ENDPOINT`."""
 _PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
 """`--secrets a=x,b=y`: names and values in one argument."""
@@ -147,6 +147,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
 
 def _symbols(text: str) -> bool:
     """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
+    if "=" in text and all(_SYMBOL.fullmatch(part) for part in text.rstrip("=").split("=")):
+        return text.count("=") > 1 or "." in text  # assignments in a row: `t.a=t.b=t.c`
     if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
         return True
     if _SNAKE.fullmatch(text):
@@ -250,6 +252,7 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
         and signs
         and len(text) >= 20
         and shannon(text) >= 3.5
+        and not wordy(text)
         and form is not Form.BARE
     ):
         return Judgement(said.kind, Confidence.MEDIUM)

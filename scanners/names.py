@@ -80,7 +80,7 @@ _ASKED = frozenset({"has", "is", "show", "hide", "should", "can", "forgot"})
 """First words of names whose value is yes, no or a label."""
 _DONE = frozenset({"change", "reset", "update"})
 """What is done with a password: the value says how that is called, or what colour it has."""
-_PUBLIC_PREFIXES = ("next_public_", "vite_public_", "public_")
+_PUBLIC_PREFIXES = ("next_public_", "vite_public_", "expo_public_", "nuxt_public_", "gatsby_", "public_")
 
 
 def words_of(name: str) -> tuple[str, ...]:

@@ -27,9 +27,9 @@ _REFERENCE = re.compile(
 _TEMPLATE = re.compile(
     r"""(?x)
     \A(?:
-        \$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
+        \$?\$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
       | \$\(.*                                    # $(pipelineVar), $(command), also one cut off at its first quote
-      | \$[A-Za-z_][\w:.]*                        # $VAR, $env:VAR
+      | \$\$?[A-Za-z_][\w:.]*                     # $VAR, $env:VAR, and $$VAR as Make has it
       | \$\{?[0-9@*\#]\}?                         # $1
       | \$\{\{.*\}\}                              # GitHub expressions
       | %[A-Za-z_][\w]*%                          # %VAR%
@@ -45,7 +45,6 @@ _TEMPLATE = re.compile(
       | \[[A-Za-z_ ]*\]
       | \[(?:parameters|variables|concat|reference|listKeys|resourceId|format|if|guid|uniqueString)\(.*\]
       | \{[A-Za-z_][\w. -]*\} | \{\d*\}
-      | \^?\(?\[[^\]]{2,}\](?:[+*]|\{\d+,?\d*\}).*       # a pattern
       | ~\w+~
     )\Z""",
     re.DOTALL,
@@ -65,7 +64,7 @@ _CONTAINS = re.compile(
     | placeholder | (?<![a-z])ch[a@]{1,2}nge[-_ ]?(?:me|it|this) | replace[-_ ]?(?:me|with|this|by) | (?<![a-z])(?:insert|enter|put|paste|add|fill|type|provide|specify|use)[-_ ](?:your|me|my|the|a|an|in|it|here)
     | (?<![a-z])dummy(?![a-z]) | redacted | [-_ ]here(?![a-z]) | goes[-_ ]?here | to[-_ ]be[-_ ](?:set|replaced|filled|defined|changed|added)
     | (?<![a-z])(?:set|defined|stored|loaded|read|comes?|taken|injected|supplied|managed|retrieved)[-_ ](?:in|me|this|via|by|at|from|with|through|on|as)(?![a-z])
-    | (?<![a-z])not[-_ ](?:set|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
+    | (?<![a-z])not[-_ ](?:set|for|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
     | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
     | at[-_ ]least[-_ ] | (?<![a-z0-9])\d{2}[-_ ]?(?:chars?|characters|bytes)[-_ ]long
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
@@ -79,9 +78,10 @@ _CODE_PIECE = re.compile(
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
     | .*\bnew\s\w+\(.* | .*\w\(\).*
     | [.]\w+(?:[ >.][\w.-]+)*                           # a selector
-    | [a-z_]{4,}\([^()]*\)                             # a call
+    | [a-z_]{3,}\([^()]*\)                             # a call
     | [a-z][\w.-]*\s(?:[^\n]*\s)?--?[a-z][^\n]*        # a command
     | .*\$\((?:[a-z]|\#).*                             # a text around a command
+    | .*(?:\(\?[:=!<P]|\[\^|\[(?:a-z|A-Z|0-9)|\\[dws][+*{]|\.\*\?).*   # a pattern
     """
 )
 _SEQUENCES = (

@@ -1,5 +1,6 @@
-"""What a path says of the values below it: a unit test's open nothing, an example's are there to be replaced.
+"""What a path says of the values below it.
 
+A unit test's open nothing, an example's are there to be replaced, and in a copy of somebody else's code they are code.
 Forms that a vendor made (keys, tokens, connection strings to Azure) mean what they say wherever they lie. What people make
 up themselves, and what only its name tells, is worth what the place is worth.
 """
@@ -27,9 +28,13 @@ _STAGES = words(
 """Folders of settings: one called `test` in them is a place that things run in."""
 _SETTINGS = words("tf tfvars bicep bicepparam")
 _TEST_FILE = re.compile(
-    r"(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
+    r"(?:docker-)?compose[\w.-]*\.(?:tests?|e2e|ci)(?:\.[\w-]+)?\.ya?ml|(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
     r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
+_VENDORED = words(
+    "node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
+)
+_BUNDLED = re.compile(r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:js|css|mjs|map)|.*/wwwroot/lib/.*")
 _TEXT = words("md mdx markdown rst adoc asciidoc")
 _EXAMPLE = re.compile(r"(?i)(?:.*[._-])?(?:example|sample|dist)s?(?:\.[^/]*)?|\.?env\.template|sample\.env")
 
@@ -54,6 +59,11 @@ def in_test(path: str) -> bool:
     return False
 
 
+def in_copy(path: str) -> bool:
+    """Whether a file is a copy of somebody else's, or made of others: packages that were checked in, minified scripts."""
+    return not _VENDORED.isdisjoint(path.lower().split("/")[:-1]) or _BUNDLED.fullmatch(f"/{path}") is not None
+
+
 def in_example(path: str) -> bool:
     """Whether a file is there to be read or to be copied: documentation, `.env.example`."""
     name = path.rpartition("/")[2]
@@ -69,6 +79,6 @@ def judged(found: Marked, path: str) -> Marked:
     """
     if found.weak or found.verified or found.origin is Origin.VENDOR:
         return found
-    if in_test(path) or (found.origin is Origin.CHOSEN and in_example(path)):
+    if in_test(path) or in_copy(path) or (found.origin is Origin.CHOSEN and in_example(path)):
         return replace(found, weak=True, severity=found.severity.weakened)
     return found

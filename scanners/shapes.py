@@ -42,7 +42,7 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
 )  # fmt: skip
 # Each part begins in one way only, so that a failing match does not try them all in all ways.
-_SEPARATED = re.compile(r"[a-z]+[0-9]{0,3}(?:[-_./:, ](?:[a-z]+[0-9]{0,3}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
+_SEPARATED = re.compile(r"[a-z]+[0-9]{0,4}(?:[-_./:, ](?:[a-z]+[0-9]{0,4}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
 _NAME = re.compile(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
 """How resources are called: `cmp2-qat-1208358310`."""
 _PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?:(?: [A-Za-z0-9,.;:!?'()-]+){2,}| [A-Za-z]+[.!?:]*)\Z")
@@ -83,7 +83,7 @@ def classes_of(value: str) -> int:
 def wordy(value: str) -> bool:
     """Whether every part of a value reads as a word or a short number: vowels where a language has them."""
     parts = [part for part in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", value) if part]
-    letters = [re.sub(r"[0-9]{1,3}\Z", "", part) for part in parts]
+    letters = [re.sub(r"[0-9]{1,4}\Z", "", part) for part in parts]
     return all(_pronounceable(part) for part in letters)
 
 

@@ -11,7 +11,7 @@ def words(text: str) -> frozenset[str]:
 WELL_KNOWN = words(
     """
     1234 12345 123456 1234567 12345678 123456789 abc123 admin admin123 administrator changeit demo elastic foobared
-    grafana guest guest123 letmein master minio minioadmin mongo mysql p@ssw0rd p@ssword pass@word1 passw0rd
+    grafana guest guest123 hunter2 letmein master minio minioadmin mongo mysql p@ssw0rd p@ssword pass@word1 passw0rd
     password1 password123 postgres postgres123 postgrespw qwerty rabbitmq redis root root123 sa system test
     test123 test1234 teste tester testing toor user welcome
     """
@@ -71,7 +71,7 @@ INNOCENT_KEYS = words(
     arrow attribute authorized binding blob cache candidate cert certificate column composite config
     configuration dedup deduplication dict document event feature field foreign group hash header hot i18n
     idempotency index item json kms known label lookup map message meta metadata natural object partition
-    property pub public publishable range record registry resource route routing row session_id setting settings
+    property pub public publishable pusher range record registry resource route routing row session_id setting settings
     short site sort sorting state storage_path surrogate tag topic translation unique x
     """
 )

@@ -36,6 +36,8 @@ PASSWORD = 'password = "Wint3r!Sale88"\n'
         "spec/login_spec.rb",
         "fixtures/app.env",
         "e2e/run.sh",
+        "deploy/docker-compose.e2e.yml",
+        "compose.test.yaml",
     ],
 )
 def test_what_belongs_to_a_test(path: str) -> None:
@@ -69,6 +71,22 @@ def test_what_only_sounds_like_a_test(path: str) -> None:
 )
 def test_what_is_there_to_be_read_or_copied(path: str) -> None:
     assert places.in_example(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "node_modules/debug/.env",
+        "api/.venv/lib/x.py",
+        "src/wwwroot/lib/bootstrap/x.js",
+        "public/app.min.js",
+        "a/vendor/x.go",
+    ],
+)
+def test_what_was_made_by_others(path: str) -> None:
+    assert places.in_copy(path)
+    assert not places.in_copy("src/vendors/app.js")
+    assert not places.in_copy("min.js")
 
 
 @pytest.mark.parametrize("path", ["app.env", "sample-app.yaml", "examples/app.env", "main.bicep", "readme.py"])
