@@ -71,7 +71,7 @@ INNOCENT_KEYS = words(
     arrow attribute authorized binding blob cache candidate cert certificate column composite config
     configuration dedup deduplication dict document event feature field foreign group hash header hot i18n
     idempotency index item json kms known label lookup map message meta metadata natural object partition
-    property pub public publishable pusher range record registry resource route routing row session_id setting settings
+    property pub public publishable pusher range record recv registry resource route routing row session_id setting settings
     short site sort sorting state storage_path surrogate tag topic translation unique x
     """
 )

@@ -20,7 +20,6 @@ SECRETS = {
     "a password that ends in a dot": '// Password: "Chronometer$0/(8."\n',
     "values in one argument": "az containerapp create --secrets db-password=Wint3r!sComing,other=$OTHER\n",
     "name and bare value": "- name: clientSecret\n  value: %{alnum:32}\n",
-    "a hash of a password": "PasswordHash = '$2a$11$%{alnum:21}O%{alnum:30}C'\n",
 }
 NOT = {
     "a path of symbols, on the next line": "  name: 'ai-connection-string'\n  value: insights.properties.ConnectionString\n",
@@ -74,6 +73,8 @@ WEAK = {
     "a broker's own password at home": "amqp://guest:guest@10.0.1.30:5672\n",
     "a sample against this machine": "curl -X POST http://0.0.0.0:9000/auth -u app@example.com:Wint3r12\n",
     "a test's": "pfx_password = 'test12'\n",
+    "a hash of a password": "PasswordHash = '$2a$11$%{alnum:21}O%{alnum:30}C'\n",
+    "a user's own name": "postgres://orders:orders@db/orders\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
