@@ -1,22 +1,26 @@
-"""Feed the scanner what nobody would write: any bytes, for as long as asked.
+"""Feed the readers of untrusted bytes what nobody would write, for as long as asked.
 
     python benchmarks/fuzz.py --seconds 1200
 
-With atheris (`pip install atheris`), coverage leads the way; without it, the labelled cases and the rules' own examples
-are mutated by a seeded generator. Either way an input that raises, that gives two answers, or that takes longer than
-the limit ends the run with exit code 1 and is kept, named by its digest, in the folder of findings; what is kept goes
-into `tests/scanners/fuzzed/` and is run by the tests from then on.
+The checks are those of `tests/scanners/fuzzing.py`: the engine, archives, ignore files, patches, git's lists and objects,
+reports of other tools, baselines, configuration. With atheris (`pip install atheris`), coverage leads the way; without it,
+real inputs are mutated by a seeded generator. An input that raises, that gives two answers, or that takes longer than the
+limit is kept, named by its digest, in the folder of findings, and the exit code is 1; once mended, it goes to
+`tests/scanners/fuzzed/` and is run by the tests from then on.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import io
 import os
 import random
 import signal
+import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from hashlib import sha256
@@ -25,66 +29,49 @@ from types import FrameType
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
+Check = Callable[[bytes], None]
 LIMIT = 20
 """Seconds one input may take. Inputs are short: thousands of times what they need."""
 LONGEST = 60_000
 
 
-def target() -> Callable[[bytes], None]:
-    """One check of everything that reads untrusted bytes; raises when something is wrong."""
-    from scanners import archives, ignoring
-    from scanners.decoding import decoded_views
+def targets(names: list[str]) -> list[tuple[str, Check]]:
+    """The checks that were asked for, all of them by default."""
     from scanners.engine import Engine
-    from scanners.model import Document, FileLocation, Match, reveal
+    from tests.scanners.fuzzing import checks
 
-    engine, plain = Engine.load(), Engine.load(plain=True)
-    here = FileLocation("fuzz", 1, 1)
-    limits = archives.Limits(entry=1 << 20, total=4 << 20, ratio=200, entries=500)
-
-    def seen(matches: list[Match]) -> list[tuple[str, int, int, str | None, str | None, str]]:
-        return [(m.rule, m.start, m.end, m.verified, m.detail, reveal(m.secret)) for m in matches]
-
-    def check(data: bytes) -> None:
-        first = seen(engine.scan(Document(data, here)))
-        assert first == seen(engine.scan(Document(data, here))), "two scans, two answers"
-        for _rule, start, end, *_ in first:
-            assert 0 <= start < end <= len(data), "a match outside of the document"
-        if len(data) < 4096 and sha256(data).digest()[0] < 32:
-            assert first == seen(plain.scan(Document(data, here))), "the matchers disagree"
-        size = 0
-        for view in decoded_views(data):
-            size += len(view.data)
-            assert 0 <= view.start < view.end <= len(data), "a view outside of the document"
-        assert size <= 4 * len(data), "more decoded than there is"
-        text = data[:4096].decode("utf-8", "replace")
-        ignore = ignoring.parse(text)
-        if ignore is not None:
-            for name in ("a/b/c.txt", text[:80], "x" * 200):
-                ignoring.ignored(name, directory=False, files=[ignore])
-        total = 0
-        for name in ("a.zip", "a.tar", "a.tar.gz", "a.gz", "a.zst"):
-            errors: list[dict[str, str]] = []
-            for _path, content in archives.members(name, io.BytesIO(data), limits, errors):
-                total += len(content)
-        assert total <= 5 * limits.total, "limits were passed"
-
-    return check
+    every = checks(Engine.load(), Engine.load(plain=True))
+    return [(name, every[name]) for name in names or sorted(every)]
 
 
-def seeds() -> list[bytes]:
-    """Inputs to begin with: examples and negatives of the rules, labelled cases, small archives."""
+def seeds(name: str) -> list[bytes]:
+    """Inputs to begin with for one check: what it reads in real life, and what was found before."""
     import json
 
     from scanners import ruleset
     from scanners.examples import expand
+    from tests.scanners.fuzzing import FOUND
 
-    found = []
-    for rule in ruleset.parse(ruleset.rule_files()):
-        found += [expand(text).encode() for text in (*rule.examples, *rule.negatives)]
-    for path in sorted((ROOT.parent / "shared" / "detection" / "cases").glob("*.jsonl")):
-        found += [json.loads(line)["text"].encode() for line in path.read_text().splitlines()]
-    found += [path.read_bytes() for path in sorted((ROOT / "tests" / "scanners" / "fuzzed").glob("*.bin"))]
-    return found + list(_archives()) + _hostile()
+    found = [path.read_bytes() for path in sorted((FOUND / name).glob("*.bin"))]
+    if name == "engine":
+        for rule in ruleset.parse(ruleset.rule_files()):
+            found += [expand(text).encode() for text in (*rule.examples, *rule.negatives)]
+        for path in sorted((ROOT.parent / "shared" / "detection" / "cases").glob("*.jsonl")):
+            found += [json.loads(line)["text"].encode() for line in path.read_text().splitlines()]
+        return found + _hostile()
+    if name == "imports":
+        found += [path.read_bytes() for path in sorted((ROOT / "tests" / "scanners" / "foreign").iterdir())]
+    return found + {"archives": list(_archives())}.get(name, []) + _TEXTS.get(name, []) + _hostile()
+
+
+_TEXTS = {
+    "ignoring": [b"*.log\n!keep.log\n/build/**/x\n[a-c]?.txt\n\\#x\n**/tmp/\n"],
+    "patch": [b'diff --git "a/\\303\\244" b/x\n--- a/x\n+++ "b/\\303\\244"\n@@ -1,2 +3 @@ f\n-a\n-b\n+c\n\\ No newline\n'],
+    "raw": [b"a b.txt\0:100644\0\xff\xfe\n", b"\n:x\0\n\n\0y"],
+    "objects": [b"A U Thor <a@b> 1700000000 +0130", b"A <> 99999999999 -9999", b"A <> 1 +2400"],
+    "baseline": [b'{"version": "1.5.0", "plugins_used": [], "results": {"a.txt": [{"type": "x", "hashed_secret": "00", "line_number": 1}]}}'],
+    "configuration": [b'baseline = "x"\nallow = [{rule = "a", path = "b/*", until = 2030-01-01, reason = "c", fingerprint = "d"}]\n', b"x = " + b"[" * 3000, b"[tool.keylift]\nallow = {}\n"],
+}  # fmt: skip
 
 
 def _archives() -> Iterator[bytes]:
@@ -156,37 +143,51 @@ def mutated(source: random.Random, corpus: list[bytes]) -> bytes:
     return bytes(data)
 
 
-def loop(check: Callable[[bytes], None], seconds: int, seed: int, kept: Path) -> int:
-    """Mutate until time is up; the exit code."""
-    source, corpus = random.Random(seed), seeds()
+def loop(name: str, check: Check, seconds: float, seed: int, kept: Path) -> int:
+    """Mutate until time is up; how many inputs were wrong."""
+    source, corpus = random.Random(seed), seeds(name)
     ends, runs, total = time.monotonic() + seconds, 0, 0
-    pending = list(corpus)
+    pending, wrong = list(corpus), set[str]()
     while time.monotonic() < ends:
         data = pending.pop() if pending else mutated(source, corpus)
         try:
             with _at_most(LIMIT):
                 check(data)
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what we look for
-            path = kept / f"{sha256(data).hexdigest()[:16]}.bin"
-            path.write_bytes(data)
-            print(f"{type(error).__name__}: {error}: kept as {path} after {runs} inputs")
-            return 1
+            # What goes wrong once goes wrong often: one input of a kind is enough.
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            kind = f"{type(error).__name__} at {last.filename}:{last.lineno}"
+            if kind not in wrong:
+                wrong.add(kind)
+                _keep(kept / name, data)
+                print(
+                    f"{name}: {kind}: {error}: kept as {sha256(data).hexdigest()[:16]}.bin after {runs} inputs",
+                    flush=True,
+                )
         runs, total = runs + 1, total + len(data)
         if source.random() < 0.02:
             corpus.append(data)
-    print(f"{runs} inputs, {total / 1e6:.0f} MB in {seconds} s (seed {seed}): nothing found")
-    return 0
+    print(
+        f"{name}: {runs} inputs, {total / 1e6:.1f} MB in {seconds:.0f} s (seed {seed}): {len(wrong)} found", flush=True
+    )
+    return len(wrong)
 
 
-def guided(seconds: int, kept: Path, corpus: Path) -> None:
+def _keep(folder: Path, data: bytes) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{sha256(data).hexdigest()[:16]}.bin").write_bytes(data)
+
+
+def guided(name: str, seconds: float, kept: Path, corpus: Path) -> None:
     """Let libFuzzer look for inputs that go new ways; never returns."""
     import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore] # no types, and not everywhere
 
     with atheris.instrument_imports(include=["scanners"]):
-        check = target()
-    for data in seeds():
-        (corpus / sha256(data).hexdigest()[:16]).write_bytes(data[:LONGEST])
-    options = [f"-max_total_time={seconds}", f"-max_len={LONGEST}", f"-timeout={LIMIT}", "-rss_limit_mb=1500"]
+        ((_, check),) = targets([name])
+    for data in seeds(name):
+        _keep(corpus, data[:LONGEST])
+    kept.mkdir(parents=True, exist_ok=True)
+    options = [f"-max_total_time={seconds:.0f}", f"-max_len={LONGEST}", f"-timeout={LIMIT}", "-rss_limit_mb=1500"]
     atheris.Setup(
         [sys.argv[0], *options, "-print_final_stats=1", f"-artifact_prefix={kept}{os.sep}", str(corpus)], check
     )
@@ -196,22 +197,30 @@ def guided(seconds: int, kept: Path, corpus: Path) -> None:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=int, default=1200)
+    parser.add_argument("--seconds", type=float, default=1200, help="for all checks together")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--check", action="append", default=[], help="only this one; may be given several times")
     parser.add_argument("--plain", action="store_true", help="mutate without coverage, even where atheris is installed")
     parser.add_argument("--kept", type=Path, default=Path("fuzz-findings"), help="folder of what was found")
     parser.add_argument("--corpus", type=Path, default=Path("fuzz-corpus"), help="folder of inputs that went new ways")
     given = parser.parse_args()
-    given.kept.mkdir(parents=True, exist_ok=True)
-    if not given.plain:
-        try:
-            import atheris  # type: ignore[import-untyped,import-not-found,unused-ignore] # noqa: F401 - is it there?
-        except ImportError:
-            print("atheris is not installed: mutating without coverage")
+    guide = not given.plain and importlib.util.find_spec("atheris") is not None
+    if guide and len(given.check) == 1:
+        # Before anything of what is measured is imported.
+        guided(given.check[0], given.seconds, given.kept / given.check[0], given.corpus / given.check[0])
+    chosen = targets(given.check)
+    # The engine is most of what is fuzzed.
+    shares = {name: 6 if name == "engine" else 3 if name == "archives" else 1 for name, _ in chosen}
+    spare = given.seconds / sum(shares.values())
+    wrong = 0
+    for name, check in chosen:
+        if guide:
+            command = [sys.executable, __file__, "--check", name, "--seconds", str(spare * shares[name])]
+            command += ["--kept", str(given.kept), "--corpus", str(given.corpus)]
+            wrong += subprocess.run(command, check=False).returncode != 0
         else:
-            given.corpus.mkdir(parents=True, exist_ok=True)
-            guided(given.seconds, given.kept, given.corpus)
-    return loop(target(), given.seconds, given.seed, given.kept)
+            wrong += loop(name, check, spare * shares[name], given.seed, given.kept)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -306,7 +306,7 @@ def _settings(start: Path) -> tuple[Path | None, Mapping[str, Any]]:
 
             try:
                 found: Any = tomllib.loads(text)
-            except tomllib.TOMLDecodeError as error:
+            except (tomllib.TOMLDecodeError, RecursionError) as error:
                 raise AllowError(f"{path} is not valid TOML: {error}", hint=f"mend the file: {path}") from error
             for part in section:
                 found = found.get(part) if isinstance(found, dict) else None

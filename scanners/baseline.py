@@ -106,7 +106,7 @@ def read(path: Path) -> Baseline:
         document = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BaselineError(f"{path} cannot be read: {error.strerror}", hint="check its permissions") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BaselineError(f"{path} is no baseline: it is not JSON", hint=again) from error
     if not _sound(document):
         raise BaselineError(

@@ -135,7 +135,7 @@ class Staging:
             listed = self._running.output()
             if listed is None:
                 raise self._why(*self._diff)
-            files = list(_changed(listed, self.removed))
+            files = list(changed(listed, self.removed))
             self._files = self._only_named(files) if self._named else files
         return self._files
 
@@ -426,7 +426,7 @@ def shown(path: bytes) -> str:
     return path.decode("utf-8", "backslashreplace")
 
 
-def _changed(listed: bytes, removed: list[str]) -> Iterator[File]:
+def changed(listed: bytes, removed: list[str]) -> Iterator[File]:
     """Regular files of `git diff --raw -z`; names that are no more go to `removed`."""
     tokens = iter(listed.split(b"\0"))
     for entry in tokens:

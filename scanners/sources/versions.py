@@ -124,7 +124,7 @@ class Versions:
         if stream.kind in ("commit", "tag"):
             head, _, text = stream.read(stream.size).partition(b"\n\n")
             if stream.kind == "commit":
-                item = item._replace(path=MESSAGE, commit=item.oid, author_date=_author_date(head))
+                item = item._replace(path=MESSAGE, commit=item.oid, author_date=author_date(head))
             return self._whole(item, text)
         if stream.kind != "blob":
             return []
@@ -319,13 +319,17 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _author_date(head: bytes) -> str | None:
+def author_date(head: bytes) -> str | None:
+    """When the author of a commit says it was made, by its header; None where that says nothing of sense."""
     found = re.search(rb"^author [^\n]*> (\d{1,11}) ([+-])(\d\d)(\d\d)$", head, re.MULTILINE)
     if found is None:
         return None
     minutes = int(found[3]) * 60 + int(found[4])
-    offset = timezone(timedelta(minutes=-minutes if found[2] == b"-" else minutes))
-    return datetime.fromtimestamp(int(found[1]), offset).isoformat()
+    try:
+        offset = timezone(timedelta(minutes=-minutes if found[2] == b"-" else minutes))
+        return datetime.fromtimestamp(int(found[1]), offset).isoformat()
+    except (ValueError, OverflowError, OSError):
+        return None
 
 
 def _damaged(item: Item, why: str) -> dict[str, str]:
