@@ -269,13 +269,15 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
 
 def _names_itself(said: Name, text: str, form: Form) -> bool:
     """Whether a value only repeats its name or says that it is a secret: `db-password`, `supersecretkey`."""
+    if well_known(text):
+        return False
     plain = text.lower().translate(_LEET)
     if form is not Form.LIVE and plain.isalpha() and _LEET_WORDS.fullmatch(plain):
         return True
     bare = _COUNTED.sub("", text)
     if form is not Form.LIVE and (len(words_of(bare)) >= 3 or words_of(bare) == said.words):
         text = bare
-    if well_known(text) or any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
+    if any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False
     words = [word for word in words_of(text) if not word.isdigit()]
     return bool(words) and all(_made_of(word, SECRET_WORDS.union(said.words)) for word in words)
