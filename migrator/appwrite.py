@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from migrator.errors import CloudError, NotFoundError, OutsideChangeError, StaleError
-from migrator.model import Json, ResourceId, Step, differences, is_job, settled
+from migrator.errors import CloudError, DeniedError, NotFoundError, OutsideChangeError, StaleError
+from migrator.model import Json, ResourceId, Step, VaultSecret, differences, is_job, settled
 from migrator.ports import StepContext
 from migrator.veil import Values, comparable, section
 from scanners.model import Secret
@@ -152,8 +152,8 @@ def _without_principal(document: Json) -> Json:
 class Missing:
     """Finds values for a PATCH that the app itself no longer shows, cheapest source first; never only the vault.
 
-    The app's own secrets (Azure gives the resolved value of references too, FACTS 1.4), then templates of kept
-    revisions, then the vault version that this run wrote.
+    What this process has seen, the app's own secrets (Azure gives the resolved value of references too, FACTS 1.4),
+    templates of kept revisions, then the vault version that this run wrote.
     """
 
     def __init__(self, step: Step, ctx: StepContext) -> None:
@@ -161,7 +161,7 @@ class Missing:
         self._step = step
         self._ctx = ctx
         self._values = Values(ctx.fingerprinter)
-        self._sources = [self._from_secrets, self._from_revisions, self._from_vault]
+        self._sources = [self._from_memory, self._from_secrets, self._from_revisions, self._from_vault]
 
     def __call__(self, mark: str) -> Secret:
         """The value of a fingerprint.
@@ -185,6 +185,10 @@ class Missing:
         self._ctx.see(found)
         return found
 
+    def _from_memory(self, _mark: str) -> None:
+        for secret in self._ctx.seen():
+            self._values.add(secret)
+
     def _from_secrets(self, _mark: str) -> None:
         for secret in self._ctx.cloud.get_app_secrets(self._step.target):
             if secret.value is not None:
@@ -198,10 +202,28 @@ class Missing:
     def _from_vault(self, mark: str) -> None:
         for step in self._ctx.steps.values():
             if step.kind == "vault-secret" and step.change["fingerprint"] == mark:
-                version = self._ctx.facts_of(step.id).get("version")
-                found = self._ctx.cloud.get_secret(step.change["vault_uri"], step.change["name"], version)
+                facts = self._ctx.facts_of(step.id)
+                version = facts.get("version")
+                try:
+                    found = self._ctx.cloud.get_secret(step.change["vault_uri"], step.change["name"], version)
+                except DeniedError as error:
+                    if error.code != "SecretDisabled" or not version or "previous" not in facts:
+                        raise
+                    found = self._enabled_for_a_moment(step, version)
                 if found is not None:
                     self._values.add(found[0])
+
+    def _enabled_for_a_moment(self, step: Step, version: str) -> tuple[Secret, VaultSecret] | None:
+        """This run's own version, which somebody disabled; it is disabled again at once.
+
+        The last place of the value, where the platform took a reference that never resolved.
+        """
+        uri, name, cloud = step.change["vault_uri"], step.change["name"], self._ctx.cloud
+        cloud.update_secret(uri, name, version, enabled=True)
+        try:
+            return cloud.get_secret(uri, name, version)
+        finally:
+            cloud.update_secret(uri, name, version, enabled=False)
 
 
 def without_read_only(body: Any) -> Any:

@@ -106,6 +106,7 @@ class Executor:
         scheduler: Scheduler | None = None,
         propagation: float = 1500.0,
         proof: float = 900.0,
+        token: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         """Prepare.
 
@@ -119,6 +120,7 @@ class Executor:
             scheduler: Instead of `workers` threads.
             propagation: Seconds a new role assignment may stay without effect.
             proof: Seconds a new revision may take until it runs.
+            token: Makes the end of a new run's id, which keeps runs of one second apart.
         """
         self._cloud = cloud
         self._journal = journal
@@ -130,6 +132,7 @@ class Executor:
         self._scheduler: Scheduler = scheduler or Threads(workers)
         self._propagation = propagation
         self._proof = proof
+        self._token = token
 
     def stop(self) -> None:
         """Have every app end after its current step; waits inside a step end at once. The run stays resumable."""
@@ -163,7 +166,7 @@ class Executor:
                 hint=f"keylift resume {open_run}, or take it back: keylift rollback {open_run}",
             )
         now = self._clock.now()
-        run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+        run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{self._token()}"
         with self._journal.hold(run, self.stop):
             self._journal.begin(run, plan, self._cloud.name, now)
             return self._go(run, plan)

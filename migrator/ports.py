@@ -211,6 +211,8 @@ class StepContext:
     """Keeps writes of one environment (by its id) apart."""
     see: Callable[[Secret], None] = lambda _secret: None
     """Told every value that passes, so that `redact` knows it."""
+    seen: Callable[[], Sequence[Secret]] = tuple
+    """The values that passed, in this process only."""
     redact: Callable[[str], str] = lambda text: text
     """Takes known values out of a text that Azure wrote."""
 

@@ -104,16 +104,25 @@ class Known:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._forms: set[str] = set()
+        self._secrets: list[Secret] = []
         self._guard = threading.Lock()
 
     def see(self, secret: Secret) -> None:
         """Remember a value."""
+        with self._guard:
+            if secret not in self._secrets:
+                self._secrets.append(secret)
         if len(secret) < self.SHORTEST:
             return
         value = reveal(secret)
         forms = {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe="")}
         with self._guard:
             self._forms |= forms
+
+    def seen(self) -> tuple[Secret, ...]:
+        """Every value that passed, while this process lives."""
+        with self._guard:
+            return tuple(self._secrets)
 
     def redact(self, text: str) -> str:
         """The text without any value that was seen."""

@@ -57,6 +57,8 @@ class Walk:
                 self.back()
             elif entry.state in {AppState.PENDING, AppState.RUNNING}:
                 self._forward()
+            elif entry.state in {AppState.ROLLED_BACK, AppState.STALE} and self._left_over():
+                self.back()
         except StoppedError:
             log.debug("%s: stopped", self.app)
 
@@ -103,6 +105,11 @@ class Walk:
         else:
             journal.set_app(run, self.app, state=AppState.DONE, proven=int(proven))
             self.around.event("app-done", app=self.app, text="; ".join(texts))
+
+    def _left_over(self) -> bool:
+        """Whether an undo failed that could be left behind: a vault that was out of reach then may answer now."""
+        entries = self.around.journal.steps(self.around.run)
+        return any(entries[step.id].state == StepState.UNDOING for step in self.steps)
 
     def _wait_for_shared(self) -> None:
         for step in self.steps:
@@ -366,6 +373,7 @@ class Walk:
             check=partial(self._check, page),
             lane=around.scheduler.lane,
             see=around.known.see,
+            seen=around.known.seen,
             redact=around.known.redact,
         )
 

@@ -1,0 +1,134 @@
+"""A simulated cloud as one flat table of facts: two clouds differ in the paths at which their tables differ."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from migrator.cloud.clients import APPS_VERSION
+from migrator.model import Json, settled
+from migrator.simulator import vault_store
+from migrator.simulator.apps import secrets as app_secrets
+from migrator.steps.identity_create import RUN_TAG
+
+if TYPE_CHECKING:
+    from .inside import Inside
+
+Key = tuple[str, ...]
+Facts = dict[Key, Any]
+
+_KEYED = {"containers": "name", "initContainers": "name", "env": "name", "registries": "server"}
+"""Arrays whose entries have a name: their order means nothing here."""
+
+
+def facts(inside: Inside) -> Facts:
+    """Everything that a run may change, or must not."""
+    azure = inside.azure
+    azure.settle()
+    display, azure.switches.secret_ref_display = azure.switches.secret_ref_display, "plain"
+    try:
+        return _facts(inside)
+    finally:
+        azure.switches.secret_ref_display = display
+
+
+def _facts(inside: Inside) -> Facts:
+    azure, found = inside.azure, Facts()
+    for key, document in azure.world.resources.items():
+        kind = str(document.get("type") or "").lower()
+        if kind == "microsoft.app/containerapps":
+            _app(inside, key, found)
+        elif kind == "microsoft.managedidentity/userassignedidentities":
+            found["identity", key] = json.dumps(_without_run(document.get("tags")), sort_keys=True)
+        elif kind == "microsoft.containerregistry/registries":
+            found["registry", key] = bool(document["properties"].get("adminUserEnabled"))
+        elif kind == "microsoft.app/containerapps/authconfigs":
+            found["auth", key] = json.dumps(document.get("properties"), sort_keys=True)
+        elif kind == "microsoft.keyvault/vaults":
+            _vault(inside, key, document, found)
+        elif not kind.startswith("microsoft.app/containerapps/"):
+            found["resource", key] = kind
+    people = azure.world.table("principals")
+    for assignment in azure.world.table("assignments").values():
+        who = people.get(assignment["principalId"], {}).get("name", "?")
+        role = assignment["role"].rsplit("/", 1)[-1].lower()
+        found["role", assignment["scope"].lower(), role, who.lower()] = True
+    return found
+
+
+def _without_run(tags: Any) -> Json:
+    return {key: value for key, value in (tags or {}).items() if key != RUN_TAG}
+
+
+def _vault(inside: Inside, key: str, document: Json, found: Facts) -> None:
+    for name, item in vault_store.live(inside.azure, document).items():
+        versions = item["versions"]
+        if versions and versions[-1]["enabled"]:
+            found["vault", key, name] = versions[-1]["value"]
+        if any(v["enabled"] and RUN_TAG in (v.get("tags") or {}) for v in versions):
+            found["ours", key, name] = True
+
+
+def _app(inside: Inside, key: str, found: Facts) -> None:
+    name = key.rsplit("/", 1)[-1]
+    document = inside.request("GET", key, APPS_VERSION).body
+    plain = settled(document)
+    configuration, template = plain["properties"]["configuration"], plain["properties"]["template"]
+    template.pop("revisionSuffix", None)
+    for read_only in ("principalId", "tenantId"):  # a system identity's, anew each time
+        plain["identity"].pop(read_only, None)
+    shown = configuration.pop("secrets", None) or []
+    traffic = (configuration.get("ingress") or {}).pop("traffic", None)
+    _flat(plain, ("app", name), found)
+    values = app_secrets.values(inside.azure, key)
+    for secret in shown:
+        url = secret.get("keyVaultUrl")
+        # the value behind a reference is the platform's copy, and moves by itself
+        found["app", name, "secret", secret["name"]] = (
+            json.dumps([url, (secret.get("identity") or "").lower()]) if url else values[secret["name"]]["value"]
+        )
+    if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
+        _revisions(inside, key, name, traffic, found)
+
+
+def _revisions(inside: Inside, key: str, name: str, traffic: Any, found: Facts) -> None:
+    listed = inside.request("GET", f"{key}/revisions", APPS_VERSION).body["value"]
+    kinds = {}
+    for revision in listed:
+        template = dict(revision["properties"]["template"])
+        template.pop("revisionSuffix", None)
+        flat: Facts = {}
+        _flat(template, (), flat)
+        kinds[revision["name"]] = json.dumps(sorted((list(k), v) for k, v in flat.items()))
+    latest = max(listed, key=lambda r: (r["properties"].get("createdTime") or "", r["name"]))["name"] if listed else ""
+    goes = []
+    for entry in traffic or [{"latestRevision": True, "weight": 100}]:
+        to = latest if entry.get("latestRevision") else entry.get("revisionName")
+        goes.append([bool(entry.get("latestRevision")), kinds.get(to), entry.get("weight"), entry.get("label")])
+    found["app", name, "traffic"] = json.dumps(goes)
+    active = {kinds[r["name"]] for r in listed if r["properties"].get("active")}
+    found["app", name, "active"] = json.dumps(sorted(active))
+
+
+def _flat(node: Any, path: Key, found: Facts) -> None:
+    if isinstance(node, dict):
+        for key, item in node.items():
+            _flat(item, (*path, key), found)
+    elif isinstance(node, list):
+        by = _KEYED.get(path[-1]) if path else None
+        if by and all(isinstance(item, dict) and by in item for item in node):
+            for item in node:
+                inner = (*path, str(item[by]))
+                if path[-1] == "env":
+                    found[inner] = json.dumps([item.get("value"), item.get("secretRef")])
+                else:
+                    _flat(item, inner, found)
+        elif node:
+            found[path] = json.dumps(node, sort_keys=True)
+    elif node is not None and node != "":
+        found[path] = node
+
+
+def changed(before: Facts, after: Facts) -> list[Key]:
+    """Keys at which two tables differ."""
+    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key))

@@ -1,0 +1,132 @@
+"""Estates that worlds are made of, each with its plan: small ones, which together have every kind of step."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from migrator.executor import Executor
+from migrator.journal import Journal
+from migrator.model import Json, Plan
+
+from ..contracts import PASSWORD, finalize, registry, shop
+from ..world import GROUP, KEY, PLANTED, VAULT, World, app, estate, two_apps
+from . import disk
+from .facts import Facts, facts
+from .inside import Inside, Standing
+
+QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0}
+SHARED_IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-own"
+VALUES = (*PLANTED.values(), PASSWORD, "stays-inline-as-it-is", "nobody-reads-it")
+"""Every value planted in any shape: none of them may be written anywhere."""
+
+
+def _bystander() -> Json:
+    return app("bystander", {"TOKEN": "stays-plain"}, {"kept": "stays-inline-as-it-is"})
+
+
+def _pulls() -> list[Json]:
+    return [entry for entry in shop() if entry["name"] != "api"]
+
+
+def _canary(**more: Any) -> Json:
+    traffic = [{"latestRevision": True, "weight": 100, "label": "live"}]
+    return app("canary", {"TOKEN": PLANTED["shared"]}, mode="Multiple", traffic=traffic, **more)
+
+
+def _held(value: str) -> list[Json]:
+    return [{"vault": "kv-shop", "name": "api-db", "value": value, "tags": {"owner": "somebody"}}]
+
+
+_ENV = {"DB": PLANTED["database"]}
+_IDENTITY = {
+    "id": SHARED_IDENTITY,
+    "name": "id-own",
+    "type": "Microsoft.ManagedIdentity/userAssignedIdentities",
+    "location": "westeurope",
+}
+ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any]]] = {
+    "env": (lambda: [app("api", _ENV)], {}, {}),
+    "inline": (lambda: two_apps()[1:], {}, {}),
+    "two": (two_apps, {}, {}),
+    "multiple": (lambda: [_canary()], {}, {}),
+    "shared": (
+        lambda: [app("left", {"KEY": PLANTED["shared"]}), app("right", {}, {"key": PLANTED["shared"]})],
+        {},
+        {},
+    ),
+    "registry": (_pulls, {}, {}),
+    "init": (lambda: [app("api", _ENV, init={"SEED": PLANTED["shared"]})], {}, {}),
+    "zero": (lambda: [app("api", _ENV, minimum=0)], {}, {}),
+    "adopt": (lambda: [app("api", _ENV)], {}, {"vaultSecrets": _held(PLANTED["database"])}),
+    "new-version": (
+        lambda: [app("api", _ENV)],
+        {"on_conflict": "new-version"},
+        {"vaultSecrets": _held("another-value-of-somebody")},
+    ),
+    "one-identity": (lambda: [_IDENTITY, *two_apps()], {"identity": SHARED_IDENTITY}, {}),
+    "system": (lambda: two_apps()[1:], {"identity": "system"}, {}),
+    "mixed": (lambda: [app("api", _ENV), _canary()], {}, {}),
+    "contract": (shop, {}, {}),
+}
+"""Name -> resources, options of the plan, more of the estate. `contract` is the second plan of a run that is done."""
+
+
+@dataclass(slots=True)
+class Shape:
+    """One estate, simulated, with the plan to carry out."""
+
+    name: str
+    inside: Inside
+    plan: Plan
+    journal: bytes
+    """The journal that each world begins with."""
+    before: Facts
+    after: Facts
+    """As an undisturbed run leaves it."""
+    instants: dict[str, int]
+    """Instants of an undisturbed `apply` and of its `rollback`."""
+
+
+class _Hosted(World):
+    """What the helpers of the other tests work with, over a cloud of this process."""
+
+    def __init__(self, inside: Inside, folder: Path) -> None:
+        self.cloud, self.session, self.folder = inside.cloud, inside.session, folder
+        self.journal = Journal.open(folder / "keylift.db")
+        self.events = []
+        self.clock = Standing(inside.clock)  # type: ignore[assignment]
+
+
+@functools.cache
+def shape(name: str) -> Shape:
+    """A shape, made once for each process."""
+    from .world import Scenario, measure
+
+    resources, options, more = ESTATES[name]
+    inside = Inside(estate(*resources(), _bystander(), switches=QUICK, **more))
+    with tempfile.TemporaryDirectory() as folder:
+        world = _Hosted(inside, Path(folder))
+        with world.journal:
+            plan = world.plan(**options)
+            if name == "contract":
+                executor = Executor(inside.cloud, world.journal, world.clock, KEY, workers=1, token=lambda: "first")
+                run = executor.apply(plan).run
+                inside.clock.advance(3600.0)
+                plan = finalize(world, run)
+        journal = disk.closed(Path(folder) / "keylift.db")
+    inside.azure.settle()
+    inside.keep()
+    made = Shape(name, inside, plan, journal, facts(inside), Facts(), {})
+    applied, made.instants["apply"] = measure(made, Scenario(0, name))
+    made.after = applied
+    _, both = measure(made, Scenario(0, name, ways=["rollback"]))
+    made.instants["rollback"] = both - made.instants["apply"]
+    return made
+
+
+__all__ = ["ESTATES", "VALUES", "VAULT", "Shape", "registry", "shape"]

@@ -1,0 +1,140 @@
+"""Whole worlds from seeds, in one process on a virtual clock: a part of what `make soak` does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from migrator.executor import RunResult
+from migrator.journal import Journal
+from migrator.model import Json, RunState
+from migrator.simulator import vault_store
+
+from .simulation.disk import Disk, WatchedJournal
+from .simulation.shapes import shape
+from .simulation.world import Edit, Kill, LostError, Play, Scenario, Trouble, drawn, shrunk
+from .soak import chunk
+from .world import app_id
+
+CHUNKS = 12
+WORLDS = 25
+
+
+@pytest.mark.parametrize("number", range(CHUNKS))
+def test_worlds_end_as_planned_or_as_before(number: int) -> None:
+    tally, bad = chunk(number * WORLDS, WORLDS)
+    assert not bad, "\n".join(f"seed {seed}: {reason}" for seed, reason in bad)
+    assert tally.kills > WORLDS / 2
+    assert tally.faults
+    assert tally.edits
+
+
+@pytest.mark.parametrize("seed", [3, 17, 29])
+def test_a_seed_is_one_world(seed: int) -> None:
+    """Every instant, every choice of who goes next and every word is the same again."""
+    scripts = []
+    for _ in range(2):
+        scenario = drawn(seed)
+        play = Play(shape(scenario.shape), scenario, script=True)
+        play.run()
+        scripts.append(play.lines)
+    assert len(scripts[0]) > 100
+    assert scripts[0] == scripts[1]
+
+
+def test_another_seed_lets_others_go_first() -> None:
+    orders = set()
+    for seed in range(4):
+        play = Play(shape("two"), Scenario(seed, "two", workers=2, ways=["resume"]), script=True)
+        play.run()
+        assert play.tally.switches
+        orders.add(tuple(line.split(maxsplit=1)[1] for line in play.lines if "step-done" in line))
+    assert len(orders) > 1
+
+
+def test_a_failing_scenario_is_made_small() -> None:
+    scenario = Scenario(
+        5,
+        "two",
+        2,
+        {"app_operation": 8.0},
+        ["resume", "rollback", "resume"],
+        [Kill(0, 90), Kill(1, 20, "power")],
+        [Edit(0, 10, "tag"), Edit(1, 5, "env")],
+        [Trouble(0, {"method": "GET", "status": 500, "times": 3, "skip": 4})],
+    )
+    small = shrunk(scenario, lambda s: any(edit.what == "env" for edit in s.edits))
+    assert small == Scenario(5, "two", 1, {}, small.ways, [], [Edit(1, 5, "env")], [])
+    assert len(small.ways) == 2
+    assert Scenario.from_json(small.to_json()) == small
+
+
+def test_what_a_world_must_not_leave_is_seen() -> None:
+    """The judge itself: a thing too many, a changed app and a value in the journal are each found."""
+    made = shape("env")
+    world = made.inside.azure.world
+
+    def take_a_role(held: Json) -> None:
+        held.pop(next(key for key, entry in held.items() if "/secrets/" in entry["scope"]))
+
+    harms: dict[str, Callable[[], object]] = {
+        "role": lambda: take_a_role(world.table("assignments")),
+        "app bystander tags": lambda: world.resources[app_id("bystander").lower()].update(tags={}),
+        "identity": lambda: world.resources.pop(made.plan.steps[0].target.lower()),
+        "vault": lambda: vault_store.plant(made.inside.azure, "kv-shop", "api-db", "another"),
+    }
+    for said, harm in harms.items():
+
+        class Harmed(Play):
+            def _judge(self, result: RunResult | None, harm: Callable[[], object] = harm) -> None:
+                harm()
+                super()._judge(result)
+
+        with pytest.raises(LostError, match=said):
+            Harmed(made, Scenario(1, "env", ways=["resume"])).run()
+    play = Play(made, Scenario(1, "env"))
+    play.told.append(
+        "Password=Canary1-Kq8vZr4tLw; Server=tcp:sql.example.net;Database=shop;User ID=app;Password=Canary1-Kq8vZr4tLw;"
+    )
+    with pytest.raises(LostError, match="planted value"):
+        play.run()
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_the_disk_loses_no_commit_that_returned(seed: int) -> None:
+    """A power cut in a commit leaves the state before it or after it, and everything earlier."""
+    disk = Disk()
+    try:
+        journal = WatchedJournal.open(disk.path)
+        assert isinstance(journal, WatchedJournal)
+        journal.instant = lambda _what: None
+        journal.begin("r", shape("env").plan, "inside", 1.0)
+        journal.set_run("r", RunState.ROLLING_BACK)
+        journal.tearing = True
+        journal.set_run("r", RunState.INTERRUPTED)
+        disk.crash(journal, "power", random.Random(seed))
+        with Journal.open(disk.path) as again:
+            assert again.state("r") in {RunState.ROLLING_BACK, RunState.INTERRUPTED}
+    finally:
+        disk.remove()
+
+
+def test_a_disk_that_is_not_flushed_loses() -> None:
+    """What shows that the check above can fail."""
+    lost = 0
+    for seed in range(8):
+        disk = Disk()
+        journal = WatchedJournal.open(disk.path)
+        assert isinstance(journal, WatchedJournal)
+        journal.instant = lambda _what: None
+        journal._connection.execute("PRAGMA synchronous = NORMAL")
+        journal.begin("r", shape("env").plan, "inside", 1.0)
+        journal.set_run("r", RunState.ROLLING_BACK)
+        disk.crash(journal, "power", random.Random(seed))
+        with Journal.open(disk.path) as again:
+            runs = again.runs()
+            lost += not runs or runs[0]["state"] == RunState.RUNNING
+        disk.remove()
+    assert lost
