@@ -104,14 +104,13 @@ class Known:
     def __init__(self) -> None:
         """Know nothing yet."""
         self._forms: set[str] = set()
-        self._secrets: list[Secret] = []
+        self._secrets: dict[Secret, None] = {}
         self._guard = threading.Lock()
 
     def see(self, secret: Secret) -> None:
         """Remember a value."""
         with self._guard:
-            if secret not in self._secrets:
-                self._secrets.append(secret)
+            self._secrets[secret] = None
         if len(secret) < self.SHORTEST:
             return
         value = reveal(secret)
