@@ -35,7 +35,13 @@ class Stage:
         from migrator.cli import keylift
 
         click.secho(f"\n$ keylift {' '.join(_short(a, self.folder) for a in arguments)}", bold=True)
-        hidden = ["--state-dir", str(self.folder / "state"), *(["--cloud", str(self.profile)] if cloud else [])]
+        hidden = [
+            "--state",
+            "local",
+            "--state-dir",
+            str(self.folder / "state"),
+            *(["--cloud", str(self.profile)] if cloud else []),
+        ]
         return int(keylift.main(args=[*arguments, *hidden], prog_name="keylift", standalone_mode=False) or 0)
 
     def stop(self) -> None:

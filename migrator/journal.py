@@ -195,13 +195,20 @@ class Journal:
                         self._take(db, run, record)
 
     def _take(self, db: sqlite3.Connection, run: str, record: Json) -> None:
+        what = f"the log of {f'run {run}' if run else 'rehearsals'} in {self.name}"
         try:
             records.apply(db, run, record)
-        except (LookupError, TypeError) as error:
+        except LookupError as error:
             raise JournalError(
-                f"the log of run {run or 'rehearsals'} holds what this version does not know",
-                why=f"{self.name}: {record.get('change')}: {error}",
+                f"{what} holds what this version does not know",
+                why=f"a record of '{record['change']}': {error}",
                 hint="update keylift: uv tool upgrade keylift",
+            ) from None
+        except (TypeError, ValueError, sqlite3.Error) as error:
+            raise JournalError(
+                f"{what} is damaged",
+                why=f"a record of '{record['change']}' does not fit those before it: {type(error).__name__}",
+                hint="restore the blob from an earlier version; runs under another prefix are not concerned",
             ) from None
 
     # Runs

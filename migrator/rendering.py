@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from migrator.ledger import words
 from migrator.model import Json, Plan, ResourceId, called
 from scanners.model import Report
 
@@ -108,6 +109,7 @@ def status(form: str, described: Json) -> str:
     lines = [
         f"run {described['id']}: {described['state']}",
         f"plan {described['plan']} on {described['cloud']}, started {described['started']}, ended {described['ended']}",
+        *([f"held by {words(described['holder'])}"] if described["holder"] is not None else []),
         "",
         table([(step["id"], step["state"]) for step in described["steps"]], ("STEP", "STATE")),
     ]

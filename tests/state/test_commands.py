@@ -135,6 +135,7 @@ def test_unlock_says_who_and_asks(held: str, shell: Callable[..., Shell]) -> Non
     assert "since 20" in told
     assert "--auto-approve" in told
     assert json.loads(machine("runs", "--format", "json"))["runs"][0]["holder"]["user"] == "operator"
+    assert "held by process" in machine("status", held)
     told = machine("resume", held, "--auto-approve", expect=1)
     assert "is held by another process" in told
     assert f"keylift unlock {held}" in told

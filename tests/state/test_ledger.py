@@ -326,13 +326,28 @@ def log_of(team: Team, content: bytes) -> Journal:
     return Journal.of(team.ledger())
 
 
-def test_a_newer_keylifts_log_is_refused(team: Team) -> None:
+@pytest.mark.parametrize(
+    "content",
+    [b'{"change":"teleport","to":"x"}\n', b'{"change":"step","step":"api/x","columns":{"mood":"good"}}\n'],
+)
+def test_a_newer_keylifts_log_is_refused(team: Team, content: bytes) -> None:
     with pytest.raises(JournalError, match="does not know") as caught:
-        log_of(team, b'{"change":"teleport","to":"x"}\n')
+        log_of(team, content)
     assert "update keylift" in caught.value.hint
 
 
-@pytest.mark.parametrize("content", [b"\x00\x01\n", b'{"change":"run"', b"[]\n", b'{"no":"change"}\n'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\x00\x01\n",
+        b'{"change":"run"',
+        b"[]\n",
+        b'{"no":"change"}\n',
+        b'{"change":"begin"}\n',
+        b'{"change":"note","step":"api/x","facts":{}}\n',
+        b'{"change":"event","at":"x","kind":"k","app":"a","step":"s","text":"t"}\n',
+    ],
+)
 def test_a_damaged_log_says_so(team: Team, content: bytes) -> None:
     with pytest.raises(JournalError, match="is damaged") as caught:
         log_of(team, content)
