@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from migrator.passwordless import dapr
 from migrator.passwordless.clients.keda import SCALERS
 from migrator.passwordless.databases import SCRIPTS
 from migrator.passwordless.services import Service, services
@@ -38,6 +39,16 @@ A rule gets `identity` only where Container Apps lets its scaler sign in with on
 |---|---|---|
 """
 
+_DAPR = """
+## Dapr components
+
+A component signs in with the identities of the apps in its scopes. `azureClientId` names one user-assigned identity that all
+of them must have; without it each uses its system identity. A key that is left beside an identity wins without a word.
+
+| component | remove | needs beside the identity | set | and |
+|---|---|---|---|---|
+"""
+
 
 def page() -> str:
     """The whole page."""
@@ -51,7 +62,30 @@ def page() -> str:
         f"{', '.join(scaler.needs)} |"
         for name, scaler in SCALERS.items()
     ]
-    return _INTRO + "\n".join(rows) + "\n" + _RULES + "\n".join(rules) + "\n"
+    components, cannot = dapr.table()
+    shown = {
+        component.types: f"| {_code(component.types)} | {_code(component.drops)} | "
+        f"{'; '.join(' or '.join(f'`{one}`' for one in choice) for choice in component.requires)} | "
+        f"{f'`{component.name}`' if component.form != 'keep' else ''}"
+        f"{f' as {_FORMS[component.form]}' if component.form != 'keep' else ''} | {component.warns} |"
+        for component in components.values()
+    }
+    never = [f"| `{kind}` | cannot: {why} | | | |" for kind, why in cannot.items()]
+    parts = [_INTRO + "\n".join(rows), _RULES + "\n".join(rules), _DAPR + "\n".join([*shown.values(), *never])]
+    return "\n".join(parts) + "\n"
+
+
+_FORMS = {
+    "name": "its bare name",
+    "host": "its full host name",
+    "url": "its URL",
+    "postgres": "a string without a password",
+    "sqlserver": "a string without a password",
+}
+
+
+def _code(names: tuple[str, ...]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _roles(service: Service) -> str:

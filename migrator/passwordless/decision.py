@@ -105,11 +105,11 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
     if pointer is None:
         return Decision(Outcome.VAULT, fails=("nothing of Azure is known to take this value",))
     known = [services()[one] for one in pointer.services]
-    target = _target(pointer, known, targets)
+    target = target_of(pointer, known, targets)
     service = next((one for one in known if target is not None and _is(target, one)), known[0])
     pointer = _with_policy(pointer, target)
     base = Decision(
-        Outcome.VAULT, _title(known, target), target.id if target else "",
+        Outcome.VAULT, title_of(known, target), target.id if target else "",
         after={"close": service.close, "breaks": service.breaks} if service.close else {},
     )  # fmt: skip
     if service.cannot:
@@ -185,7 +185,7 @@ def _narrowed(case: Case) -> list[Case]:
     return found
 
 
-def _target(pointer: Pointer, known: Sequence[Service], targets: Sequence[Resource]) -> Resource | None:
+def target_of(pointer: Pointer, known: Sequence[Service], targets: Sequence[Resource]) -> Resource | None:
     """The one resource of that name and type whose own endpoint is the secret's host."""
     named = [t for t in targets if t.name.lower() == pointer.name and any(_is(t, one) for one in known)]
     same = [target for target in named if _serves(target, known, pointer.host)]
@@ -210,7 +210,8 @@ def _at(document: object, path: str) -> object:
     return document
 
 
-def _title(known: Sequence[Service], target: Resource | None) -> str:
+def title_of(known: Sequence[Service], target: Resource | None) -> str:
+    """What the service is called; empty while several may be meant."""
     if target is not None:
         return next(one.title for one in known if _is(target, one))
     return known[0].title if len(known) == 1 else ""

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from migrator.model import Estate, Json, Resource
+from migrator.passwordless import dapr
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
 from migrator.passwordless.pointer import LONGEST, Pointer, key_of, point
@@ -27,6 +28,7 @@ _HOST = re.compile(r"(?<![a-z0-9-])[a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+){2,}", re.I
 def pointed_at(estate: Estate) -> tuple[Pointer, ...]:
     """Where values of the estate point, each once: what they name is to be read into `Estate.targets`."""
     found = [pointer for app in estate.workloads for pointer in _pointers(AppView(app)) if pointer.name]
+    found += [pointer for part in estate.parts if dapr.is_component(part) for pointer in dapr.pointers(part)]
     return tuple({repr(pointer): pointer for pointer in found}.values())
 
 
@@ -64,7 +66,7 @@ def suggestions(
         fingerprinter: That of the keys in the targets' documents.
 
     Returns:
-        `{"app", "names", "fingerprint", ...Decision}` each, in order of apps and names.
+        `{"app", "names", "fingerprint", ...Decision}` each, in order of apps and names, then Dapr components.
     """
     found = []
     for plan in sorted(plans, key=lambda plan: plan.view.key):
@@ -73,7 +75,7 @@ def suggestions(
             decision = _of_item(item, plan, estate.targets, own, fingerprinter)
             head = {"app": plan.view.id, "names": item.names, "fingerprint": item.fingerprint}
             found.append({**head, **decision.as_dict()})
-    return tuple(found)
+    return (*found, *dapr.suggestions(estate, fingerprinter))
 
 
 def _of_item(

@@ -1,0 +1,355 @@
+"""Dapr components: what their keys could be replaced with, and keys that make an identity useless.
+
+A component signs in with the identity of each app that loads it: those in its scopes, or every app of the environment with
+Dapr on. `azureClientId` names one identity for all of them, and without it each uses its system identity. A key that is
+left beside identity metadata wins without a word (dapr/components-contrib).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from importlib.resources import files
+
+from migrator.model import App, Estate, Json, Part, Resource, ResourceId, same_id
+from migrator.passwordless.cases import CLIENT_ID, Change
+from migrator.passwordless.decision import Decision, Outcome, target_of, title_of
+from migrator.passwordless.pointer import Pointer, point
+from migrator.passwordless.rights import Asker, Grant, rights
+from migrator.passwordless.services import Service, by_host, services
+from migrator.planning.identities import attached_to
+from migrator.planning.places import AppView, child
+from scanners.model import Fingerprinter, Secret
+
+CLIENT = ("azureClientId", "spnClientId", "clientId")
+"""What names a user-assigned identity, in the order in which it is read."""
+SPARE = ("azureClientSecret", "azureTenantId")
+"""Client credentials: they come first in the chain, so an identity is not even tried."""
+_STRINGS = frozenset({"postgres", "sqlserver"})
+"""Forms that stay connection strings, without a password."""
+_SUFFIXES = {"storage-blob": "blob", "storage-table": "table", "storage-queue": "queue"}
+
+
+@dataclass(frozen=True, slots=True)
+class Component:
+    """One row of `dapr.toml`, whose head explains it."""
+
+    types: tuple[str, ...]
+    service: str
+    drops: tuple[str, ...]
+    name: str
+    form: str
+    requires: tuple[tuple[str, ...], ...]
+    needs: tuple[str, ...]
+    part: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    managed: str = ""
+    adds: Mapping[str, str] = field(default_factory=dict)
+    version: str = ""
+    warns: str = ""
+
+
+@lru_cache(maxsize=1)
+def table() -> tuple[Mapping[str, Component], Mapping[str, str]]:
+    """Components by type, and why others cannot do without a key, by type."""
+    read = tomllib.loads(files("migrator.passwordless").joinpath("dapr.toml").read_text(encoding="utf-8"))
+    known: dict[str, Component] = {}
+    for entry in read["component"]:
+        entry |= {key: tuple(entry[key]) for key in ("types", "drops", "needs")}
+        entry["requires"] = tuple(map(tuple, entry["requires"]))
+        entry["part"] = {key: tuple(names) for key, names in entry.get("part", {}).items()}
+        known |= {kind: Component(**entry) for kind in entry["types"]}
+    return known, {kind: entry["why"] for entry in read["cannot"] for kind in entry["types"]}
+
+
+def is_component(part: Part) -> bool:
+    """Whether a part of the estate is a component of a managed environment."""
+    return part.kind == "microsoft.app/managedenvironments/daprcomponents"
+
+
+def pointers(part: Part) -> Iterator[Pointer]:
+    """Where the keys and addresses of a component point."""
+    look = _Look(part)
+    found = look.pointer
+    if found is not None and found.name:
+        yield found
+
+
+def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...]:
+    """What each key of a component could end as.
+
+    Args:
+        estate: With parts, workloads, environments, identities and `targets`.
+        fingerprinter: For the values.
+
+    Returns:
+        `{"app": component id, "names", "fingerprint", ...Decision}` each, in order of ids.
+    """
+    found = []
+    for part in estate.parts:
+        look = _Look(part) if is_component(part) else None
+        if look is None or not look.keys:
+            continue
+        value = look.value(look.keys[0])
+        mark = fingerprinter.of_secret(value) if value is not None else ""
+        head = {"app": part.id, "names": list(look.keys), "fingerprint": mark}
+        found.append({**head, **decide(look, estate).as_dict()})
+    return tuple(found)
+
+
+class _Look:
+    """One component, read."""
+
+    def __init__(self, part: Part) -> None:
+        self.part = part
+        properties = part.document.get("properties") or {}
+        self.kind = str(properties.get("componentType") or "").lower()
+        self.metadata: dict[str, Json] = {str(e.get("name")): e for e in properties.get("metadata") or []}
+        self.scopes = [str(scope) for scope in properties.get("scopes") or []]
+        self._secrets = {secret.name: secret.value for secret in part.secrets}
+        known, _ = table()
+        self.component = known.get(self.kind)
+        wanted = {name.lower() for name in (*(self.component.drops if self.component else ()), *SPARE[:1])}
+        self.keys = [name for name in self.metadata if name.lower() in wanted and self._filled(name)]
+        if self.component is None and self.kind in table()[1]:
+            self.keys = [name for name, entry in self.metadata.items() if entry.get("secretRef")]
+
+    def _filled(self, name: str) -> bool:
+        entry = self.metadata[name]
+        return bool(entry.get("value") or entry.get("secretRef"))
+
+    def text(self, *names: str) -> str:
+        """The plain value of the first metadata of some names that has one."""
+        for name in names:
+            for own, entry in self.metadata.items():
+                if own.lower() == name.lower() and entry.get("value"):
+                    return str(entry["value"])
+        return ""
+
+    def value(self, name: str) -> Secret | None:
+        """The value of metadata, also of a secret that was listed."""
+        entry = self.metadata[name]
+        if entry.get("value"):
+            return Secret(str(entry["value"]))
+        return self._secrets.get(str(entry.get("secretRef")))
+
+    @property
+    def pointer(self) -> Pointer | None:
+        """What the component opens: as its connection string says, else as the metadata beside its key says."""
+        component = self.component
+        if component is None or component.service not in services():
+            return None
+        for name in self.keys:
+            value = self.value(name)
+            found = point(value) if value is not None else None
+            if found is not None and found.name and {component.service, "storage"} & set(found.services):
+                return self._narrowed(replace(found, services=(component.service,)))
+        told = self.text(component.name)
+        host = told.split("//")[-1].split("/")[0].split(":")[0]
+        if told and "." not in host:
+            suffix = services()[component.service].hosts["public"][0]
+            host = f"{host}.{suffix}"
+        at = by_host(host) if host else None
+        if at is None or component.service not in {service.id for service in at.services}:
+            return None
+        return self._narrowed(Pointer((component.service,), "bare-key", host.lower(), at.name, at.cloud))
+
+    def _narrowed(self, pointer: Pointer) -> Pointer:
+        component = self.component
+        parts = {
+            part: told for part, names in (component.part if component else {}).items() if (told := self.text(*names))
+        }
+        host = pointer.host
+        if component and component.service in _SUFFIXES:
+            host = host.replace(".blob.", f".{_SUFFIXES[component.service]}.")
+        return replace(pointer, parts={**pointer.parts, **parts}, host=host)
+
+
+def decide(look: _Look, estate: Estate) -> Decision:
+    """What becomes of the keys of one component."""
+    component = look.component
+    if component is None:
+        return Decision(Outcome.CANNOT, "Dapr", client=f"Dapr {look.kind}", fails=(table()[1][look.kind],))
+    service = services().get(component.service)
+    base = Decision(Outcome.VAULT, service.title if service else "Key Vault", client=f"Dapr {look.kind}")
+    pointer = look.pointer
+    target: Resource | None = None
+    if service is not None and pointer is not None:
+        target = target_of(pointer, [service], estate.targets)
+        base = replace(base, service=title_of([service], target), resource=target.id if target else "")
+    fails = [*_lacks(look, component), *_too_old(look, component, estate)]
+    if service is not None and pointer is None:
+        fails.append("neither its key nor its metadata says which resource it opens")
+    elif service is not None and target is None and component.form != "keep":
+        fails.append(f"no resource named {pointer.name if pointer else ''} is in the subscriptions that were read")
+    apps, open_to_all = loaders(look.part, look.scopes, estate)
+    identity, apart = _identity(apps)
+    fails += apart
+    known = {_dapr_id(app) for app in apps}
+    fails += [
+        f"{scope} is in its scopes and is no app that was read" for scope in look.scopes if scope.lower() not in known
+    ]
+    warns = [component.warns] if component.warns else []
+    if component.managed and look.text(component.managed).lower() != "true":
+        warns.append(f"with {component.managed} it makes nothing by itself: what it uses must exist")
+    if open_to_all:
+        warns.append(f"it has no scopes: every app with Dapr on loads it ({', '.join(app.name for app in apps)})")
+    used = [name for name in CLIENT if look.text(name)]
+    if used:
+        warns.append(f"{used[0]} is set, and does nothing: a key that is left beside it wins")
+    holds = (f"{look.kind} signs in with the identities of the apps that load it",)
+    if fails:
+        return replace(base, holds=holds, fails=(*fails, *warns))
+    return replace(
+        base,
+        outcome=Outcome.CONFIGURATION,
+        holds=holds,
+        fails=tuple(warns),
+        changes=tuple(_changes(look, component, pointer, identity)),
+        grants=tuple(_grants(component, service, target, pointer, apps)),
+        scripts=tuple(_scripts(component, service, target, pointer, apps)),
+        before=tuple(_before(apps)),
+        after={"close": service.close, "breaks": service.breaks} if service and service.close else {},
+    )
+
+
+def _lacks(look: _Look, component: Component) -> Iterator[str]:
+    for choice in component.requires:
+        if not look.text(*choice):
+            yield f"it has no {' or '.join(choice)}, which it needs beside an identity"
+
+
+def _too_old(look: _Look, component: Component, estate: Estate) -> Iterator[str]:
+    if not component.version:
+        return
+    home = look.part.id.lower().partition("/daprcomponents/")[0]
+    environment = next((one for one in estate.environments if same_id(one.id, home)), None)
+    runs = str(child(environment.document, "properties", "daprConfiguration", "version") or "") if environment else ""
+    if not runs:
+        yield f"it takes an identity from Dapr {component.version} on, and which version runs is not known"
+    elif _version(runs) < _version(component.version):
+        yield f"it takes an identity from Dapr {component.version} on, and the environment runs {runs}"
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.partition("-")[0].split(".") if part.isdigit())
+
+
+def loaders(part: Part, scopes: Sequence[str], estate: Estate) -> tuple[tuple[App, ...], bool]:
+    """The apps that load a component, and whether that is because it has no scopes. Scopes are Dapr app ids."""
+    home = part.id.lower().partition("/daprcomponents/")[0]
+    inside = [
+        app
+        for app in estate.apps
+        if same_id(AppView(app).environment, home)
+        and child(app.document, "properties", "configuration", "dapr", "enabled")
+    ]
+    if not scopes:
+        return tuple(inside), True
+    wanted = {scope.lower() for scope in scopes}
+    return tuple(app for app in inside if _dapr_id(app) in wanted), False
+
+
+def _dapr_id(app: App) -> str:
+    return str(child(app.document, "properties", "configuration", "dapr", "appId") or app.name).lower()
+
+
+def _identity(apps: Sequence[App]) -> tuple[str, list[str]]:
+    """Name of the one user-assigned identity that all apps have, and what stands against it.
+
+    An empty name means that each signs in with its own system identity.
+    """
+    if not apps:
+        return "", ["no app in scope loads it, so nobody is known whose identity would sign in"]
+    common = set.intersection(*({ref.lower() for ref in attached_to(AppView(app))} for app in apps))
+    if common:
+        return ResourceId.parse(min(common)).name, []
+    if any(attached_to(AppView(app)) for app in apps) and len(apps) > 1:
+        return "", [
+            "azureClientId names one identity, and the apps that load it have none in common: attach one to all of them"
+        ]
+    return "", []
+
+
+def _before(apps: Sequence[App]) -> Iterator[Json]:
+    for app in apps:
+        kind = str(child(app.document, "identity", "type") or "None")
+        if kind == "None":
+            parts = ResourceId.parse(app.id)
+            yield {
+                "what": f"{app.name} loads it and has no identity",
+                "command": f"az containerapp identity assign -n {app.name} -g {parts.group} --system-assigned",
+            }
+
+
+def _changes(look: _Look, component: Component, pointer: Pointer | None, identity: str) -> Iterator[Change]:
+    own = {name.lower(): name for name in look.metadata}
+    gone = {name.lower() for name in (*component.drops, *SPARE)}
+    for lower, name in own.items():
+        if lower in gone and not (lower == component.name.lower() and component.form in _STRINGS):
+            yield Change("remove", name)
+    if pointer is not None and component.form != "keep":
+        value = _formed(component.form, pointer, identity)
+        told = look.text(component.name).lower().split("//")[-1].split("/")[0].split(":")[0]
+        if told != value.split("//")[-1]:
+            yield Change("set", component.name, value)
+    for name, value in component.adds.items():
+        yield Change("set", name, value)
+    if component.managed and look.text(component.managed).lower() != "true":
+        yield Change("set", component.managed, "true")
+    if identity:
+        yield Change("set", CLIENT[0], CLIENT_ID.format(identity=identity))
+
+
+def _formed(form: str, pointer: Pointer, identity: str) -> str:
+    database = pointer.parts.get("database", "DATABASE")
+    return {
+        "name": pointer.name,
+        "host": pointer.host,
+        "url": f"https://{pointer.host}",
+        "postgres": f"host={pointer.host} user={identity or 'APP'} port=5432 database={database} sslmode=require",
+        "sqlserver": f"sqlserver://{pointer.host}:1433?database={database}",
+    }[form]
+
+
+def _grants(
+    component: Component,
+    service: Service | None,
+    target: Resource | None,
+    pointer: Pointer | None,
+    apps: Sequence[App],
+) -> Iterator[Grant]:
+    if service is None or pointer is None:
+        return
+    for asker in _askers(apps):
+        yield from rights(replace(pointer, rights=frozenset()), service, target, component.needs, asker).grants
+
+
+def _scripts(
+    component: Component,
+    service: Service | None,
+    target: Resource | None,
+    pointer: Pointer | None,
+    apps: Sequence[App],
+) -> Iterator[str]:
+    if service is None or pointer is None:
+        return
+    for asker in _askers(apps):
+        yield from rights(pointer, service, target, component.needs, asker).scripts
+
+
+def _askers(apps: Sequence[App]) -> Iterator[Asker]:
+    for app in apps:
+        view = AppView(app)
+        attached = attached_to(view)
+        name = ResourceId.parse(attached[0]).name if attached else ""
+        principal = (
+            str(child(app.document, "identity", "principalId") or "") if not attached else _object_id(app, attached[0])
+        )
+        yield Asker(name or f"{app.name} (system)", principal)
+
+
+def _object_id(app: App, ref: str) -> str:
+    entries: Mapping[str, Json] = child(app.document, "identity", "userAssignedIdentities") or {}
+    return next((str((v or {}).get("principalId") or "") for k, v in entries.items() if same_id(k, ref)), "")
