@@ -6,6 +6,7 @@ of the tokens; the fingerprints of whole apps are taken anew, after those of the
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 import threading
@@ -17,10 +18,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+from migrator import private
 from migrator.appwrite import REPLAN
 from migrator.cloud.cloud import AzureCloud
-from migrator.cloud.profiles import load_profile
-from migrator.cloud.session import Session
 from migrator.errors import StaleError
 from migrator.executor import Executor
 from migrator.fingerprints import app_fingerprint, app_parts, changed_parts
@@ -129,15 +129,15 @@ class Stage:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            folder = Path(tempfile.mkdtemp(prefix="keylift-rehearsal-"))
+            folder = Path(tempfile.mkdtemp(prefix="keylift-rehearsal-", dir=_memory()))
             stack.callback(shutil.rmtree, folder, ignore_errors=True)
             clock = Clock(speed=0.0, start=time.time())
             document = self.source.document
-            self.simulator = stack.enter_context(Simulator(document, directory=folder / "cloud", clock=clock))
+            self.simulator = stack.enter_context(
+                Simulator(document, directory=folder / "cloud", clock=clock, listening=False)
+            )
             self.clock = Driven(clock)
-            profile = load_profile(str(self.simulator.profile_path))
-            session = stack.enter_context(Session(profile, clock=self.clock, seed=1))
-            self.cloud = AzureCloud(session)
+            self.cloud = AzureCloud(stack.enter_context(private.session(self.simulator, self.clock, seed=1)))
             self.journal = stack.enter_context(Journal.open(folder / "keylift.db"))
             self.plan = self._plan()
             self._stack = stack.pop_all()
@@ -232,6 +232,12 @@ class Stage:
                 if step.kind == "revision-deactivate"
             },
         }
+
+
+def _memory() -> str | None:
+    """A folder in memory where there is one: nothing here outlives the process, so nothing needs to reach a disk."""
+    shared = Path("/dev/shm")  # noqa: S108 - the folder made in it is of this user alone
+    return str(shared) if shared.is_dir() and os.access(shared, os.W_OK) else None
 
 
 def _renamed(node: Any, prefixes: Mapping[str, str]) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.simulator import headers, providers, rbac, refusals
+from migrator.simulator import headers, providers, rbac, refusals, throttling
 from migrator.simulator.clock import Clock
 from migrator.simulator.faults import Faults
 from migrator.simulator.switches import Switches
@@ -220,13 +220,15 @@ class Azure:
         with self.lock:
             self.settle()
             try:
-                fault = self.faults.before(plane, request, self.clock.now())
+                if plane == ARM:
+                    throttling.draw(self, request)
+                fault = self.faults.before(self, plane, request)
                 response = fault or self._answer(plane, request)
             except AzureError as error:
                 response = error.response()
             if plane == ARM:
                 headers.dress(self, request, response)
-            return self.faults.after(plane, request, response, self.clock.now())
+            return self.faults.after(self, plane, request, response)
 
     def _answer(self, plane: str, request: Request) -> Response:
         # `vault:<id>` is one of many planes of a kind: its routes are registered once, under the kind

@@ -32,6 +32,24 @@ class Clock:
         return seconds / self.speed if self.speed else seconds
 
 
+class Skewed(Clock):
+    """Another clock's time, some seconds off: what Azure's servers say it is, where callers go by the other."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        """Go `seconds` before (negative: behind) `clock`, whatever that is pushed to."""
+        self._clock = clock
+        self._seconds = seconds
+        self.speed = clock.speed
+
+    def now(self) -> float:
+        """Seconds since the epoch, as this clock has it."""
+        return self._clock.now() + self._seconds
+
+    def advance(self, seconds: float) -> None:
+        """Push the other clock."""
+        self._clock.advance(seconds)
+
+
 def iso(moment: float, *, zone: str = "Z", digits: int = 7) -> str:
     """A moment as ARM writes it: seven fractional digits, with or without a zone."""
     stamp = datetime.fromtimestamp(moment, UTC)

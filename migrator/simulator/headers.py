@@ -11,6 +11,7 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from migrator.simulator import throttling
 from migrator.simulator.wire import Request, Response
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ def dress(azure: Azure, request: Request, response: Response) -> None:
     if response.status == 401 or (isinstance(code, dict) and code.get("code") in _GATEWAY_CODES):
         added["x-ms-failure-cause"] = "gateway"
     gateway = "x-ms-failure-cause" in given or "x-ms-failure-cause" in added
-    if not gateway:
+    counted = throttling.left(azure, request)
+    if counted is not None:
+        added.update(counted)
+    elif not gateway:
         added.update(_allowance(request))
     if by_provider and response.status == 200 and response.body is not None:
         added["vary"] = "Accept-Encoding"
@@ -84,7 +88,7 @@ def _common(azure: Azure, request: Request) -> dict[str, str]:
 
 
 def _allowance(request: Request) -> dict[str, str]:
-    """What is left of the rate limits; constants, because nobody is throttled here except by a fault."""
+    """What is left of the rate limits: constants, as long as no fault has them counted (`throttling`)."""
     left = "x-ms-ratelimit-remaining-subscription-"
     if request.method in {"GET", "HEAD"}:
         return {f"{left}reads": "1099", f"{left}global-reads": "16499"}

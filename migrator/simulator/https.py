@@ -41,11 +41,17 @@ GRACE = 1.0
 
 
 class Listeners:
-    """The open ports of one simulator. `answer` gets a plane and a request, on the loop's thread."""
+    """The open ports of one simulator. `answer` gets a plane and a request, on the loop's thread.
 
-    def __init__(self, answer: Callable[[str, Request], Response]) -> None:
+    `delay` says before how many seconds a request waits; all others are answered meanwhile.
+    """
+
+    def __init__(
+        self, answer: Callable[[str, Request], Response], delay: Callable[[str, Request], float] = lambda _p, _r: 0.0
+    ) -> None:
         """Nothing is open yet: `bind` planes, then `start`; later ones may be bound at any time."""
         self._answer = answer
+        self._delay = delay
         self._sockets: dict[str, socket.socket] = {}
         self._served: dict[str, asyncio.Server] = {}
         self._connections: set[_Connection] = set()
@@ -171,18 +177,22 @@ class Listeners:
             body = await WebRequest(scope, receive).body()
         except ClientDisconnect:
             return
+        request = _request(scope, body)
+        if (seconds := self._delay(plane, request)) > 0:
+            await asyncio.sleep(seconds)
         try:
-            response = self._answer(plane, _request(scope, body))
+            response = self._answer(plane, request)
         except DroppedConnectionError:
             scope["simulator.transport"].abort()
             await _disconnected(receive)
             return
+        if response.delay > 0:
+            await asyncio.sleep(response.delay)
         encoded = response.encoded()
-        truncated = response.headers.pop("x-simulator-truncate", None) is not None
         answer = WebResponse(encoded, response.status, response.headers)
         if encoded and "content-type" not in answer.headers:
             answer.headers["content-type"] = "application/json; charset=utf-8"
-        if not truncated:
+        if not response.truncated:
             await answer(scope, receive, send)
             return
         await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})

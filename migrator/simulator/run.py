@@ -9,6 +9,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
+from migrator.simulator.faults import Faults
 from migrator.simulator.server import Simulator
 
 if TYPE_CHECKING:
@@ -31,20 +32,14 @@ def serve(
 
     Standard output gets one JSON line when everything listens: `{"profile": PATH, "arm": URL, "pid": N}`. In
     `state_dir` (a temporary folder, removed at the end, if None) are the profile, the CA's certificate and one profile
-    for each identity. The other arguments are those of `Simulator`; `faults` is a file with a JSON list of rules.
+    for each identity. The other arguments are those of `Simulator`; `faults` is a file with a JSON list of rules,
+    or with an object of `seed` (which decides their chances) and `rules`.
 
     Raises:
         ValueError: a file is not in its format, a switch is unknown.
         OSError: a file cannot be read, the port is taken.
     """
-    rules: Any = []
-    if faults is not None:
-        try:
-            rules = json.loads(faults.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{faults}: not JSON: {error}") from error
-        if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-            raise ValueError(f"{faults}: a list of fault rules is needed")
+    rules, seed = _rules(faults) if faults is not None else ([], 0)
     stop = threading.Event()
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -56,6 +51,7 @@ def serve(
             speed=speed,
             switches=switches,
             faults=rules,
+            fault_seed=seed,
             request_log=request_log,
         )
         with simulator:
@@ -69,3 +65,23 @@ def serve(
         for number, handler in before.items():
             signal.signal(number, handler)
     return 0
+
+
+def _rules(file: Path) -> tuple[list[dict[str, Any]], int]:
+    try:
+        document: Any = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: not JSON: {error}") from error
+    if isinstance(document, list):
+        document = {"rules": document}
+    rules = document.get("rules") if isinstance(document, dict) else None
+    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+        raise ValueError(f"{file}: a list of fault rules is needed, or an object with 'rules' and 'seed'")
+    seed = document.get("seed", 0)
+    if not isinstance(seed, int) or set(document) - {"rules", "seed"}:
+        raise ValueError(f"{file}: 'seed' is a whole number, and beside it and 'rules' there is nothing")
+    try:
+        Faults(rules)
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from error
+    return rules, seed

@@ -30,7 +30,7 @@ from migrator.simulator.wire import AzureError, DroppedConnectionError, Json, Re
 from migrator.simulator.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 QUICK_SAVE = 0.05
 """Wall seconds: a world that is saved faster than this is saved before each answer to a write."""
@@ -59,9 +59,11 @@ class Simulator:
         speed: float = 60.0,
         switches: Mapping[str, Any] | None = None,
         faults: Iterable[dict[str, Any]] = (),
+        fault_seed: int = 0,
         request_log: Path | None = None,
         seed: int = 0,
         clock: Clock | None = None,
+        listening: bool = True,
     ) -> None:
         """Build the cloud; nothing listens, and the estate is not taken in, before `start`.
 
@@ -73,9 +75,12 @@ class Simulator:
             speed: virtual seconds a wall second.
             switches: choices by name (`Switches`), which win over those of the estate.
             faults: rules (`Fault`), besides those of the estate; they count anew at each start.
+            fault_seed: decides the chances of faults.
             request_log: file that gets one JSON line a request.
             seed: decides every random choice.
             clock: a clock of the caller's own instead of one at `speed`.
+            listening: False for a cloud that is asked by `ask` alone: no port is opened and no certificate made, its
+                addresses are of this process only.
 
         Raises:
             ValueError: the estate's file, the world, a switch or a fault is not in its format.
@@ -90,12 +95,14 @@ class Simulator:
         Switches.of(self._switches)
         self._faults = Faults(list(faults)).rules
         self._kept_faults: list[Fault] = []
+        self.azure.faults.dice.seed(fault_seed)
         self._given_directory = directory
         self._log_file = request_log
         self._log: RequestLog | None = None
         self._filled = False
+        self._listening = listening
         self._stack = contextlib.ExitStack()
-        self._listeners = https.Listeners(self._answer)
+        self._listeners = https.Listeners(self._answer, self._delay)
         self._saved_at, self._save_cost, self._save_planned = 0.0, 0.0, False
 
     @property
@@ -110,7 +117,7 @@ class Simulator:
 
     @property
     def ca_file(self) -> Path:
-        """The certificate authority's certificate, PEM."""
+        """The certificate authority's certificate, PEM; there is none where nothing listens."""
         return self.directory / "ca.pem"
 
     @property
@@ -174,7 +181,7 @@ class Simulator:
             "authority": self.arm,
             "vault_suffix": None,
             "registry_suffix": None,
-            "ca_file": str(self.ca_file),
+            "ca_file": str(self.ca_file) if self._listening else None,
             "credential": {
                 "tenant_id": self.world.tenant,
                 "client_id": entry["clientId"],
@@ -202,7 +209,8 @@ class Simulator:
         self._fill()
         self._write_profiles()
         self.save()
-        self._listeners.start(https.certificate(self.directory))
+        if self._listening:
+            self._listeners.start(https.certificate(self.directory))
 
     def _close(self) -> None:
         self._listeners.stop()
@@ -229,6 +237,10 @@ class Simulator:
     def _listen(self, plane: str) -> str:
         """Open a plane's port: its old one if it had one and that is free."""
         entry = self.world.table("listeners").setdefault(plane, {"port": 0, "aliases": []})
+        if not self._listening:
+            # numbers that no real listener has: the SDK keeps challenges by host and port for the whole process
+            entry["port"] = entry["port"] or len(self.world.table("listeners"))
+            return f"https://{https.HOST}:{entry['port']}"
         asked, old = self.port if plane == ARM else 0, entry["port"]
         try:
             entry["port"] = self._listeners.bind(plane, asked or old)
@@ -258,9 +270,31 @@ class Simulator:
 
     # Answering, on the thread of the listeners
 
+    def ask(self, request: Request, sleep: Callable[[float], None]) -> Response:
+        """Answer a request within this process, by its host; from any thread, several at a time.
+
+        Args:
+            request: What a socket would have brought.
+            sleep: Lets a delay pass that a fault gives.
+
+        Raises:
+            DroppedConnectionError: a fault; the connection would be closed without an answer.
+        """
+        plane = _plane(self.azure.plane_at(request.host) or ARM, request)
+        if (seconds := self._delay(plane, request)) > 0:
+            sleep(seconds)
+        with self.azure.lock:
+            response = self._answer(plane, request)
+        if response.delay > 0:
+            sleep(response.delay)
+        return response
+
+    def _delay(self, plane: str, request: Request) -> float:
+        with self.azure.lock:
+            return self.azure.faults.delay(_plane(plane, request), request, self.azure.clock.now())
+
     def _answer(self, plane: str, request: Request) -> Response:
-        if plane == ARM and _ENTRA.match(request.path):
-            plane = entra.PLANE
+        plane = _plane(plane, request)
         status = 0
         try:
             response = self.azure.handle(plane, request)
@@ -296,6 +330,11 @@ class Simulator:
     def _save_now(self) -> None:
         self._save_planned = False
         self.save()
+
+
+def _plane(plane: str, request: Request) -> str:
+    """The plane that is meant: Resource Manager and Entra share a port."""
+    return entra.PLANE if plane == ARM and _ENTRA.match(request.path) else plane
 
 
 def _document(estate: Mapping[str, Any] | Path | None) -> Mapping[str, Any] | None:

@@ -21,6 +21,8 @@ class Switches:
     """A PUT whose body has no `identity` key: `removes` or `keeps`."""
     secret_ref_display: str = "plain"  # noqa: S105 - a word for a way to show names
     """Names of secretRefs shown in revisions: `plain` or `prefixed` (`capp-<app>`, ACA#1705)."""
+    identity_keys: str = "kept"
+    """Ids in an app's identity map, as answers spell them: `kept` as stored, or `recased` (FACTS, section 1.9)."""
     graph_env_values: bool = True
     """Whether Resource Graph rows hold env values."""
     readonly_lock_blocks_list_secrets: bool = True
@@ -41,6 +43,8 @@ class Switches:
     """How long an environment write takes (recorded median 194)."""
     principal_replication: tuple[float, float] = (2.0, 15.0)
     """How long a new principal stays unknown to the role service."""
+    principal_type_helps: bool = True
+    """Whether a claimed `principalType` lets a principal pass that is not replicated yet."""
     role_propagation: tuple[float, float] = (10.0, 84.0)
     """How long a new role assignment takes to be honoured (measured 10 to 84; 14 min 44 s seen)."""
     role_revocation: tuple[float, float] = (1.0, 21.0)

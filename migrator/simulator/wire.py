@@ -56,6 +56,8 @@ class Request:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes = b""
+    bent: list[Any] | None = None
+    """The fault rules that bend it, once they were chosen."""
 
     @classmethod
     def of(cls, method: str, url: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Request:
@@ -110,6 +112,10 @@ class Response:
     status: int
     body: Any = None
     headers: dict[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    """A fault: wall seconds to wait before it is sent."""
+    truncated: bool = False
+    """A fault: half of the body is sent, then the connection ends."""
 
     def encoded(self) -> bytes:
         """The body as bytes on the wire."""

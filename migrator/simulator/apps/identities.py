@@ -148,7 +148,8 @@ def shown(azure: Azure, identity: Json | None) -> Json | None:
     for identifier, value in old_ids(identity).items():
         document = azure.world.resources.get(identifier.lower())
         properties = document["properties"] if document is not None else value or {}
-        found[identifier] = {name: properties[name] for name in ("principalId", "clientId") if name in properties}
+        spelled = identifier.swapcase() if azure.switches.identity_keys == "recased" else identifier
+        found[spelled] = {name: properties[name] for name in ("principalId", "clientId") if name in properties}
     return {**identity, "userAssignedIdentities": found}
 
 

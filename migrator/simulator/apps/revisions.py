@@ -33,6 +33,9 @@ RETRY = 60.0
 CREATED = 0.4
 """The part of an operation after which its revision exists (recorded: 6 of 14 seconds)."""
 
+FATES = ("failed", "degraded", "stuck", "zero")
+"""What a mishap may make of a revision, which then is in its record as `fate`; table `fates`: app -> of its next one."""
+
 _LABEL_MODE, _SINGLE = "Labels", "Single"
 
 
@@ -113,6 +116,8 @@ def make(azure: Azure, document: Json, name: str, moment: float, *, running: boo
         "batch": f"{azure.world.random.getrandbits(40):010x}",
         "replicas": [],
     }
+    if fate := azure.world.table("fates").pop(app, None):
+        record["fate"] = fate
     records(azure, app)[name] = record
     state(azure, app)["made"] += 1
     properties["latestRevisionName"] = name
@@ -198,6 +203,8 @@ def _concerned(azure: Azure, event: dict[str, Any]) -> tuple[Json, Json, Json] |
         return None
     if replicas.duplicate_env(record["template"]) and azure.switches.duplicate_env == "stuck":
         return None  # no visible error, never ready (ACA#1273)
+    if record.get("fate") == "stuck":
+        return None
     return document, record, replica
 
 
@@ -218,7 +225,7 @@ def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
     document, record, replica = found
     template = record["template"]
     reason = None if replica["state"] == "started" else replicas.unpullable(azure, document, template)
-    crashed = None if reason else replicas.crashing(azure, event["app"], template)
+    crashed = None if reason else _crashing(azure, event["app"], record)
     if reason or crashed is not None:
         replica.pop("started", None)
         if crashed is not None:
@@ -228,7 +235,7 @@ def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
         failing = sum(1 for r in live(record) if r["state"] in {"pulling", "crashing"})
         record["details"] = f"{failing}/{len(live(record))} {record['error']}"
         if record["state"] != "Deprovisioning":
-            record["state"] = "Failed"
+            record["state"] = "Degraded" if record.get("fate") == "degraded" else "Failed"
         _schedule(azure, "containerapp.replica", due + RETRY, event["app"], record, replica)
         return
     replica["state"] = "running"
@@ -238,6 +245,15 @@ def on_replica(azure: Azure, due: float, event: dict[str, Any]) -> None:
         if record["state"] != "Deprovisioning":
             _up(azure, event["app"], record, due)
             on_ready(azure, document, record, due)
+            if record.get("fate") == "zero":
+                record |= {"replicas": [], "state": "ScaledToZero"}
+
+
+def _crashing(azure: Azure, app: str, record: Json) -> str | None:
+    """The container of a revision that does not stay up, or None."""
+    if record.get("fate") in {"failed", "degraded"}:
+        return str(record["template"]["containers"][0]["name"])
+    return replicas.crashing(azure, app, record["template"])
 
 
 def on_ready(azure: Azure, document: Json, record: Json, moment: float) -> None:

@@ -294,6 +294,10 @@ def on_done(azure: Azure, due: float, event: dict[str, Any]) -> None:
         properties |= {"provisioningState": "Failed", "deploymentErrors": "Operation expired"}
         operations.finish(azure, entry, error={"code": "ContainerAppOperationError", "message": "Operation expired"})
         return
+    if fails := entry.get("fails"):
+        properties |= {"provisioningState": "Failed", "deploymentErrors": fails["message"]}
+        operations.finish(azure, entry, error=fails)
+        return
     properties["provisioningState"] = "Succeeded"
     if entry["verb"] == "stop":
         revisions.stop_all(azure, document, due)

@@ -287,7 +287,8 @@ def _principal_type(call: Call, principal: str, claimed: str | None) -> str:
             f"Principals of type {claimed} cannot validly be used in role assignments.",
         )
     entry = call.world.table("principals").get(principal)
-    if entry is None or (entry["known"] > call.now and claimed is None):
+    helped = claimed is not None and call.azure.switches.principal_type_helps
+    if entry is None or (entry["known"] > call.now and not helped):
         raise AzureError(
             400,
             "PrincipalNotFound",
