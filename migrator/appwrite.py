@@ -112,11 +112,15 @@ def write(step: Step, ctx: StepContext, live: Live, body: Json, wanted: Json, mi
 
     Raises:
         OutsideChangeError: the app differs from what was wanted; the message names paths and who changed it.
+        StaleError: it was deleted meanwhile.
         CloudError: Azure refused or failed.
     """
     filled = without_read_only(live.values.fill(body, missing))
     # no patience: after somebody else's operation the app must be looked at again, see `Walk`
-    after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation, patience=0.0), ctx)
+    try:
+        after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation, patience=0.0), ctx)
+    except NotFoundError as error:
+        raise StaleError(f"the app {ResourceId.parse(step.target).name} is gone", why=error.why, hint=REPLAN) from error
     compare(step, ctx, after, wanted)
     return after
 

@@ -228,6 +228,8 @@ def set_secret(session: Session, vault_uri: str, name: str, value: Secret, tags:
                 doing,
                 lambda: client.set_secret(name, reveal(value), tags=tags, retry_on_methods=frozenset(), retry_read=0),
                 values=[reveal(value)],
+                # no patience: when a name that is being recovered is there again, it holds somebody's secret
+                patience=0.0,
                 repeat=False,
             )
         except CloudError as error:

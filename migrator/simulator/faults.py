@@ -152,7 +152,10 @@ class Faults:
         chosen = self.choose(plane, request, azure.clock.now())
         for rule in chosen:
             if rule.mishap and rule.when == "after":
-                mishap.happen(rule.mishap, mishap.Occasion(azure, plane, request, response), rule.arguments)
+                try:
+                    mishap.happen(rule.mishap, mishap.Occasion(azure, plane, request, response), rule.arguments)
+                except mishap.NotYetError:
+                    rule.seen -= 1
         response.delay = sum(rule.delay for rule in chosen if rule.when == "after")
         response.truncated = any(rule.truncate for rule in chosen)
         if any(rule.drop == "after" for rule in chosen):

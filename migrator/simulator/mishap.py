@@ -77,6 +77,10 @@ class Occasion:
         return named or (found[1] if found else "")
 
 
+class NotYetError(Exception):
+    """What is to go wrong has not begun: the rule waits for the next request."""
+
+
 Happening = Callable[..., None]
 _KNOWN: dict[str, Happening] = {}
 

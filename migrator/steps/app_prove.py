@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator import executions, health
-from migrator.appwrite import listed
-from migrator.errors import UnprovenError
+from migrator.appwrite import REPLAN, listed, read, unlike, who
+from migrator.errors import StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
+from migrator.switching import switched
 from migrator.veil import section
 
 
@@ -27,12 +28,14 @@ class AppProve(Kind):
         return [(" ", f"wait until a replica of {what} runs, and compare the resolved values")]
 
     def do(self, step: Step, ctx: StepContext) -> Outcome:
+        self._still(step, ctx)
         self._values(step, ctx)
         if is_job(step.target):
             return self._job(step, ctx)
         document = ctx.cloud.get_app(step.target)
         revision = str(section(document, "properties", "latestRevisionName") or "")
         found = health.wait(step.target, revision, ctx)
+        self._still(step, ctx)
         ctx.record.note(revision=revision, replicas=list(found.replicas))
         if found.state is health.State.AT_ZERO:
             return Outcome(
@@ -46,6 +49,24 @@ class AppProve(Kind):
             return Outcome(text=found.text)
         start = f"az containerapp job start --ids {step.target}"
         return Outcome(proven=False, text=f"unproven until the next execution ({start}): {found.text}")
+
+    def _still(self, step: Step, ctx: StepContext) -> None:
+        """See that nobody deployed over the switch: what runs then proves nothing.
+
+        Raises:
+            StaleError: the app does not show its references any more.
+        """
+        for other in ctx.steps.values():
+            if other.kind != "app-switch" or not same_id(other.target, step.target):
+                continue
+            live = read(step.target, ctx)
+            reached, odd = switched(live.veiled, other.change | {"traffic": None}, "")
+            if odd or unlike(reached, live.veiled):
+                raise StaleError(
+                    f"somebody deployed over {ResourceId.parse(step.target).name} while the run was at work",
+                    why=f"{listed(odd) or 'it does not show its references any more'}; {who(live.raw)}",
+                    hint=REPLAN,
+                )
 
     def _values(self, step: Step, ctx: StepContext) -> None:
         planned = {

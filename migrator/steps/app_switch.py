@@ -19,6 +19,12 @@ PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
 """Seconds between two tries while a role takes effect; the last one repeats. 10 to 84 seconds are usual."""
 
 
+SUFFIXES = 4
+"""How many suffixes are tried where one is taken."""
+NOTHING_MADE = "SuffixTaken"
+"""Our code for a write with a suffix that was taken without a word (ACA#660, #650)."""
+
+
 class AppSwitch(Kind):
     """Secrets, env and registries in one change."""
 
@@ -52,6 +58,11 @@ class AppSwitch(Kind):
                     self._try(step, ctx)
             except ReferenceRefusedError as error:
                 refused = error
+            except CloudError as error:
+                if not _taken(error) or int(ctx.record.facts["tries"]) >= SUFFIXES:
+                    raise
+                ctx.tell("another revision suffix: that one was taken")
+                continue
             else:
                 return Outcome()
             now = ctx.clock.now()
@@ -87,6 +98,13 @@ class AppSwitch(Kind):
             suffix = sha256(f"{ctx.run}|{step.id}|{number}".encode()).hexdigest()[:8]
             body.setdefault("properties", {}).setdefault("template", {})["revisionSuffix"] = f"kl-{suffix}"
         after = write(step, ctx, live, body, wanted, Missing(step, ctx))
+        if step.change["revision"] == "suffix" and after.latest == ctx.record.facts["latest"]:
+            raise CloudError(
+                f"Azure made no new revision of {_name(step)}",
+                why="it took the write, and an inactive revision has the suffix already",
+                hint=f"keylift resume {ctx.run}",
+                code=NOTHING_MADE,
+            )
         ctx.record.note(revision=after.latest)
         self._check_resolved(step, ctx)
 
@@ -230,6 +248,13 @@ class AppSwitch(Kind):
 
     def undo(self, step: Step, ctx: StepContext) -> str:
         return take_back(step, ctx)
+
+
+def _taken(error: CloudError) -> bool:
+    """Whether a revision has the suffix already, said loudly or silently (FACTS, section 2.5)."""
+    return error.code == NOTHING_MADE or (
+        error.code == "WebhookInvalidParameterValue" and "revisionsuffix" in error.why.lower()
+    )
 
 
 def _name(step: Step) -> str:

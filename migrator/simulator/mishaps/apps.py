@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from migrator.simulator.apps import documents, operations, revisions, secrets, writing
 from migrator.simulator.apps.versions import NEWEST_PREVIEW
-from migrator.simulator.mishap import Occasion, named
+from migrator.simulator.mishap import NotYetError, Occasion, named
 from migrator.simulator.mishaps.somebody import SOMEBODY, send
 from migrator.simulator.wire import Json
 
@@ -33,7 +33,7 @@ def operation(
     azure, key = occasion.azure, str(occasion.app(app)["id"]).lower()
     entry = operations.running(azure, key)
     if entry is None:
-        return
+        raise NotYetError  # the write was refused
     agenda = azure.world.table("agenda").setdefault("entries", [])
     if ends == "failed":
         entry["fails"] = {"code": "ContainerAppOperationError", "message": message}
@@ -96,8 +96,8 @@ def app_redeployed(occasion: Occasion, app: str = "", body: Json | None = None, 
     send(azure, document, "PUT", body or redeployment(azure, document), instantly=instantly)
 
 
-def redeployment(azure: Azure, document: Json) -> Json:
-    """The body of a PUT that deploys an app as it is, values included, with one more env entry."""
+def redeployment(azure: Azure, document: Json, *, entry: bool = True) -> Json:
+    """The body of a PUT that deploys an app as it is, values included, with one more env entry if `entry`."""
     body: Json = copy.deepcopy(documents.view(azure, document, NEWEST_PREVIEW))
     kept = secrets.values(azure, str(document["id"]).lower())
     for secret in body["properties"]["configuration"].get("secrets") or []:
@@ -105,7 +105,8 @@ def redeployment(azure: Azure, document: Json) -> Json:
             secret["value"] = kept[secret["name"]]["value"]
     template: Any = body["properties"]["template"]
     template["revisionSuffix"] = None
-    template["containers"][0].setdefault("env", []).append({"name": "DEPLOYED", "value": "by somebody else"})
+    if entry:
+        template["containers"][0].setdefault("env", []).append({"name": "DEPLOYED", "value": "by somebody else"})
     return body
 
 
