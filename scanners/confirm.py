@@ -16,7 +16,7 @@ from scanners.model import Confidence, Match, Origin, Secret
 from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
-from scanners.shapes import random_looking
+from scanners.shapes import classes_of, random_looking
 from scanners.validity import VALID
 
 _REST = re.compile(rb"[^\s\"'`<>]*")
@@ -122,11 +122,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         verdict = _verdict(rule, name, value, _form(rule, data, start))
         if verdict is None:
             return None
-        if (
-            rule.name_group
-            and _listed(data, hit.end(rule.name_group), start, name_start)
-            and not random_looking(value.strip("\"'"), least=12)
-        ):
+        if rule.name_group and _listed(data, hit.end(rule.name_group), start, name_start) and not _by_chance(value):
             return None
         if _BADGE.search(data, max(0, start - 240), start):
             return None
@@ -223,6 +219,15 @@ _BADGE = re.compile(rb"(?:badge|\.svg\?|shields\.io)[^\s\"'`()<>]{0,160}\Z")
 """What stands in the address of a picture, everybody sees: `badge.svg?token=`."""
 _COMMA = re.compile(rb"[\"'`]?[ \t]*,[^=:]*")
 _OPENS = re.compile(rb"[({][\s@$fFrRbBuU]*[\"']?\Z")
+
+
+_HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+
+
+def _by_chance(value: str) -> bool:
+    """Whether a value is no name by any means: in digits and letters of both cases, or in hex."""
+    text = value.strip("\"'")
+    return random_looking(text, least=12) and (classes_of(text) >= 3 or _HEX.fullmatch(text) is not None)
 
 
 def _listed(data: bytes, name_end: int, start: int, name_start: int) -> bool:

@@ -69,6 +69,8 @@ _LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|pass
 """Words that say "secret", with signs for letters: `super$ecret`."""
 _COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
 """What people put behind words that say "secret": `MySecretPassword123!`."""
+_TYPED = frozenset(map(chr, range(32, 127))) | frozenset("£€§°²³µ´¬")
+"""What people type into a password: ASCII, and the signs that European keyboards have besides."""
 _PLAIN = re.compile(r"[\w.\- :/]+")
 _NAMED = re.compile(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
 """How a word ends that says what it stands for: `proxypass`, `repopwd`."""
@@ -122,7 +124,7 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         return _first_of(pairs)
     if form is not Form.LIVE and "{" in text:
         text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
-    if form is not Form.LIVE and any(c.isalpha() and not c.isascii() for c in text):
+    if form is not Form.LIVE and not text.isascii() and not set(text) <= _TYPED:
         return None  # words of a language that people read: labels and messages of a user interface
     if not 4 <= len(text) <= 4096 or _EXTENSION_KEY.fullmatch(text) or _FIRST_PART.fullmatch(text):
         return None
