@@ -6,6 +6,7 @@ imported when they are called for; they import `migrator.api` only when they run
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import sys
@@ -117,6 +118,8 @@ def exit_code(error: KeyliftError) -> Exit:
 def main(arguments: list[str] | None = None) -> None:
     """Entry point of the `keylift` command."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Most of what a command makes while it starts lives as long as it does: looking through it over and over finds nothing.
+    gc.set_threshold(20_000)
     verbose = any(a == "--verbose" or (a.startswith("-v") and set(a[1:]) == {"v"}) for a in arguments)
     try:
         code = keylift.main(args=arguments, prog_name="keylift", standalone_mode=False)

@@ -72,6 +72,8 @@ def _wide_encoding(data: bytes) -> str | None:
     if len(sample) < 8 or b"\x00" not in sample:
         return None
     half = len(sample) // 2
+    if sample.count(0) <= 0.8 * half:
+        return None
     if sample[1::2].count(0) > 0.8 * half and sample[::2].count(0) < 0.05 * half:
         return "utf-16-le"
     if sample[::2].count(0) > 0.8 * half and sample[1::2].count(0) < 0.05 * half:

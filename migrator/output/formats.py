@@ -37,8 +37,12 @@ class Look:
 @cache
 def known(what: str) -> tuple[str, ...]:
     """Names of the formats that can show `findings` or a `plan`."""
+    return tuple(sorted(name for name in _names() if hasattr(_module(name), what)))
+
+
+def _names() -> list[str]:
     names = [info.name for info in pkgutil.iter_modules(output.__path__) if not info.name.startswith("_")]
-    return tuple(sorted(name for name in names if name != "formats" and hasattr(_module(name), what)))
+    return [name for name in names if name != "formats"]
 
 
 def render_findings(name: str, report: Report, look: Look | None = None) -> str:
@@ -60,7 +64,8 @@ def render_plan(name: str, plan: Plan, look: Look | None = None) -> str:
 
 
 def _function(name: str, what: str) -> Callable[[Any, Look], str]:
-    if name not in known(what):
+    # Only the one that is asked for is imported.
+    if name not in _names() or not hasattr(_module(name), what):
         raise UsageError(
             f"there is no format {name!r} for {'findings' if what == 'findings' else 'a plan'}",
             hint=f"use --format {', '.join(known(what))}",

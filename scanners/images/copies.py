@@ -54,7 +54,7 @@ class Copies:
     def __init__(self, work: Work, count: int) -> None:
         """Make `count` copies of this process. Everything that `work` needs should have been imported before."""
         self._work = work
-        self._slots = count + 2
+        self._slots = count + 1
         self._memory = mmap.mmap(-1, self._slots * (SLOT + _ABOUT))
         self._free = list(range(self._slots))
         self._busy: dict[int, _Batch] = {}
@@ -64,7 +64,6 @@ class Copies:
         asked, self._ask = os.pipe()
         self._answers, answer = os.pipe()
         self._children: list[int] = []
-        gc.collect()
         gc.freeze()
         try:
             for _ in range(count):
@@ -136,14 +135,11 @@ class Copies:
 
     # In the process itself
 
-    def slot(self) -> int:
-        """A slot that nobody uses; waits for one."""
+    def slot(self) -> int | None:
+        """A slot that nobody uses."""
         with self._changed:
-            while not self._free:
-                self._open()
-                self._changed.wait()
             self._open()
-            return self._free.pop()
+            return self._free.pop() if self._free and not self._alone else None
 
     def _open(self) -> None:
         if self._ask < 0:
@@ -219,8 +215,12 @@ class Copies:
             batch = self._busy.get(slot)
         if batch is None:
             return
-        with self._here:
-            made = self._made(slot, batch.about)
+        try:
+            with self._here:
+                made = self._made(slot, batch.about)
+        except Exception as error:  # noqa: BLE001 - it is raised where the work was asked for
+            batch.to.failed = error
+            made = []
         self._done(slot, made)
 
     def _done(self, slot: int, made: Sequence[tuple[int, Any]]) -> None:
@@ -243,14 +243,15 @@ class Batches:
 
     def __init__(self, copies: Copies) -> None:
         self._copies = copies
-        self._slot = -1
+        self._slot: int | None = None
         self._batch = _Batch(self, 0)
         self._number = 0
         self.made: list[tuple[int, Any]] = []
         """What was made so far, with the numbers that `add` gave."""
+        self.failed: Exception | None = None
 
-    def add(self, about: tuple[Any, ...], words: int, data: bytes) -> int:
-        """Hand over bytes, at most `SLOT`; the number that the answer will have.
+    def add(self, about: tuple[Any, ...], words: int, data: bytes) -> int | None:
+        """Hand over bytes, at most `SLOT`; the number that the answer will have, or None when nobody is free.
 
         Args:
             about: texts and numbers.
@@ -258,11 +259,13 @@ class Batches:
             data: the bytes.
         """
         batch = self._batch
-        if self._slot >= 0 and (batch.used + len(data) > SLOT or batch.words + words > _WORDS):
+        if self._slot is not None and (batch.used + len(data) > SLOT or batch.words + words > _WORDS):
             self._submit()
             batch = self._batch
-        if self._slot < 0:
+        if self._slot is None:
             self._slot = self._copies.slot()
+        if self._slot is None:
+            return None
         self._copies.put(self._slot, batch.used, data)
         batch.about.append((about, len(data)))
         batch.used += len(data)
@@ -274,13 +277,18 @@ class Batches:
         return number
 
     def finish(self) -> None:
-        """Wait for everything."""
-        if self._slot >= 0:
-            self._submit()
+        """Wait for everything.
+
+        Raises:
+            Exception: what the work raised.
+        """
+        self._submit()
         self._copies.wait(self)
-        self.made.sort(key=lambda pair: pair[0])
+        if self.failed is not None:
+            raise self.failed
 
     def _submit(self) -> None:
         slot, batch = self._slot, self._batch
-        self._slot, self._batch = -1, _Batch(self, self._number)
-        self._copies.submit(slot, batch)
+        self._slot, self._batch = None, _Batch(self, self._number)
+        if slot is not None:
+            self._copies.submit(slot, batch)

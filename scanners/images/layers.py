@@ -5,6 +5,7 @@ Nothing is written anywhere. What is odd or damaged becomes an entry of `errors`
 
 from __future__ import annotations
 
+import io
 import posixpath
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -14,7 +15,7 @@ from typing import Any
 from scanners.images.copies import SLOT, Batches, Copies
 from scanners.images.errors import PULL_AGAIN, BlobError, ImageError, LimitError
 from scanners.images.finds import Find, LayerFinds
-from scanners.images.judging import Judge, part, whole
+from scanners.images.judging import Judge, Problem, part, whole
 from scanners.images.limits import DEFAULT, MIB, Limits
 from scanners.images.streams import Digesting, Joined, Reader, exactly, is_packed, unpacked
 from scanners.images.tar import DIRECTORY, FILE, LINK, Buffer, TarError, TarReader, looks_like
@@ -61,7 +62,7 @@ class LayerScanner:
                 packed.drain()
                 found.packed, found.digest = packed.size, packed.digest
         except ImageError as error:
-            one.problem("", f"{error.what}: {error.why}" if error.why else error.what, error.hint)
+            one.note("", f"{error.what}: {error.why}" if error.why else error.what, error.hint)
             found.whole = False
             return found
         self._verify(one, digest, diff_id)
@@ -70,7 +71,7 @@ class LayerScanner:
     def _verify(self, one: _Layer, digest: str | None, diff_id: str | None) -> None:
         found = one.found
         if digest is not None and found.digest != digest:
-            one.problem(
+            one.note(
                 "",
                 f"its bytes have the digest {found.digest}: they are not what the manifest names",
                 PULL_AGAIN,
@@ -79,7 +80,7 @@ class LayerScanner:
             found.whole = False
         elif digest is None and diff_id is not None and found.diff_id != diff_id and found.whole:
             why = f"it unpacks to {found.diff_id}: that is not what the configuration names"
-            one.problem("", why, PULL_AGAIN, first=True)
+            one.note("", why, PULL_AGAIN, first=True)
             found.whole = False
 
 
@@ -95,12 +96,15 @@ class _Layer:
         self._links: dict[str, list[str]] = {}
         self._entry = 0
         """Where in `changes.files` the file at work is."""
-        self._entries_of: dict[int, int] = {}
-        """The same for what was handed over, by its number."""
-        self._finds: list[tuple[int, Find]] = []
+        self._order = 0
+        self._asked: dict[int, tuple[int, int]] = {}
+        """What was handed over, by its number: its place in the order of everything, and the file it is of."""
+        self._finds: list[tuple[int, int, Find]] = []
+        self._problems: list[tuple[int, Problem]] = []
+        """In no order, as they come from here and from copies."""
         self._count = self._heard = 0
 
-    def problem(self, where: str, what: str, hint: str = PULL_AGAIN, *, first: bool = False) -> None:
+    def note(self, where: str, what: str, hint: str = PULL_AGAIN, *, first: bool = False) -> None:
         """Note what could not be read."""
         errors = self.found.errors
         entry = {"where": where, "what": what, "hint": hint}
@@ -128,14 +132,14 @@ class _Layer:
             if head.strip(b"\0") and not looks_like(head):
                 self._no_tar(buffer)
             else:
-                self._walk(TarReader(buffer, self._limits, lambda what: self.problem("", what)))
+                self._walk(TarReader(buffer, self._limits, lambda what: self.note("", what)))
             while buffer.skip(MIB):
                 pass
         except TarError as error:
-            self.problem("", f"the layer {error}", PULL_AGAIN)
+            self.note("", f"the layer {error}", PULL_AGAIN)
             found.whole = False
         except (BlobError, LimitError) as error:
-            self.problem("", f"{error.what}: {error.why}" if error.why else error.what, error.hint)
+            self.note("", f"{error.what}: {error.why}" if error.why else error.what, error.hint)
             found.whole = False
         found.unpacked = counted.size
         if with_diff_id:
@@ -144,7 +148,7 @@ class _Layer:
 
     def _no_tar(self, buffer: Buffer) -> None:
         """A blob that is no archive of files: a chart, a signature, or something that was meant to look like a layer."""
-        self.problem("", "is no tar archive; it was judged as one file", "see what made the image")
+        self.note("", "is no tar archive; it was judged as one file", "see what made the image")
         self.found.files += 1
         self._file("", buffer.read, 1 << 62)
 
@@ -153,7 +157,7 @@ class _Layer:
         for entry in reader.entries():
             found.entries += 1
             if found.entries > self._limits.entries:
-                self.problem("", f"has more than {self._limits.entries} entries; those after that were not judged")
+                self.note("", f"has more than {self._limits.entries} entries; those after that were not judged")
                 found.whole = False
                 return
             path = self._inside(entry.path)
@@ -181,7 +185,7 @@ class _Layer:
         if normal == ".." or normal.startswith("../"):
             self._outside += 1
             if self._outside == 1:
-                self.problem(
+                self.note(
                     "", f"has names that lead out of the image, the first is {path!r}; they were judged all the same"
                 )
             while normal.startswith("../"):
@@ -197,12 +201,15 @@ class _Layer:
         if self._away is not None:
             self._away.finish()
             for number, (finds, problems) in self._away.made:
-                self._finds += [(self._entries_of.get(number, 0), find) for find in finds]
-                for where, what, hint in problems:
-                    self.problem(where, what, hint)
+                order, entry = self._asked[number]
+                self._finds += [(order, entry, find) for find in finds]
+                self._problems += [(order, problem) for problem in problems]
             self._away = None
+        self._finds.sort(key=lambda one: one[0])
+        for _, (where, what, hint) in sorted(self._problems):
+            self.note(where, what, hint)
         if len(self._finds) > self._limits.layer_findings:
-            self.problem("", f"has more than {self._limits.layer_findings} findings; the others are not listed")
+            self.note("", f"has more than {self._limits.layer_findings} findings; the others are not listed")
             del self._finds[self._limits.layer_findings :]
         self.found.finds = list(self._placed())
         files = {find.file for find in self.found.finds}
@@ -211,10 +218,10 @@ class _Layer:
 
     def _placed(self) -> Iterator[Find]:
         """What was found; a path that comes again hides what the layer had there before."""
-        wanted = {find.file: path_digest(find.file) for _, find in self._finds}
+        wanted = {find.file: path_digest(find.file) for _, _, find in self._finds}
         known = set(wanted.values())
         last = {name: at for at, name in enumerate(self.found.changes.files) if name in known} if known else {}
-        for entry, find in self._finds:
+        for _, entry, find in self._finds:
             yield replace(find, shadowed=True) if last.get(wanted[find.file], entry) > entry else find
 
     # Files
@@ -224,24 +231,34 @@ class _Layer:
             return
         if self._away is None or size > SLOT:
             self._judge.file(path, read, self)
-        else:
-            self._hand_over(whole(path), read(size))
+            return
+        data = read(size)
+        if not self._hand_over(whole(path), data):
+            self._judge.file(path, io.BytesIO(data).read, self)
 
     def take(self, path: str, piece: Piece) -> None:
         """Have a piece judged."""
-        if self._full():
+        if self._full() or self._hand_over(part(path[: self._limits.path], piece), piece.data):
             return
-        if self._away is None:
-            finds = self._judge.piece(path, piece)
-            self._count += len(finds)
-            self._finds += [(self._entry, find) for find in finds]
-        else:
-            self._hand_over(part(path[: self._limits.path], piece), piece.data)
+        finds = self._judge.piece(path, piece)
+        self._order += 1
+        self._count += len(finds)
+        self._finds += [(self._order, self._entry, find) for find in finds]
 
-    def _hand_over(self, about: tuple[Any, ...], data: bytes) -> None:
-        if self._away is not None:
-            number = self._away.add(about, len(about[0]), data)
-            self._entries_of[number] = self._entry
+    def problem(self, where: str, what: str, hint: str) -> None:
+        """Note what could not be read of a file."""
+        self._order += 1
+        if len(self._problems) <= self._limits.errors:
+            self._problems.append((self._order, (where, what, hint)))
+
+    def _hand_over(self, about: tuple[Any, ...], data: bytes) -> bool:
+        """Whether a copy will judge it."""
+        number = self._away.add(about, len(about[0]), data) if self._away is not None else None
+        if number is None:
+            return False
+        self._order += 1
+        self._asked[number] = self._order, self._entry
+        return True
 
     def _full(self) -> bool:
         """Whether there is so much already that the rest is not looked at."""

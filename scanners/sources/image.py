@@ -245,11 +245,11 @@ class _Scan:
         pool.shutdown()
 
     def _share(self) -> None:
-        """Have copies of this process judge, where it can be copied: threads share too little of the work."""
+        """Have copies of this process judge, too, where it can be copied: threads share too little of the work."""
         if self._copies is None and self._workers > 1 and self._allow is None and forking.possible():
             # What judging needs is there before it is copied.
             self._engine.matches(_ALL_SORTS)
-            self._copies = Copies(self._judge(self._engine).items, self._workers)
+            self._copies = Copies(self._judge(self._engine).items, self._workers - 1)
 
     def _judge(self, engine: Engine | None) -> Judge:
         def own() -> Engine:
