@@ -47,6 +47,7 @@ COMMANDS = {
     "finalize": "finalize",
     "drift": "drift",
     "access": "access",
+    "wizard": "wizard",
     "demo": "demo",
     "simulator": "simulator",
 }
@@ -96,7 +97,9 @@ def keylift() -> None:
     Take it back:     keylift rollback RUN
     Make it final:    keylift finalize RUN -o final.json
 
-    Try it all without Azure: keylift demo
+    Step by step on screen: keylift wizard
+
+    Try it all without Azure: keylift demo, or keylift wizard --demo
     """  # noqa: D301 - click knows the character \b, not the two characters that a raw string has
 
 

@@ -33,7 +33,10 @@ def good(held: Rehearsal) -> None:
 
 
 def test_two_apps(tmp_path: Path) -> None:
-    with running(estate(*two_apps(), app("bystander"), switches=QUICK), tmp_path) as world:
+    # nobody may list the secrets of an app behind a ReadOnly lock; that hinders no rehearsal of other apps
+    locked = app("bystander", secrets={"token": PASSWORD})
+    held_back = [{"scope": locked["id"], "level": "ReadOnly"}]
+    with running(estate(*two_apps(), locked, locks=held_back, switches=QUICK), tmp_path) as world:
         before = {name: settled(world.app(name)) for name in ("api", "web", "bystander")}
         plan = world.plan()
         made = source(world, plan)
