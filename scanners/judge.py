@@ -149,8 +149,9 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
 
 def _symbols(text: str) -> bool:
     """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
-    if "=" in text and all(_SYMBOL.fullmatch(part) for part in text.rstrip("=").split("=")):
-        return text.count("=") > 1 or "." in text  # assignments in a row: `t.a=t.b=t.c`
+    bare = text.rstrip("=")  # what base64 ends with is no assignment
+    if "=" in bare and all(_SYMBOL.fullmatch(part) for part in bare.split("=")):
+        return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
     if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
         return True
     if _SNAKE.fullmatch(text):
