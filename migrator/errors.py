@@ -77,5 +77,9 @@ class RunError(KeyliftError):
     """A run is unknown, in the wrong state, or held by another process."""
 
 
+class JournalError(RunError):
+    """The journal cannot be read or written: nothing more may be done to the cloud, the run stays resumable."""
+
+
 class StoppedError(KeyliftError):
     """The run is being stopped: what was begun is in the journal, and `resume` goes on from there."""

@@ -1,70 +1,30 @@
-"""The write-ahead journal of runs: one SQLite file, for the owner's eyes only, without a single value.
+"""The write-ahead journal of runs, for the owner's or the team's eyes only, without a single value.
 
-Every write is durable when the call returns (WAL with `synchronous=FULL`). What is about to be done to a cloud is
-written before it is done; after a crash the journal says what to ask the cloud about.
+Every write is durable when the call returns. What is about to be done to a cloud is written before it is done; after a
+crash the journal says what to ask the cloud about.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from migrator import records
-from migrator.errors import RunError
+from migrator import database, records
+from migrator.errors import JournalError, RunError
 from migrator.ledger import Ledger
 from migrator.locking import FolderLocks
 from migrator.model import AppState, Json, Plan, RunState, StepState
 from migrator.ports import Event
 
-_MIGRATIONS = (
-    """
-    CREATE TABLE runs (
-        id TEXT PRIMARY KEY, number INTEGER NOT NULL UNIQUE, plan TEXT NOT NULL, document TEXT NOT NULL,
-        cloud TEXT NOT NULL, state TEXT NOT NULL, started REAL NOT NULL, ended REAL
-    ) STRICT;
-    CREATE TABLE apps (
-        run TEXT NOT NULL REFERENCES runs, app TEXT NOT NULL, position INTEGER NOT NULL, state TEXT NOT NULL,
-        proven INTEGER NOT NULL DEFAULT 1, cause TEXT NOT NULL DEFAULT '', error TEXT NOT NULL DEFAULT '{}',
-        initial TEXT NOT NULL DEFAULT 'null', PRIMARY KEY (run, app)
-    ) STRICT;
-    CREATE TABLE steps (
-        run TEXT NOT NULL REFERENCES runs, step TEXT NOT NULL, position INTEGER NOT NULL, app TEXT NOT NULL,
-        kind TEXT NOT NULL, target TEXT NOT NULL, state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0,
-        operation TEXT NOT NULL DEFAULT '', facts TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '{}',
-        started REAL, ended REAL, PRIMARY KEY (run, step)
-    ) STRICT;
-    CREATE INDEX steps_by_target ON steps (target);
-    CREATE TABLE events (
-        run TEXT NOT NULL REFERENCES runs, number INTEGER NOT NULL, at REAL NOT NULL, kind TEXT NOT NULL,
-        app TEXT NOT NULL, step TEXT NOT NULL, text TEXT NOT NULL, PRIMARY KEY (run, number)
-    ) STRICT;
-    """,
-    """
-    CREATE TABLE rehearsals (
-        plan TEXT PRIMARY KEY, at REAL NOT NULL, ok INTEGER NOT NULL, report TEXT NOT NULL
-    ) STRICT;
-    """,
-)
-"""One script for each schema version; a database of an older version is brought forward when it is opened."""
-
-SCHEMA = len(_MIGRATIONS)
-APPLICATION = 0x6B6C6674
-"""SQLite's `application_id`: the file says that it is keylift's."""
-
-OPEN_STATES = frozenset({RunState.RUNNING, RunState.INTERRUPTED, RunState.ROLLING_BACK})
+OPEN_STATES = frozenset({RunState.RUNNING, RunState.INTERRUPTED, RunState.ROLLING_BACK, records.JOINING})
 """States of runs that somebody has to end: resume them or roll them back."""
-
-
-class JournalError(RunError):
-    """The journal cannot be read or written: nothing more may be done to the cloud, the run stays resumable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +78,9 @@ class Journal:
         Raises:
             JournalError: it cannot be opened, is damaged, or was written by a newer keylift.
         """
-        with _translated(path):
-            with suppress(FileExistsError):
-                # SQLite gives its side files the mode of the database
-                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-            connection = _connect(path, str(path), observe)
+        with database.translated(path):
+            database.create(path)
+            connection = database.connect(path, observe)
         return cls(path, connection, FolderLocks(path.parent))
 
     @classmethod
@@ -134,7 +92,7 @@ class Journal:
         Raises:
             JournalError: it cannot be read, is damaged, or was written by a newer keylift.
         """
-        journal = cls(Path(), _connect(Path(), ":memory:", None), ledger)
+        journal = cls(Path(), database.connect(None), ledger)
         try:
             journal.refresh()
         except BaseException:
@@ -334,11 +292,10 @@ class Journal:
     def _open_runs(self, apps: frozenset[str]) -> list[str]:
         """Runs that nobody has ended yet and that work on one of `apps`, newest first."""
         rows = self._read(
-            "SELECT runs.id, apps.app FROM runs JOIN apps ON apps.run = runs.id "
-            "WHERE runs.state IN ('running', 'interrupted', 'rolling-back', ?) ORDER BY number DESC",
-            records.JOINING,
+            "SELECT runs.id, runs.state, apps.app FROM runs JOIN apps ON apps.run = runs.id ORDER BY number DESC"
         )
-        return list(dict.fromkeys(str(row["id"]) for row in rows if row["app"] in apps))
+        found = [str(row["id"]) for row in rows if row["state"] in OPEN_STATES and row["app"] in apps]
+        return list(dict.fromkeys(found))
 
     def others_using(self, run: str, kind: str, target: str) -> list[tuple[str, Json]]:
         """Other runs, and what they noted, whose steps of a kind stand on `target` and were not taken back."""
@@ -444,7 +401,7 @@ class Journal:
 
     @contextmanager
     def _write(self) -> Iterator[sqlite3.Connection]:
-        with self._guard, _translated(self.path):
+        with self._guard, database.translated(self.path):
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -455,7 +412,7 @@ class Journal:
                 raise
 
     def _read(self, statement: str, *arguments: Any) -> list[sqlite3.Row]:
-        with self._guard, _translated(self.path):
+        with self._guard, database.translated(self.path):
             return self._connection.execute(statement, arguments).fetchall()
 
     def _row(self, statement: str, *arguments: Any) -> sqlite3.Row:
@@ -494,71 +451,3 @@ def _entry(row: sqlite3.Row) -> StepEntry:
 
 def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _connect(path: Path, database: str, observe: Callable[[str], None] | None) -> sqlite3.Connection:
-    connection = sqlite3.connect(database, timeout=30.0, isolation_level=None, check_same_thread=False)
-    try:
-        connection.row_factory = sqlite3.Row
-        if observe is not None:
-            connection.set_trace_callback(observe)
-        _prepare(path, connection)
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _prepare(path: Path, connection: sqlite3.Connection) -> None:
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION and tables:
-        raise JournalError(
-            f"{path} is not keylift's journal",
-            why="the database was made by another program",
-            hint="name another state folder: --state-dir DIR",
-        )
-    if version > SCHEMA:
-        raise JournalError(
-            f"the journal {path} was written by a newer keylift",
-            why=f"it has schema {version}, this version knows {SCHEMA}",
-            hint="update keylift: uv tool upgrade keylift",
-        )
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
-    connection.execute("PRAGMA foreign_keys = ON")
-    if version < SCHEMA:
-        connection.execute("BEGIN EXCLUSIVE")
-        try:
-            # read again: another process may have been faster
-            (version,) = connection.execute("PRAGMA user_version").fetchone()
-            for script in _MIGRATIONS[version:]:
-                for statement in filter(str.strip, script.split(";")):
-                    connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {SCHEMA:d}")
-            connection.execute(f"PRAGMA application_id = {APPLICATION:d}")
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (sqlite3.Error, OSError) as error:
-        text = str(error)
-        if "malformed" in text or "not a database" in text:
-            hint = f"restore it from a backup, or begin anew: mv {path} {path}.damaged"
-        elif "full" in text:
-            hint = f"make room on the disk of {path.parent}, then go on: keylift resume latest"
-        elif "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
-            hint = f"make {path.parent} writable for you, or name another state folder: --state-dir DIR"
-        elif "locked" in text:
-            hint = "another keylift is writing: try again in a moment"
-        else:
-            hint = f"check the disk of {path.parent}, then go on: keylift resume latest"
-        raise JournalError(f"the journal {path} cannot be used", why=text, hint=hint) from error

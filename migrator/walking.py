@@ -9,9 +9,17 @@ from typing import Any, TypeVar
 
 from migrator.appwrite import REPLAN, listed, read, unlike, who
 from migrator.around import Page, Surroundings, surprise
-from migrator.errors import CloudError, KeyliftError, NotFoundError, ReferenceRefusedError, StaleError, StoppedError
+from migrator.errors import (
+    CloudError,
+    JournalError,
+    KeyliftError,
+    NotFoundError,
+    ReferenceRefusedError,
+    StaleError,
+    StoppedError,
+)
 from migrator.fingerprints import app_fingerprint, changed_parts
-from migrator.journal import JournalError, StepEntry
+from migrator.journal import StepEntry
 from migrator.kinds import kind_of
 from migrator.model import AppState, Json, ResourceId, Step, StepState, differences
 from migrator.ports import Outcome, StepContext, StepKind

@@ -26,8 +26,7 @@ from typing import NoReturn
 
 from migrator.cloud.blobs import BlobFolder, ConditionError, GoneError, LeaseError, RefusedError
 from migrator.cloud.session import Session
-from migrator.errors import RunError, StoppedError
-from migrator.journal import JournalError
+from migrator.errors import JournalError, RunError, StoppedError
 from migrator.ledger import words
 from migrator.model import Json
 from migrator.shared import SharedState

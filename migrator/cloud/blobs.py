@@ -19,8 +19,7 @@ from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestE
 from migrator.cloud import failures
 from migrator.cloud.profiles import is_loopback
 from migrator.cloud.session import Session
-from migrator.errors import KeyliftError, UsageError
-from migrator.journal import JournalError
+from migrator.errors import JournalError, KeyliftError, UsageError
 from migrator.shared import SharedState
 
 PATIENCE = 30.0

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from migrator.errors import RunError
-from migrator.journal import SCHEMA, Journal, JournalError
+from migrator.database import SCHEMA
+from migrator.errors import JournalError, RunError
+from migrator.journal import Journal
 from migrator.model import AppState, Plan, RunState, Step, StepState
 from migrator.ports import Event
 from migrator.records import value_free

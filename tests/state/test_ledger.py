@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from migrator.cloud.blob_ledger import BlobLedger, LockLostError
 from migrator.cloud.blobs import ConditionError
-from migrator.errors import RunError, StoppedError
-from migrator.journal import Journal, JournalError
+from migrator.errors import JournalError, RunError, StoppedError
+from migrator.journal import Journal
 from migrator.model import AppState, Plan, RunState, Step, StepState
 from migrator.ports import Event
 from migrator.records import JOINING

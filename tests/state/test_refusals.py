@@ -16,7 +16,7 @@ import trustme
 from migrator.cloud.blob_ledger import BlobLedger
 from migrator.cloud.profiles import load_profile
 from migrator.cloud.session import Session
-from migrator.journal import JournalError
+from migrator.errors import JournalError
 from migrator.shared import SharedState
 from migrator.simulator.server import Simulator
 

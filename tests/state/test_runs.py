@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from migrator.cloud.blob_ledger import BlobLedger, LockLostError
-from migrator.errors import RunError
+from migrator.errors import JournalError, RunError
 from migrator.executor import Executor, RunResult
-from migrator.journal import Journal, JournalError
+from migrator.journal import Journal
 from migrator.model import Json, RunState, settled
 from migrator.ports import Event
 from tests.executor.world import KEY, PLANTED, World, app, estate, running, two_apps
