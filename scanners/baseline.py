@@ -113,7 +113,10 @@ def read(path: Path) -> Baseline:
             f"{path} is no baseline: version and results are not as detect-secrets has them", hint=again
         )
     if "filters_used" not in document:
-        document = _upgraded(document)
+        try:
+            document = _upgraded(document)
+        except (AttributeError, LookupError, TypeError, ValueError) as error:
+            raise BaselineError(f"{path} is no baseline: detect-secrets cannot upgrade it", hint=again) from error
     return Baseline(_absolute(path), document, slim="generated_at" not in document)
 
 
@@ -340,11 +343,15 @@ def _sound(document: Any) -> bool:
         and all(isinstance(plugin, dict) and "name" in plugin for plugin in document["plugins_used"])
         and isinstance(document.get("results"), dict)
         and all(
-            isinstance(entries, list)
-            and all(isinstance(entry, dict) and {"type", "hashed_secret"} <= entry.keys() for entry in entries)
+            isinstance(entries, list) and all(isinstance(entry, dict) and _sound_entry(entry) for entry in entries)
             for entries in document["results"].values()
         )
     )
+
+
+def _sound_entry(entry: Mapping[str, Any]) -> bool:
+    told = isinstance(entry.get("type"), str) and isinstance(entry.get("hashed_secret"), str)
+    return told and isinstance(entry.get("line_number", 0), int)
 
 
 def _upgraded(document: dict[str, Any]) -> dict[str, Any]:

@@ -1,38 +1,39 @@
 """What a repository's history brought in: every version of every file once, at the commit that first had it.
 
 `git log` lists what each commit changed against all its parents, oldest first, so the first time an object is listed is
-the commit that brought it in. Versions then go to workers, all of one path to the same worker and in order.
+the commit that brought it in. Versions then go to workers in that order, so many at a time to whoever is free.
 """
 
 from __future__ import annotations
 
 import contextlib
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
-from zlib import crc32
 
 from scanners.allow import BASELINE
 from scanners.archives import is_archive
 from scanners.engine import Engine
 from scanners.git import DIFF, Git, RepositoryError, failed
 from scanners.model import CommitLocation, Finding, Fingerprinter
-from scanners.sources import files
+from scanners.sources import files, forking
 from scanners.sources.versions import MESSAGE, Hit, Item, Judged, Versions
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future, ProcessPoolExecutor
+    from concurrent.futures import Future
 
     from scanners.allow import Allow
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and how much there is."""
 
-_BATCH = 128
-_AHEAD = 96
-"""Batches that may wait for one worker."""
+_BATCH = 1024
+"""Versions a worker takes at once: neighbours in history, which git stores as changes of one another."""
+_AHEAD = 4
+"""Batches that may wait for each worker."""
 _FEW = 4000
 """Objects up to which one process is faster than starting several."""
 _SYMLINK, _SUBMODULE = b"120000", b"160000"
@@ -70,7 +71,7 @@ class Change(NamedTuple):
 class Judge(Protocol):
     """Takes items; `drain` gives what they gave, in no order."""
 
-    def submit(self, worker: int, items: list[Item]) -> None: ...
+    def submit(self, items: list[Item]) -> None: ...
 
     def drain(self) -> Iterator[Judged]: ...
 
@@ -98,7 +99,7 @@ class History:
     _at_head: dict[tuple[str, str, str], str] = field(default_factory=dict)
     _missing: int = 0
     _number: int = 0
-    _waiting: list[list[Item]] = field(default_factory=list)
+    _waiting: list[Item] = field(default_factory=list)
     _seen: set[int] = field(default_factory=set)
     _left_out: set[int] = field(default_factory=set)
     _head: frozenset[int] = frozenset()
@@ -116,14 +117,12 @@ class History:
             self._present = {number for _, number, _ in self._stored()}
         judge = self._judge()
         try:
-            self._waiting = [[] for _ in range(self.workers)]
             for revisions in _revisions(selection):
                 self._walk(revisions, judge)
             self._tags(selection, judge)
             if everything and not self.shared_store:
                 self._unreachable(judge)
-            for worker in range(self.workers):
-                self._send(worker, judge)
+            self._send(judge)
             for judged in judge.drain():
                 self._take(judged)
         finally:
@@ -293,16 +292,14 @@ class History:
         return self._number
 
     def _add(self, item: Item, judge: Judge) -> None:
-        worker = crc32(item.path.encode("utf-8", "surrogateescape")) % self.workers
-        waiting = self._waiting[worker]
-        waiting.append(item)
-        if len(waiting) >= _BATCH:
-            self._send(worker, judge)
+        self._waiting.append(item)
+        if len(self._waiting) >= _BATCH:
+            self._send(judge)
 
-    def _send(self, worker: int, judge: Judge) -> None:
-        if self._waiting[worker]:
-            judge.submit(worker, self._waiting[worker])
-            self._waiting[worker] = []
+    def _send(self, judge: Judge) -> None:
+        if self._waiting:
+            judge.submit(self._waiting)
+            self._waiting = []
 
     def _take(self, judged: Judged) -> None:
         self.errors += judged.errors
@@ -439,9 +436,8 @@ class Alone:
         self._versions = versions
         self._take = take
 
-    def submit(self, worker: int, items: list[Item]) -> None:
+    def submit(self, items: list[Item]) -> None:
         """Judge items now."""
-        del worker
         self._take(self._versions.judge(items))
 
     def drain(self) -> Iterator[Judged]:
@@ -454,7 +450,7 @@ class Alone:
 
 
 class Pool:
-    """Judges in processes, each with its own share of the paths. Values stay in the process that read them."""
+    """Judges in processes. Values stay in the process that read them."""
 
     def __init__(
         self,
@@ -469,31 +465,36 @@ class Pool:
         from concurrent.futures import ProcessPoolExecutor
 
         self._take = take
-        # Spawned, not forked: the caller may have threads (the wizard has).
-        context = multiprocessing.get_context("spawn")
+        self._most = workers * _AHEAD
+        self._waiting: deque[Future[Judged]] = deque()
+        global _versions
+        if forking.possible():
+            # The copies are made at the first submission, all of them before the pool has threads.
+            _versions = Versions(git, engine, fingerprinter, allow)
+            self._pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("fork"))
+            return
         start = (git.path, fingerprinter, allow, engine.cache_dir, engine.plain)
-        self._workers: list[ProcessPoolExecutor] = [
-            ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=start) for _ in range(workers)
-        ]
-        self._waiting: list[list[Future[Judged]]] = [[] for _ in range(workers)]
+        context = multiprocessing.get_context("spawn")
+        self._pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=start)
 
-    def submit(self, worker: int, items: list[Item]) -> None:
-        """Hand items over; waits when the worker is far behind."""
-        waiting = self._waiting[worker]
-        waiting.append(self._workers[worker].submit(_work, items))
-        while waiting and (waiting[0].done() or len(waiting) > _AHEAD):
-            self._take(waiting.pop(0).result())
+    def submit(self, items: list[Item]) -> None:
+        """Hand items over; waits when the workers are far behind."""
+        self._waiting.append(self._pool.submit(_work, items))
+        while self._waiting and (self._waiting[0].done() or len(self._waiting) > self._most):
+            self._take(self._waiting.popleft().result())
 
     def drain(self) -> Iterator[Judged]:
         """Wait for everything."""
-        for waiting in self._waiting:
-            while waiting:
-                yield waiting.pop(0).result()
+        while self._waiting:
+            yield self._waiting.popleft().result()
 
     def close(self) -> None:
         """End the workers."""
-        for worker in self._workers:
-            worker.shutdown(wait=True, cancel_futures=True)
+        global _versions
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        if _versions is not None:
+            _versions.close()
+            _versions = None
 
 
 _versions: Versions | None = None

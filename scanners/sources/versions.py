@@ -79,7 +79,7 @@ class Judged(NamedTuple):
 
 
 class Versions:
-    """Judges items in the order of history. Items of one path have to come to the same one."""
+    """Judges items in the order of history, be it only some of them."""
 
     def __init__(self, git: Git, engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None = None) -> None:
         """Judge by `engine`; `allow` says of each find whether it is new."""

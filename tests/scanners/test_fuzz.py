@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -32,11 +34,53 @@ def test_what_was_found_stays_mended(case: Path, every: dict[str, Check]) -> Non
     every[case.parent.name](case.read_bytes())
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)))
 def test_no_input_breaks_any_reader(every: dict[str, Check], data: bytes) -> None:
     for check in every.values():
         check(data)
+
+
+BASELINE = {
+    "version": "1.5.0",
+    "plugins_used": [{"name": "KeyliftDetector", "path": "x"}],
+    "filters_used": [],
+    "results": {"a.txt": [{"type": "x", "hashed_secret": "00", "line_number": 1}]},
+}
+REPORTS = sorted((Path(__file__).parent / "foreign").iterdir())
+ODD = st.recursive(
+    st.sampled_from([None, True, -1, 0.5, "", "x", "1.2", "a\x00b", "\ud800", 10**30]),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["x", "type", "line_number"]), inner, max_size=2)
+    ),
+    max_leaves=3,
+)
+
+
+def spoiled(choose: st.DataObject, document: Any) -> Any:
+    """A document in which one thing is something else."""
+    within = isinstance(document, dict | list) and document and choose.draw(st.integers(0, 5))
+    if not within:
+        return choose.draw(ODD)
+    key = choose.draw(st.sampled_from(sorted(document) if isinstance(document, dict) else range(len(document))))
+    copy = dict(document) if isinstance(document, dict) else list(document)
+    if isinstance(copy, dict) and choose.draw(st.integers(0, 5)) == 0:
+        del copy[key]
+    else:
+        copy[key] = spoiled(choose, copy[key])
+    return copy
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(choose=st.data())
+def test_spoiled_documents_are_refused_or_read(every: dict[str, Check], choose: st.DataObject) -> None:
+    every["baseline"](json.dumps(spoiled(choose, BASELINE)).encode())
+    lines = choose.draw(st.sampled_from(REPORTS)).read_text().splitlines()
+    try:
+        documents = [json.loads("\n".join(lines))]
+    except ValueError:
+        documents = [json.loads(line) for line in lines if line.strip()]
+    every["imports"]("\n".join(json.dumps(spoiled(choose, document)) for document in documents).encode())
 
 
 @pytest.mark.parametrize("piece", PIECES, ids=ascii)
