@@ -172,8 +172,22 @@ def scan_estate(estate: Estate, engine: Engine, fingerprinter: Fingerprinter) ->
     return report
 
 
-def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True, tell: Tell = _silent) -> Report:
+def scan_files(
+    place: Workplace,
+    paths: Sequence[Path],
+    *,
+    ignore: bool = True,
+    tell: Tell = _silent,
+    on_bytes: Callable[[int, int], None] | None = None,
+) -> Report:
     """Judge every file below `paths`; what the configuration and the baseline of the current folder allow is marked.
+
+    Args:
+        place: state, cloud and cache.
+        paths: files and folders.
+        ignore: leave out what `.gitignore` files leave out.
+        tell: takes what the user should know.
+        on_bytes: told how many bytes of how many were read.
 
     Raises:
         UsageError: an entry of the configuration or the baseline is not right.
@@ -195,6 +209,7 @@ def scan_files(place: Workplace, paths: Sequence[Path], *, ignore: bool = True, 
         ignore=ignore,
         allow=allowed,
         review=lambda report: _second_opinion(report, fingerprinter),
+        progress=on_bytes,
     )
 
 
@@ -214,8 +229,11 @@ def scan_repo(
     since: str | None = None,
     staged: bool = False,
     branches: Sequence[str] = (),
+    on_progress: Callable[[str, int, int], None] | None = None,
 ) -> Report:
     """Judge the files of a git repository, or every version of its history.
+
+    `on_progress` is told of what (`commits` or `bytes`), how many are done, and of how many.
 
     Raises:
         UsageError: it is no repository, or a revision or the configuration is not right.
@@ -234,6 +252,7 @@ def scan_repo(
             engine=_engine(place),
             fingerprinter=keeping.fingerprinter(place, _silent, offline=True),
             allow=allow.load(path),
+            progress=on_progress,
             cache_dir=place.state.cache,
         )
     except (RepositoryError, allow.AllowError) as error:

@@ -196,14 +196,20 @@ class Pulling:
 
     def __call__(self, done: int, total: int) -> None:
         """Take how many bytes of how many were read."""
+        self.count("bytes", done, total)
+
+    def count(self, what: str, done: int, total: int) -> None:
+        """Take how many of what were done, of how many; bytes are told in MiB."""
         now = time.monotonic()
         if not self._on or now - self._shown < 0.1:
             return
         self._shown = now
+        unit, places, many = ("MiB", 1, 1024 * 1024) if what == "bytes" else (what, 0, 1)
         rate = done / max(0.001, now - self._started)
         left = (total - done) / rate if rate else 0
-        mib = 1024 * 1024
-        text = f"{done / mib:,.0f} of {total / mib:,.0f} MiB, {rate / mib:,.1f} MiB/s, {left:,.0f} s left"
+        text = (
+            f"{done / many:,.0f} of {total / many:,.0f} {unit}, {rate / many:,.{places}f} {unit}/s, {left:,.0f} s left"
+        )
         click.echo(f"\r\x1b[K{text}", err=True, nl=False)
         self._line = True
 

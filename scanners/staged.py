@@ -416,7 +416,7 @@ def unquoted(name: bytes) -> bytes:
 
     def plain(found: re.Match[bytes]) -> bytes:
         said = found[1]
-        return bytes([int(said, 8)]) if len(said) == 3 else _ESCAPED.get(said, said)
+        return bytes([int(said, 8) & 0xFF]) if len(said) == 3 else _ESCAPED.get(said, said)
 
     return _ESCAPE.sub(plain, name[1:-1])
 

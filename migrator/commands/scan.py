@@ -94,8 +94,12 @@ def files(settings: Settings, paths: tuple[Path, ...], no_ignore: bool, imports:
     Exits with 10 when something was found (with 0 for --format sarif).
     """
     from migrator import api
+    from migrator.console import Pulling
 
-    found = api.scan_files(settings.place(), paths, ignore=not no_ignore, tell=settings.console.say)
+    with Pulling(settings.console) as reading:
+        found = api.scan_files(
+            settings.place(), paths, ignore=not no_ignore, tell=settings.console.say, on_bytes=reading
+        )
     report = api.with_imports(settings.place(), found, imports)
     _finish(settings, report)
 
@@ -118,8 +122,18 @@ def repo(
     Exits with 10 when something was found (with 0 for --format sarif).
     """
     from migrator import api
+    from migrator.console import Pulling
 
-    report = api.scan_repo(settings.place(), path, history=history, since=since, staged=staged, branches=branches)
+    with Pulling(settings.console) as reading:
+        report = api.scan_repo(
+            settings.place(),
+            path,
+            history=history,
+            since=since,
+            staged=staged,
+            branches=branches,
+            on_progress=reading.count,
+        )
     _finish(settings, report)
 
 

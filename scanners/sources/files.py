@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ _OPAQUE = words(
 """Endings of files in which nothing can be read without decoding them."""
 
 Review = Callable[[Report], None]
+Progress = Callable[[int, int], None]
+"""Told how many bytes of how many were read."""
 
 
 @dataclass(slots=True)
@@ -55,6 +58,7 @@ def scan(
     ignore: bool = True,
     allow: Allow | None = None,
     review: Review | None = None,
+    progress: Progress | None = None,
     workers: int | None = None,
 ) -> Report:
     """Scan files and everything below directories.
@@ -68,6 +72,7 @@ def scan(
         ignore: leave out what `.gitignore` files leave out.
         allow: says of each find whether it is new.
         review: changes what was found, a part of it at a time; done by all processes where they can share it.
+        progress: told how many bytes of how many were read; up to the first call, files are being listed.
         workers: processes; by default as many as there are cores, and none for a small tree.
     """
     errors: list[dict[str, str]] = []
@@ -77,11 +82,15 @@ def scan(
     total = sum(size for _, size in names)
     forked = forking.possible()
     many = 1 if forked else _MANY_TO_SPAWN
-    job = _Job(engine, fingerprinter, allow, _folders(paths), review)
+    job = _Job(engine, fingerprinter, allow, _folders(paths), review, _Told(progress, total))
     if cores > 1 and (workers is not None or len(names) > many * _MANY_FILES or total > many * _MANY_BYTES):
         batches = _in_parallel(names, job, cores, forked=forked)
     else:
-        batches = [job.batch([name for name, _ in names])]
+        batches, done = [], 0
+        for some in _batches(names):
+            batches.append(job.batch(some))
+            done += sum(size for _, size in some)
+            job.told.reached(done)
     report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
     for found in batches:
         report.findings += found.findings
@@ -169,8 +178,33 @@ class Last:
         return self._found
 
 
+class _Told:
+    """How far a scan is; copies of the process tell nothing."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress = progress
+        self._here = os.getpid()
+        self._total = total
+        self._done = 0
+
+    def read(self, size: int) -> None:
+        """So many bytes more."""
+        self._done += size
+        if self._progress is not None and os.getpid() == self._here:
+            self._progress(min(self._done, self._total), self._total)
+
+    def reached(self, done: int) -> None:
+        """So many bytes in all, those of other processes included."""
+        self.read(max(0, done - self._done))
+
+
 def scan_file(
-    name: str, engine: Engine, fingerprinter: Fingerprinter, allow: Allow | None = None, last: Last | None = None
+    name: str,
+    engine: Engine,
+    fingerprinter: Fingerprinter,
+    allow: Allow | None = None,
+    last: Last | None = None,
+    read: Callable[[int], None] | None = None,
 ) -> tuple[list[Finding], int]:
     """The findings of one file and how many bytes were read.
 
@@ -180,6 +214,7 @@ def scan_file(
         fingerprinter: tells equal values without showing them.
         allow: what is allowed.
         last: where the file before this one left what was found.
+        read: told of bytes that were read of a large file, as it goes.
 
     Raises:
         OSError: it cannot be read.
@@ -198,10 +233,13 @@ def scan_file(
     size = 0
     with open(name, "rb") as file:  # noqa: PTH123 - pathlib costs more than opening does
         for piece in pieces(file.read):
-            size += len(piece.data) if not size else len(piece.data) - OVERLAP
+            more = len(piece.data) if not size else len(piece.data) - OVERLAP
+            size += more
             found = engine.matches(piece.data)
             if found:
                 findings += _located(name, piece, found, fingerprinter, allow)
+            if read is not None:
+                read(more)
     return findings, size
 
 
@@ -264,18 +302,19 @@ class _Job:
     allow: Allow | None
     roots: Sequence[str]
     review: Review | None
+    told: _Told
 
-    def batch(self, names: Sequence[str]) -> Found:
-        """What some files give."""
+    def batch(self, names: Sequence[tuple[str, int]]) -> Found:
+        """What some files give, which are told with their sizes."""
         found, last = Found([], []), Last()
-        for name in names:
+        for name, _ in names:
             try:
                 if archives.is_archive(name):
                     from scanners.sources.archived import scan_archive
 
                     findings, size = scan_archive(name, self.engine, self.fingerprinter, self.allow, found.errors)
                 else:
-                    findings, size = scan_file(name, self.engine, self.fingerprinter, self.allow, last)
+                    findings, size = scan_file(name, self.engine, self.fingerprinter, self.allow, last, self.told.read)
             except OSError as error:
                 found.errors.append(_unreadable(name, error))
                 continue
@@ -309,7 +348,11 @@ def _in_parallel(names: Sequence[tuple[str, int]], job: _Job, workers: int, *, f
         import scanners.decoding  # noqa: F401
 
         job.engine.rules  # noqa: B018 - read on first use
-        return forking.each(job.batch, batches, workers)
+        before = [0, *accumulate(sum(size for _, size in some) for some in batches)]
+        workers = min(workers, len(batches))
+        found = forking.each(job.batch, batches, workers, lambda at: job.told.reached(before[at]))
+        job.told.reached(before[-1])
+        return found
     import multiprocessing
 
     start = (job.engine.cache_dir, job.engine.plain, job.fingerprinter, job.allow, job.roots)
@@ -337,9 +380,9 @@ def _twin(file: tuple[str, int]) -> tuple[str, int]:
     return file[0].rpartition(os.sep)[2], file[1]
 
 
-def _batches(names: Sequence[tuple[str, int]]) -> list[list[str]]:
+def _batches(names: Sequence[tuple[str, int]]) -> list[list[tuple[str, int]]]:
     """Files for which asking for the next ones does not count, and which do not keep one process busy at the end."""
-    batches: list[list[str]] = [[]]
+    batches: list[list[tuple[str, int]]] = [[]]
     most = max(_BATCH_FILES, len(names) // 4000)
     least = room = max(_BATCH_BYTES, sum(size for _, size in names) // 8000)
     before = ("", 0)
@@ -349,7 +392,7 @@ def _batches(names: Sequence[tuple[str, int]]) -> list[list[str]]:
         if full and (_twin(file) != _twin(before) or len(batches[-1]) >= 2 * most):
             batches.append([])
             room = least
-        batches[-1].append(file[0])
+        batches[-1].append(file)
         room -= file[1]
         before = file
     return batches
@@ -359,10 +402,10 @@ def _start(
     cache_dir: Path | None, plain: bool, fingerprinter: Fingerprinter, allow: Allow | None, roots: Sequence[str]
 ) -> None:
     global _job
-    _job = _Job(Engine.load(cache_dir, plain=plain), fingerprinter, allow, roots, None)
+    _job = _Job(Engine.load(cache_dir, plain=plain), fingerprinter, allow, roots, None, _Told(None, 0))
 
 
-def _work(names: list[str]) -> Found:
+def _work(names: list[tuple[str, int]]) -> Found:
     if _job is None:
         raise RuntimeError("a worker was not started")
     return _job.batch(names)

@@ -25,7 +25,9 @@ def possible() -> bool:
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-def each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) -> list[Result]:
+def each(
+    work: Callable[[Item], Result], items: Sequence[Item], workers: int, taken: Callable[[int], None] | None = None
+) -> list[Result]:
     """What `work` makes of each item, in their order, made by this process and copies of it.
 
     A copy that ends early (killed, out of memory) hides nothing: what it took along is done again here.
@@ -34,6 +36,7 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) ->
         work: its results are pickled, so they must hold no values.
         items: taken one by one by whoever is free.
         workers: processes, this one included.
+        taken: told in this process which item it takes; nearly all before it are done.
     """
     if len(items) > _MOST:
         raise ValueError(f"{len(items)} items are more than a pipe holds")
@@ -52,7 +55,7 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) ->
                 _run(work, items, numbers, mine)
             os.close(mine)
             copies[child] = answer
-        done = _share(work, items, numbers)
+        done = _share(work, items, numbers, taken)
         for child in list(copies):
             done.update(_answer(copies[child]))
             os.close(copies.pop(child))
@@ -67,10 +70,14 @@ def each(work: Callable[[Item], Result], items: Sequence[Item], workers: int) ->
     return [done[number] if number in done else work(item) for number, item in enumerate(items)]
 
 
-def _share(work: Callable[[Item], Result], items: Sequence[Item], numbers: int) -> dict[int, Result]:
+def _share(
+    work: Callable[[Item], Result], items: Sequence[Item], numbers: int, taken: Callable[[int], None] | None = None
+) -> dict[int, Result]:
     done = {}
     while number := os.read(numbers, 4):
         at = int.from_bytes(number, "big")
+        if taken is not None:
+            taken(at)
         done[at] = work(items[at])
     return done
 

@@ -111,7 +111,7 @@ def scan(
         engine: loaded rules.
         fingerprinter: tells equal values without showing them.
         allow: says of each find whether it is new; its paths are relative to the repository's top.
-        progress: told how far a history is.
+        progress: told how far a history or a work tree is.
         workers: processes; by default as many as there are cores, and one for a small repository.
         cache_dir: not needed; the engine knows where the other processes find its compiled rules.
 
@@ -163,7 +163,7 @@ def scan(
         for name in branches or ("HEAD",):
             _tree(repository, name, report, engine, fingerprinter, allow)
     else:
-        _work_tree(repository, repository.top, report, engine, fingerprinter, allow, workers)
+        _work_tree(repository, repository.top, report, engine, fingerprinter, allow, workers, progress)
     report.findings = [places.judged(finding, finding.location.as_dict()["path"]) for finding in report.ordered()]
     report.errors.sort(key=lambda error: (str(error["where"]), str(error["what"])))
     return report
@@ -193,6 +193,7 @@ def _work_tree(
     fingerprinter: Fingerprinter,
     allow: Allow | None,
     workers: int | None,
+    progress: Progress | None,
 ) -> None:
     """Tracked files as they lie there; what is tracked and not there (sparse checkouts, deletions) as the index has it."""
     there: list[Path] = []
@@ -215,7 +216,15 @@ def _work_tree(
                 there.append(file)
         elif not opaque(shown(name)):
             absent.append(Item(len(absent), oid.decode("ascii"), shown(name), None, None, True))
-    found = files.scan(there, engine=engine, fingerprinter=fingerprinter, ignore=False, allow=allow, workers=workers)
+    found = files.scan(
+        there,
+        engine=engine,
+        fingerprinter=fingerprinter,
+        ignore=False,
+        allow=allow,
+        progress=None if progress is None else lambda done, total: progress("bytes", done, total),
+        workers=workers,
+    )
     below = f"{top.as_posix()}/"
     report.findings += [_relative(finding, below) for finding in found.findings]
     report.errors += [{**error, "where": str(error["where"]).removeprefix(below)} for error in found.errors]

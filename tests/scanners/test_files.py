@@ -160,3 +160,26 @@ def test_what_reviews_findings_sees_them_all_however_many_processes(
     for workers in (1, 2):
         report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter, review=review, workers=workers)
         assert [finding.detail for finding in report.findings] == ["seen"] * 6
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_progress_is_told_in_bytes_while_a_large_file_is_read(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, workers: int
+) -> None:
+    put(tmp_path, "large.txt", b"x\n" * (pieces.PIECE // 2 * 3))
+    for number in range(40):
+        put(tmp_path, f"{number}.txt", b"y\n" * 100_000)
+    told: list[tuple[int, int]] = []
+    files.scan(
+        [tmp_path],
+        engine=engine,
+        fingerprinter=fingerprinter,
+        progress=lambda *now: told.append(now),
+        workers=workers,
+    )
+    (total,) = {total for _, total in told}
+    assert total == 3 * pieces.PIECE + 40 * 200_000
+    assert told == sorted(told)
+    assert told[-1] == (total, total)
+    # Who takes what is the system's business: the other process may have taken it all.
+    assert workers > 1 or len(told) > 5
