@@ -90,6 +90,9 @@ _EXTENSION_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-
 """An ingestion id as extensions of editors carry it: public by use."""
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
+_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{14,}[A-Za-z]")
+_CAMEL_WORD = re.compile(r"[A-Z][a-z]{3,}")
+_SAYS = re.compile(r"password|secret|token|credential|connection|certificate|apikey|accesskey|privatekey|publickey")
 _CONSTANT = re.compile(r"(?=(?:[A-Z_-]*[0-9]){0,4}[A-Z_-]*\Z)[A-Z][A-Z0-9]{1,14}(?:[_-][A-Z0-9]{1,16})+")
 """The name of a variable, or of what belongs here: `OPENAI_MODEL_ID`, `YOUR-ENDPOINT`."""
 _PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
@@ -147,8 +150,16 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
     return _opaque(said, text, shape, form)
 
 
+def _called(text: str) -> bool:
+    """Whether an identifier says what it stands for: `Oauth2ClientCredentialsHandler`, `ordersconnectionstring_value`."""
+    few = sum(c.isdigit() for c in text) <= 2
+    return few and (_SAYS.search(text.lower()) is not None or len(_CAMEL_WORD.findall(text)) >= 3)
+
+
 def _symbols(text: str) -> bool:
     """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
+    if _IDENTIFIER.fullmatch(text) and _called(text):
+        return True
     bare = text.rstrip("=")  # what base64 ends with is no assignment
     if "=" in bare and all(_SYMBOL.fullmatch(part) for part in bare.split("=")):
         return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
