@@ -78,8 +78,9 @@ def within(place: Mapping[str, Any]) -> str:
     if place.get("kind") == "image":
         layer = place.get("layer")
         parts.append(f"{place.get('path') or place.get('config')}" + (f" in layer {layer}" if layer else ""))
-        parts += ["deleted in a later layer"] if place.get("deleted") else []
-        parts += ["replaced in a later layer"] if place.get("replaced_by") else []
+        by = f"by layer {place['deleted_by']}" if place.get("deleted_by") else "in a later layer"
+        parts += [f"deleted {by}"] if place.get("deleted") else []
+        parts += [f"replaced by layer {place['replaced_by']}"] if place.get("replaced_by") else []
         parts += [f"made by {place['instruction']}"] if place.get("instruction") else []
     if place.get("line"):
         parts.append(f"line {place['line']}, column {place.get('column')}")

@@ -19,6 +19,8 @@ def findings(report: Report, look: Look) -> str:
         "findings": [finding.as_dict() for finding in report.ordered()],
         "errors": list(report.errors),
         "scanned": dict(sorted(report.scanned.items())),
+        # Of images: who they run as, which apps run them.
+        **({"notes": list(report.notes)} if report.notes else {}),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 

@@ -90,6 +90,7 @@ def _results(found: Sequence[Finding], rules: Sequence[str]) -> list[dict[str, A
                 "service": finding.service,
                 "weak": finding.weak,
                 **({"commit": place["commit"], "authorDate": place.get("author_date")} if place.get("commit") else {}),
+                **(_layer(place) if place["kind"] == "image" else {}),
             },
         }
         if finding.status != "new":
@@ -103,6 +104,8 @@ def _results(found: Sequence[Finding], rules: Sequence[str]) -> list[dict[str, A
 def _message(finding: Finding, place: dict[str, Any]) -> str:
     name = words.clean(place.get("name") or "")
     where = f" in {name} of {words.short(words.resource_of(place))}" if name else ""
+    if place["kind"] == "image":
+        where = f" in {words.resource_of(place)}: {words.within(place)}"
     more = words.says(finding)
     return f"{words.clean(finding.title)}{where}{f' ({more})' if more else ''}"
 
@@ -119,7 +122,31 @@ def _location(place: dict[str, Any]) -> dict[str, Any]:
         location["logicalLocations"] = [
             {"name": words.clean(place["name"]), "fullyQualifiedName": name, "kind": "resource"}
         ]
+    if place["kind"] == "image":
+        location["logicalLocations"] = _levels(place, resource)
     return location
+
+
+def _levels(place: dict[str, Any], image: str) -> list[dict[str, Any]]:
+    """Where in an image: the place itself, then the layer it is in, then the image."""
+    layer, name = place.get("layer"), words.clean(place.get("path") or place.get("config") or "")
+    above = f"{image}/{layer}" if layer else f"{image}/config"
+    found = [
+        {"name": name, "fullyQualifiedName": f"{above}/{name.lstrip('/')}", "kind": "file" if layer else "setting"},
+        {"name": layer or "config", "fullyQualifiedName": above, "kind": "layer" if layer else "config"},
+        {"name": image, "fullyQualifiedName": image, "kind": "image"},
+    ]
+    for level in found[1:-1]:
+        if place.get("instruction"):
+            level["decoratedName"] = words.clean(place["instruction"])
+    return found
+
+
+def _layer(place: dict[str, Any]) -> dict[str, Any]:
+    """What a program asks of a finding in an image."""
+    names = ("platform", "layer", "config", "instruction", "deleted", "visible")
+    found = {name: place.get(name) for name in names}
+    return {**found, "deletedBy": place.get("deleted_by"), "replacedBy": place.get("replaced_by")}
 
 
 def _uri(place: dict[str, Any], resource: str) -> str:
@@ -155,5 +182,9 @@ def _invocation(report: Report) -> dict[str, Any]:
             "message": {"text": words.clean(f"{error.get('where')}: {error.get('what')}. {error.get('hint') or ''}")},
         }
         for error in report.errors
+    ]
+    notifications += [
+        {"level": "note", "message": {"text": words.clean(f"{note.get('where')} {note.get('what')}")}}
+        for note in report.notes
     ]
     return {"executionSuccessful": True, "toolExecutionNotifications": notifications}

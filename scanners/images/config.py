@@ -189,7 +189,8 @@ def _words(words: Sequence[str], engine: Engine) -> Iterator[Match]:
     """A command: its text, and what its options are set to."""
     if not words:
         return
-    yield from _text(" ".join(words), engine)
+    found = list(_text(" ".join(words), engine))
+    yield from found
     seen = set()
     for at, word in enumerate(words):
         name, equals, value = word.partition("=")
@@ -199,7 +200,8 @@ def _words(words: Sequence[str], engine: Engine) -> Iterator[Match]:
         if value and re.fullmatch(r"[A-Za-z_][\w.-]*", name) and value not in seen:
             seen.add(value)
             match = engine.scan_value(name, Secret(value))
-            if match is not None:
+            # What its text told already is not another secret under its name.
+            if match is not None and not any(_within(one.secret, match.secret) for one in found):
                 yield match
 
 

@@ -12,6 +12,7 @@ import pytest
 from migrator import api
 from migrator.demo_estate import LOCATION, SUBSCRIPTION
 from migrator.errors import KeyliftError
+from migrator.output.formats import render_findings
 from migrator.simulator.server import Simulator
 from migrator.state import StateFolder
 from tests.images import build, planted
@@ -74,6 +75,33 @@ def _no_docker(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "no-docker"))
 
 
+def runs_in_an_app(running: Simulator, target: str) -> None:
+    """An app that pulls with the admin password, and whose env holds a value that the image has too."""
+    from migrator.simulator import estate as estates
+
+    server = target.partition("/")[0]
+    app = {
+        "id": f"{GROUP}/providers/Microsoft.App/containerApps/shop",
+        "name": "shop",
+        "type": "Microsoft.App/containerApps",
+        "location": LOCATION,
+        "properties": {
+            "environmentId": f"{GROUP}/providers/Microsoft.App/managedEnvironments/cae",
+            "configuration": {
+                "secrets": [{"name": "pull", "value": PASSWORD}],
+                "registries": [{"server": server, "username": "crshop", "passwordSecretRef": "pull"}],
+            },
+            "template": {
+                "containers": [
+                    {"name": "shop", "image": target, "env": [{"name": "DATABASE_PASSWORD", "value": planted.LIVE}]}
+                ]
+            },
+        },
+    }
+    with running.azure.lock:
+        estates.load(running.azure, {"schema": 1, "subscriptions": [SUBSCRIPTION], "resources": [app]})
+
+
 def test_by_token_exchange(simulator: Callable[..., Simulator], layout: Path, tmp_path: Path) -> None:
     running = simulator(estate(), request_log=tmp_path / "log")
     target = pushed(layout, running)
@@ -109,29 +137,7 @@ def test_the_images_of_an_estate(simulator: Callable[..., Simulator], layout: Pa
         )
     )
     target = pushed(layout, running)
-    server = target.partition("/")[0]
-    app = {
-        "id": f"{GROUP}/providers/Microsoft.App/containerApps/shop",
-        "name": "shop",
-        "type": "Microsoft.App/containerApps",
-        "location": LOCATION,
-        "properties": {
-            "environmentId": f"{GROUP}/providers/Microsoft.App/managedEnvironments/cae",
-            "configuration": {
-                "secrets": [{"name": "pull", "value": PASSWORD}],
-                "registries": [{"server": server, "username": "crshop", "passwordSecretRef": "pull"}],
-            },
-            "template": {
-                "containers": [
-                    {"name": "shop", "image": target, "env": [{"name": "DATABASE_PASSWORD", "value": planted.LIVE}]}
-                ]
-            },
-        },
-    }
-    from migrator.simulator import estate as estates
-
-    with running.azure.lock:
-        estates.load(running.azure, {"schema": 1, "subscriptions": [SUBSCRIPTION], "resources": [app]})
+    runs_in_an_app(running, target)
     at = place(running, tmp_path)
     result = api.scan_azure(at, api.Scope(), images=True)
     of = at.state.fingerprinter().of
@@ -141,3 +147,31 @@ def test_the_images_of_an_estate(simulator: Callable[..., Simulator], layout: Pa
     assert held.detail == "also DATABASE_PASSWORD of shop"
     assert {"where": target, "what": "runs in shop"} in result.report.notes
     assert result.report.scanned["images"] == 1
+
+
+def test_a_plan_names_the_layer_and_says_what_to_do(
+    simulator: Callable[..., Simulator], layout: Path, tmp_path: Path
+) -> None:
+    made = estate()
+    vault = {
+        "id": f"{GROUP}/providers/Microsoft.KeyVault/vaults/kv-shop",
+        "name": "kv-shop",
+        "type": "Microsoft.KeyVault/vaults",
+        "location": LOCATION,
+        "properties": {"enableRbacAuthorization": True},
+    }
+    made["resources"].append(vault)
+    running = simulator(made)
+    target = pushed(layout, running)
+    runs_in_an_app(running, target)
+    at = place(running, tmp_path)
+    report = api.scan_azure(at, api.Scope(), images=True).report
+    assert not report.errors
+    found = tmp_path / "found.json"
+    found.write_text(render_findings("json", report))
+    plan = api.make_plan(at, api.Scope(), vault="kv-shop", found=[found])
+    (held,) = [entry for entry in plan.rest_risk if str(entry["where"]).startswith("image ")]
+    layer = build.digest(build.gzipped(planted.image().layers[1]))
+    assert held["where"] == f"image {target}, layer {layer}, /app/settings.ini"
+    assert held["until"] == "the image is rebuilt without it, and the value is rotated"
+    assert planted.LIVE not in plan.to_json() + found.read_text()

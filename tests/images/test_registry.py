@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -83,6 +84,26 @@ def test_without_tls_on_this_machine(
     where = registry(tls=False)
     target = push(layout, where, "shop:1")
     check(pull(target, where, engine, fingerprinter))
+
+
+def test_without_tls_elsewhere_needs_the_flag(
+    registry: Start, layout: Path, monkeypatch: pytest.MonkeyPatch, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    where = registry(tls=False)
+    push(layout, where, "shop:1")
+    port = where.server.rpartition(":")[2]
+    names = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda host, *more: names("127.0.0.1" if host == "registry.test" else host, *more)
+    )
+    monkeypatch.setenv("NO_PROXY", "registry.test")
+    where.log.write_bytes(b"")
+    target = f"registry.test:{port}/shop:1"
+    with pytest.raises(ImageError) as refused:
+        pull(target, where, engine, fingerprinter, sleep=lambda _: None)
+    assert "--plain-http" in refused.value.hint
+    assert "GET /v2/shop" not in where.log.read_text()
+    check(pull(target, where, engine, fingerprinter, plain_http=True))
 
 
 def htpasswd(folder: Path, user: str, password: str) -> Path:
