@@ -11,7 +11,11 @@ _DICE = random.Random(4)
 
 
 def password(length: int = 24) -> str:
-    return "".join(_DICE.choice(string.ascii_letters + string.digits) for _ in range(length))
+    """Another one each time; with digits, so that nobody takes it for words."""
+    while True:
+        made = "".join(_DICE.choice(string.ascii_letters + string.digits) for _ in range(length))
+        if sum(sign.isdigit() for sign in made) >= 2:
+            return made
 
 
 LIVE = password()
