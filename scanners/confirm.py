@@ -21,7 +21,7 @@ from scanners.validity import VALID
 
 _REST = re.compile(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
-_NAME_TAIL = re.compile(rb"[A-Za-z0-9_.$:-]{0,64}\Z")
+_NAME_TAIL = re.compile(rb"(?:checksum/)?[A-Za-z0-9_.$:-]{0,64}\Z")
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
 _NAME = 24
 """Characters that the name of a user has at most."""

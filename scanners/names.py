@@ -78,6 +78,7 @@ _GLUED = (
 
 _ASKED = frozenset({"has", "is", "show", "hide", "should", "can", "forgot"})
 """First words of names whose value is yes, no or a label."""
+_DIGESTS = frozenset({"checksum", "digest", "sha256", "fingerprint", "thumbprint"})
 _DONE = frozenset({"change", "reset", "update"})
 """What is done with a password: the value says how that is called, or what colour it has."""
 _PUBLIC_PREFIXES = ("next_public_", "vite_public_", "expo_public_", "nuxt_public_", "gatsby_", "public_")
@@ -105,6 +106,8 @@ def judge_name(name: str) -> Name:
     while len(bare) > 1 and (bare[-1] in NOISE or bare[-1].isdigit()):
         bare.pop()
     if not bare:
+        return Name(Kind.OTHER, certain=False, words=words)
+    if not _DIGESTS.isdisjoint(bare[:-1]):
         return Name(Kind.OTHER, certain=False, words=words)
     if len(bare) > 1 and (bare[0] in _ASKED or (bare[0] in _DONE and KINDS.get(bare[-1]) is Kind.PASSWORD)):
         return Name(Kind.OTHER, certain=False, words=words)

@@ -35,6 +35,8 @@ _VENDORED = words(
     "node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
 )
 _BUNDLED = re.compile(r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:js|css|mjs|map)|.*/wwwroot/lib/.*")
+_SEALED = re.compile(r"(?i)aspirate-state\.json|.*\.(?:enc|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
+"""Files whose values are encrypted by what wrote them."""
 _TEXT = words("md mdx markdown rst adoc asciidoc")
 _EXAMPLE = re.compile(r"(?i)(?:.*[._-])?(?:example|sample|dist)s?(?:\.[^/]*)?|\.?env\.template|sample\.env")
 
@@ -60,7 +62,9 @@ def in_test(path: str) -> bool:
 
 
 def in_copy(path: str) -> bool:
-    """Whether a file is a copy of somebody else's, or made of others: packages that were checked in, minified scripts."""
+    """Whether a file holds what others made: packages that were checked in, minified scripts, encrypted values."""
+    if _SEALED.fullmatch(path.rpartition("/")[2]):
+        return True
     return not _VENDORED.isdisjoint(path.lower().split("/")[:-1]) or _BUNDLED.fullmatch(f"/{path}") is not None
 
 

@@ -80,6 +80,8 @@ def test_what_is_there_to_be_read_or_copied(path: str) -> None:
         "api/.venv/lib/x.py",
         "src/wwwroot/lib/bootstrap/x.js",
         "public/app.min.js",
+        "AppHost/aspirate-state.json",
+        "deploy/prod.enc.yaml",
         "a/vendor/x.go",
     ],
 )
