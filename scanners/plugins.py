@@ -49,6 +49,8 @@ _NOT_ASKED = frozenset({"IPPublicDetector", "PrivateKeyDetector", "BasicAuthDete
 _LONGEST_LINE = 4096
 """Characters of a line that plugins are asked about: some of their patterns take quadratic time."""
 _LARGEST_FILE = 64 * 1024 * 1024
+_READ_AGAIN = 4 * 1024 * 1024
+"""Bytes of a file whose lines are read again as a whole; a larger one is scanned in pieces, and gets no second opinion."""
 _MOST_ASKED = 500
 """Findings of one report that plugins are asked about, a millisecond each; a longer report is not read by confidence."""
 
@@ -199,7 +201,7 @@ def _line(place: FileLocation) -> str:
 @lru_cache(maxsize=4)
 def _lines(path: str) -> list[bytes]:
     try:
-        return Path(path).read_bytes().split(b"\n") if Path(path).stat().st_size <= _LARGEST_FILE else []
+        return Path(path).read_bytes().split(b"\n") if Path(path).stat().st_size <= _READ_AGAIN else []
     except (OSError, ValueError):
         return []
 
