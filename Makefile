@@ -45,9 +45,9 @@ clean:
 .PHONY: azure-cli
 azure-cli: .venv-az/.ready
 
-# The storage emulator that tests of shared state run against; node and npm must be there.
+# The storage emulator that tests of shared state run against; node and npm must be there. Newer ones want node 22.
 .node/.ready:
-	npm install --prefix .node --silent --no-audit --no-fund --ignore-scripts azurite@3.37.0
+	npm install --prefix .node --silent --no-audit --no-fund --ignore-scripts azurite@3.35.0
 	@touch $@
 
 .PHONY: azurite

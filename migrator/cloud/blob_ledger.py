@@ -266,6 +266,8 @@ class BlobLedger:
     def news(self) -> list[tuple[str, Json]]:
         changed = []
         for entry in self._blobs.listing(LOGS):
+            if not entry.name.endswith(".jsonl"):
+                continue  # somebody else's, or a folder of an account with a hierarchical namespace
             run = entry.name.removeprefix(LOGS).removesuffix(".jsonl")
             run = "" if run == REHEARSALS else run
             log = self._log(run)

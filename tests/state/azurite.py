@@ -25,7 +25,7 @@ def command() -> list[str]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
-    for folder in (os.environ.get("KEYLIFT_AZURITE"), ROOT / ".node" / "node_modules" / "azurite"):
+    for folder in (os.environ.get("AZURITE_HOME"), ROOT / ".node" / "node_modules" / "azurite"):
         script = Path(folder or "/nowhere") / "dist" / "src" / "blob" / "main.js"
         if script.is_file():
             return [node, str(script)]

@@ -71,7 +71,11 @@ def test_a_life_over_two_machines(
         # the same estate gives the same bytes on every machine of the team
         runner("plan", "--vault", "kv-shop", "-o", "plan.json")
         assert Path("plan.json").read_bytes() == first
-        runner("apply", "plan.json", "--auto-approve")
+        # what one machine rehearsed, another knows of
+        assert "was not rehearsed" in runner("apply", "plan.json", "--auto-approve", "--require-rehearsal", expect=1)
+        with Journal.of(team.ledger()) as journal:
+            journal.rehearsed(json.loads(first)["id"], 1.0, {"steps": 1}, ok=True)
+        runner("apply", "plan.json", "--auto-approve", "--require-rehearsal")
         (run,) = json.loads(laptop("runs", "--format", "json"))["runs"]
         assert run["state"] == "done"
         assert "identity-attach" in laptop("status", run["id"])
