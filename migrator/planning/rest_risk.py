@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from migrator.model import Json
 from migrator.planning.building import AppPlan
+from migrator.planning.draft import Item
 from migrator.planning.places import AppView
 from scanners.model import AzureLocation, Finding, Fingerprinter
 
@@ -101,11 +102,20 @@ def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
 
 
 def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
-    """Copies outside Azure: those a scan found, and a word on those nobody has looked for."""
+    """Other copies: those a scan found, in Azure and outside, and a word on those nobody has looked for."""
     values = {item.fingerprint for plan in plans for item in plan.draft.items}
+    moved = {
+        (plan.view.key, path)
+        for plan in plans
+        for item in plan.draft.items
+        for path in (*(place.path for place in item.env), *_secret_paths(plan.view, item))
+    }
     found = []
     for finding in findings:
         place = finding.location.as_dict()
+        if isinstance(finding.location, AzureLocation) and finding.fingerprint in values:
+            found += _in_azure(finding, moved)
+            continue
         if not isinstance(finding.location, AzureLocation) and finding.fingerprint in values:
             if place["kind"] == "image":
                 found.append(_image(place, finding))
@@ -116,7 +126,7 @@ def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
             found.append(
                 _entry(f"{where}{line}{commit}", f"the scan found the same value here ({finding.rule})", ROTATED)
             )
-    found.sort(key=lambda entry: str(entry["where"]))
+    found.sort(key=lambda entry: (str(entry["where"]), str(entry["what"])))
     found.append(
         _entry(
             "repositories, image layers, pipeline variables, Terraform state",
@@ -125,6 +135,31 @@ def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
         )
     )
     return found
+
+
+def _secret_paths(view: AppView, item: Item) -> list[str]:
+    names = [str(entry.get("name")) for entry in view.configuration.get("secrets") or []]
+    own = {place.name for place in item.secrets}
+    paths = [f"properties.configuration.secrets[{at}].value" for at, name in enumerate(names) if name in own]
+    return paths + [
+        f"properties.configuration.registries[{place.index}].passwordSecretRef"
+        for place in view.registries
+        if place.secret in own
+    ]
+
+
+def _in_azure(finding: Finding, moved: set[tuple[str, str]]) -> list[Json]:
+    """A place that stays as it is and holds a value that moves: a rotation has to reach it, too."""
+    place = finding.location.as_dict()
+    resource, path = str(place["resource"]), str(place["path"])
+    low = resource.lower().rstrip("/")
+    # revisions and executions are named by themselves, each with all it shows
+    if (low, path) in moved or "/revisions/" in low or "/executions/" in low:
+        return []
+    what = (
+        f"the same value lies in {path} ({finding.rule}) and stays there: whoever rotates it must change it there, too"
+    )
+    return [_entry(resource, what, ROTATED)]
 
 
 def _image(place: Json, finding: Finding) -> Json:
