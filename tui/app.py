@@ -136,7 +136,7 @@ class Wizard(App[int]):
             home = folder or self._temporary or Path()
             home.mkdir(parents=True, exist_ok=True)
             self._home = home
-            place = replace(place, state=StateFolder(home / "state"))
+            place = replace(place, state=StateFolder(home / "state"), shared=None)
         self.place = place
         place.state.ensure()
         self.journey = Journey.load(self.journey_file)
@@ -176,8 +176,11 @@ class Wizard(App[int]):
         try:
             self.place.state.ensure()
             self.journey.save(self.journey_file)
-            key = self.place.state.fingerprinter().key_id
-            write_private(self.choices_file, self.journey.choices().to_json(key))
+            # a team's key comes with the first scan: before it, nothing was decided that names a value
+            team = self.place.shared
+            key = self.place.state.fingerprinter() if team is None else self.place.state.team_key(team.url)
+            if key is not None:
+                write_private(self.choices_file, self.journey.choices().to_json(key.key_id))
         except (OSError, KeyliftError) as error:
             self.notify(f"Your choices could not be saved: {error}", severity="error")
 

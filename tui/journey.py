@@ -115,8 +115,10 @@ class Journey:
 
     # Commands
 
-    def commands(self, standing: Standing | None, *, cloud: str, state: Path, choices: Path) -> list[str]:
-        """The whole journey as commands to copy."""
+    def commands(
+        self, standing: Standing | None, *, cloud: str, state: Path, choices: Path, shared: str = ""
+    ) -> list[str]:
+        """The whole journey as commands to copy; `shared` is the address of a team's state."""
         scope = self.scope(standing)
         told = [
             *(part for one in scope.subscriptions for part in ("--subscription", one)),
@@ -124,8 +126,9 @@ class Journey:
             *(part for one in scope.apps for part in ("--app", one)),
         ]
         common = ["--cloud", cloud] if cloud != "public" else []
-        common += ["--state-dir", str(state)]
-        found = [shlex.join([*source.command(), "--state-dir", str(state)]) for source in self.sources if source.file]
+        kept = ["--state", shared] if shared else ["--state-dir", str(state)]
+        common += kept
+        found = [shlex.join([*source.command(), *kept]) for source in self.sources if source.file]
         lines = [shlex.join(["keylift", "scan", "azure", *told, *common]), *found]
         plan = self.plan_file or "plan.json"
         if self.vault:

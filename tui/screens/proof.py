@@ -179,7 +179,10 @@ class ProofPage(Page):
         told = [
             "rotate every value of Rest risk, then remove its old places",
             f"when the apps have proven themselves for some days: keylift finalize {proof.run} -o final.json",
-            f"keep watch in CI: keylift drift --state-dir {wizard.place.state.path}",
+            "keep watch in CI: keylift drift "
+            + (
+                f"--state {shared.url}" if (shared := wizard.place.shared) else f"--state-dir {wizard.place.state.path}"
+            ),
             "keep new ones out: the pre-commit hook keylift-hook",
         ]
         for line in told:
@@ -190,7 +193,11 @@ class ProofPage(Page):
         wizard = self.wizard
         place = wizard.place
         return wizard.journey.commands(
-            wizard.session.standing, cloud=place.cloud, state=place.state.path, choices=wizard.choices_file
+            wizard.session.standing,
+            cloud=place.cloud,
+            state=place.state.path,
+            choices=wizard.choices_file,
+            shared=place.shared.url if place.shared else "",
         )
 
     def action_copy(self) -> None:
