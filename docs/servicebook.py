@@ -40,6 +40,12 @@ A rule gets `identity` only where Container Apps lets its scaler sign in with on
 """
 
 _DAPR = """
+## Token store of sign-in
+
+The SAS URL of a token store (`login.tokenStore.azureBlobStorage.sasUrlSettingName`) becomes `blobContainerUri` with
+`managedIdentityResourceId`, where nothing else takes the secret: a user-assigned identity with Storage Blob Data Contributor
+at that container.
+
 ## Dapr components
 
 A component signs in with the identities of the apps in its scopes. `azureClientId` names one user-assigned identity that all

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from migrator.model import Estate, Json, Resource
-from migrator.passwordless import dapr
+from migrator.passwordless import dapr, token_store
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
 from migrator.passwordless.pointer import LONGEST, Pointer, key_of, point
@@ -94,6 +94,10 @@ def _of_item(
     identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
     principal = (chosen.principal if chosen is not None else "") or ""
     value = _value(item)
+    alone = [use.kind for use in consumers(item.view) if use.secret in names] == ["sign-in"]
+    if not uses and alone and token_store.takes(item.view, names):
+        reference = chosen.ref if chosen is not None else ""
+        return token_store.decide(value, identity, reference, principal, targets)
     inner = key_of(value) if value is not None else None
     key = fingerprinter.of_secret(inner) if inner is not None else ""
     decisions = []
