@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import string
+from collections.abc import Mapping
 
 from tests.images.build import Made, jar, tar
 
@@ -26,26 +27,30 @@ JAR = password()
 PLACES = {"live": LIVE, "deleted": DELETED, "env": ENV, "argument": ARGUMENT, "jar": JAR}
 
 
-def image(architecture: str = "amd64") -> Made:
+def image(architecture: str = "amd64", values: Mapping[str, str] = PLACES) -> Made:
+    live, deleted, env, argument, inside = (values[name] for name in PLACES)
     base = tar({"etc/": None, "etc/os-release": b"ID=debian\n", "app/": None})
     first = tar(
         {
-            "app/settings.ini": f"[db]\nhost = db\ndb_password = {LIVE}\n".encode(),
+            "app/settings.ini": f"[db]\nhost = db\ndb_password = {live}\n".encode(),
             "app/build/": None,
-            "app/build/deploy.env": f"DEPLOY_PASSWORD={DELETED}\n".encode(),
+            "app/build/deploy.env": f"DEPLOY_PASSWORD={deleted}\n".encode(),
             "app/shop.jar": jar(
-                {"META-INF/MANIFEST.MF": b"x", "application.properties": f"spring.datasource.password={JAR}\n".encode()}
+                {
+                    "META-INF/MANIFEST.MF": b"x",
+                    "application.properties": f"spring.datasource.password={inside}\n".encode(),
+                }
             ),
         }
     )
     last = tar({"app/build/.wh.deploy.env": b"", "app/run": b"#!/bin/sh\nexec java -jar /app/shop.jar\n"})
     return Made(
         [base, first, last],
-        env=[f"DB_PASSWORD={ENV}"],
+        env=[f"DB_PASSWORD={env}"],
         history=[
             {"created_by": "/bin/sh -c #(nop) ADD file:1 in / "},
-            {"created_by": f"ENV DB_PASSWORD={ENV}", "empty_layer": True},
-            {"created_by": f"RUN |2 FEED_PASSWORD={ARGUMENT} MODE=release /bin/sh -c make install # buildkit"},
+            {"created_by": f"ENV DB_PASSWORD={env}", "empty_layer": True},
+            {"created_by": f"RUN |2 FEED_PASSWORD={argument} MODE=release /bin/sh -c make install # buildkit"},
             {"created_by": "RUN /bin/sh -c rm app/build/deploy.env # buildkit"},
         ],
         architecture=architecture,
