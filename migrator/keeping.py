@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from migrator.errors import UsageError
-from migrator.journal import Journal
 from scanners.model import Fingerprinter
 
 if TYPE_CHECKING:
     from migrator.api import Tell, Workplace
     from migrator.cloud.blob_ledger import BlobLedger
+    from migrator.journal import Journal
     from migrator.shared import SharedState
 
 
@@ -45,6 +45,8 @@ def kept(place: Workplace, tell: Tell) -> Iterator[Kept]:
         JournalError: it cannot be opened.
         SignInError: shared state needs a sign-in, and there is none.
     """
+    from migrator.journal import Journal
+
     if place.shared is None:
         if not place.state.database.exists():
             place.state.ensure()
@@ -84,6 +86,8 @@ def unlock(place: Workplace, run: str, tell: Tell) -> bool:
         UsageError: the state is a folder, whose locks end with their process.
         RunError: there is no such run.
     """
+    from migrator.journal import Journal
+
     if place.shared is None:
         raise UsageError(
             "a run of a state folder cannot be unlocked",
