@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -41,11 +43,25 @@ def help_text(command: tuple[str, ...]) -> str:
     )
 
 
+HOOK = Path(__file__).parent / "hook.md"
+
+
+def hook_block() -> str:
+    """The block of `keylift-hook --help`, which is a program of its own."""
+    run = "import sys; from scanners.hook import main; sys.exit(main())"
+    done = subprocess.run([sys.executable, "-c", run, "--help"], capture_output=True, text=True, check=True)
+    return f"```\n$ keylift-hook --help\n{done.stdout}```"
+
+
 def main() -> None:
     """Rewrite the block in each page, of which a missing one is begun, and the pages that are made of data."""
     rulebook.write()
     surfacebook.write()
     servicebook.write()
+    text = HOOK.read_text(encoding="utf-8")
+    HOOK.write_text(
+        re.sub(r"```\n\$ keylift-hook --help\n.*?```", lambda _: hook_block(), text, flags=re.DOTALL), encoding="utf-8"
+    )
     for command in commands():
         path = page(command)
         words = " ".join(command)

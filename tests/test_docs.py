@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from docs import servicebook
-from docs.regenerate import commands, help_text, page
+from docs.regenerate import HOOK, commands, help_text, hook_block, page
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,6 +18,10 @@ def test_help_is_in_the_docs(command: tuple[str, ...]) -> None:
     text = page(command).read_text(encoding="utf-8")
     block = f"```\n$ keylift {' '.join(command)} --help\n{help_text(command)}```"
     assert block in text, "run: .venv/bin/python -m docs.regenerate"
+
+
+def test_the_hooks_help_is_in_the_docs() -> None:
+    assert hook_block() in HOOK.read_text(encoding="utf-8"), "run: .venv/bin/python -m docs.regenerate"
 
 
 def test_every_command_page_is_reachable() -> None:
