@@ -49,6 +49,8 @@ BEYOND = {
         r"properties\.template\.scale\.(cooldownPeriod|pollingInterval)",
     ),
     "microsoft.app/containerapps/authconfigs": (r"properties\.encryptionSettings",),
+    "microsoft.app/jobs": (r"properties\.runningStatus", r"properties\.configuration\.(dapr|identitySettings)\b.*"),
+    "microsoft.app/managedenvironments/daprcomponents": (r"properties\.serviceComponentBind\b.*",),
     "microsoft.app/managedenvironments": (
         r"properties\.(appInsightsConfiguration|openTelemetryConfiguration)",
         r"properties\.customDomainConfiguration\.certificateKeyVaultProperties",
