@@ -20,12 +20,13 @@ from migrator.journal import Journal
 from migrator.model import Plan
 
 
-def main(profile: str, folder: str, verb: str, plan: str, commit: int, sent: signal.Signals) -> int:
+def main(profile: str, folder: str, verb: str, plan: str, commit: int, sent: signal.Signals, times: int) -> int:
     count = itertools.count(1)
+    times = times if commit else 0
 
     def observe(statement: str) -> None:
         # the callback comes before the statement runs: the kill falls right before the commit's bytes are written
-        if statement.strip().upper().startswith("COMMIT") and next(count) == commit:
+        if statement.strip().upper().startswith("COMMIT") and commit <= next(count) < commit + times:
             os.kill(os.getpid(), sent)
 
     clock = Fast()
@@ -42,5 +43,5 @@ def main(profile: str, folder: str, verb: str, plan: str, commit: int, sent: sig
 
 
 if __name__ == "__main__":
-    _, PROFILE, FOLDER, VERB, PLAN, COMMIT, SIGNAL = sys.argv
-    sys.exit(main(PROFILE, FOLDER, VERB, PLAN, int(COMMIT), signal.Signals[SIGNAL]))
+    _, PROFILE, FOLDER, VERB, PLAN, COMMIT, SIGNAL, TIMES = sys.argv
+    sys.exit(main(PROFILE, FOLDER, VERB, PLAN, int(COMMIT), signal.Signals[SIGNAL], int(TIMES)))

@@ -14,8 +14,9 @@ import sys
 import time
 from collections.abc import Iterator
 
+from .real import kills
 from .simulation.shapes import ESTATES, shape
-from .simulation.world import LostError, Play, Scenario, Tally, drawn, failure, shrunk
+from .simulation.world import Play, Scenario, Tally, drawn, shrunk, swept
 
 AGAIN = ".venv/bin/python -m tests.executor.soak"
 CHUNK = 50
@@ -36,6 +37,19 @@ def chunk(first: int, number: int) -> tuple[Tally, list[tuple[int, str]]]:
     return tally, bad
 
 
+def sweep(given: tuple[str, int, int]) -> tuple[Tally, list[tuple[str, str]]]:
+    """Deaths at the instants of one shape (its name, a stride, the first): what was tried, and what ended badly."""
+    tally, bad = Tally(), []
+    for scenario in swept(*given):
+        play = Play(shape(scenario.shape), scenario)
+        try:
+            play.run()
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
+            bad.append((scenario.to_json(), f"{type(error).__name__}: {error}"))
+        tally.add(play.tally)
+    return tally, bad
+
+
 def _chunk(given: tuple[int, int]) -> tuple[Tally, list[tuple[int, str]]]:
     return chunk(*given)
 
@@ -48,6 +62,36 @@ def worlds(first: int, number: int, jobs: int) -> Iterator[tuple[Tally, list[tup
         return
     with multiprocessing.get_context("spawn").Pool(jobs) as pool:
         yield from pool.imap_unordered(_chunk, parts)
+
+
+def sweeps(stride: int, jobs: int) -> Iterator[tuple[Tally, list[tuple[str, str]]]]:
+    """The sweep of all shapes over several processes."""
+    # each shape in parts that interleave, so that all processes stay at work
+    parts = [(name, stride * jobs * 4, 1 + stride * part) for name in sorted(ESTATES) for part in range(jobs * 4)]
+    with multiprocessing.get_context("spawn").Pool(jobs) as pool:
+        yield from pool.imap_unordered(sweep, parts)
+
+
+def _sweep(stride: int, jobs: int) -> int:
+    begun, tally, bad = time.monotonic(), Tally(), 0
+    for number, (part, failed) in enumerate(sweeps(stride, jobs)):
+        tally.add(part)
+        bad += len(failed)
+        for scenario, reason in failed[:3]:
+            say(f"LOST  {reason[:600]}\n      {AGAIN} --replay '{scenario}'")
+        if number % 10 == 0:
+            say(f"sweep: {told(tally, bad, time.monotonic() - begun)}")
+    say(f"sweep: {told(tally, bad, time.monotonic() - begun)}")
+    say("died while at work on: " + ", ".join(f"{name} {n}" for name, n in sorted(tally.under_way.items())))
+    return int(bad > 0)
+
+
+def _kills(wanted: int, seed: int) -> int:
+    found = kills(wanted, seed, tell=say)
+    say(f"kills: {found.killed} real processes killed in {found.cases} cases; {len(found.bad)} ended badly")
+    for reason in found.bad:
+        say(f"LOST  {reason}\n      {AGAIN} --kills {wanted} --from {seed}")
+    return int(bool(found.bad))
 
 
 def script(scenario: Scenario) -> int:
@@ -76,10 +120,29 @@ def told(tally: Tally, bad: int, seconds: float) -> str:
     )
 
 
+def _worlds(first: int, number: int, jobs: int, shrink: bool) -> int:
+    begun, tally, bad = time.monotonic(), Tally(), 0
+    for part, failed in worlds(first, number, jobs):
+        tally.add(part)
+        for seed, reason in failed:
+            bad += 1
+            say(f"LOST  seed {seed}: {reason[:600]}\n      {AGAIN} --seed {seed}")
+            if shrink and bad <= 5:
+                say(f"      smallest: {AGAIN} --replay '{shrunk(drawn(seed)).to_json()}'")
+        if tally.worlds % 1000 < CHUNK:
+            say(told(tally, bad, time.monotonic() - begun))
+    say(f"worlds: {told(tally, bad, time.monotonic() - begun)}")
+    return int(bad > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--worlds", type=int, default=0, help="how many worlds to simulate")
     parser.add_argument("--from", dest="first", type=int, default=0, help="the first seed")
+    parser.add_argument(
+        "--sweep", type=int, default=0, metavar="STRIDE", help="die at every STRIDE-th instant; 1: at each"
+    )
+    parser.add_argument("--kills", type=int, default=0, help="how many real processes to kill")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes that simulate")
     parser.add_argument("--seed", type=int, help="one world, told as a script")
     parser.add_argument("--replay", help="a scenario as printed, told as a script")
@@ -89,21 +152,15 @@ def main() -> int:
         return script(Scenario.from_json(given.replay))
     if given.seed is not None:
         return script(drawn(given.seed))
-    begun, tally, bad = time.monotonic(), Tally(), 0
-    for part, failed in worlds(given.first, given.worlds, given.jobs):
-        tally.add(part)
-        for seed, reason in failed:
-            bad += 1
-            say(f"LOST  seed {seed}: {reason[:600]}\n      {AGAIN} --seed {seed}")
-            if not given.no_shrink and bad <= 5:
-                say(f"      smallest: {AGAIN} --replay '{shrunk(drawn(seed)).to_json()}'")
-        if tally.worlds % 1000 < CHUNK:
-            say(told(tally, bad, time.monotonic() - begun))
-    say(told(tally, bad, time.monotonic() - begun))
-    return int(bad > 0)
+    failed = 0
+    if given.kills:
+        failed |= _kills(given.kills, given.first)
+    if given.sweep:
+        failed |= _sweep(given.sweep, given.jobs)
+    if given.worlds:
+        failed |= _worlds(given.first, given.worlds, given.jobs, not given.no_shrink)
+    return failed
 
-
-__all__ = ["ESTATES", "LostError", "failure"]
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -10,6 +10,7 @@ import pytest
 
 from migrator.model import Json, RunState, StepState, settled
 
+from .real import kills
 from .world import Fast, World, app, estate, no_values, running, two_apps
 
 SCRIPT = Path(__file__).with_name("killed.py")
@@ -17,7 +18,7 @@ NAMES = ("api", "web")
 SWITCHES = {"app_operation": 4.0, "role_propagation": [2.0, 6.0], "principal_replication": [0.5, 2.0]}
 
 
-def process(world: World, verb: str, commit: int, signal: str = "SIGKILL") -> int:
+def process(world: World, verb: str, commit: int, signal: str = "SIGKILL", times: int = 1) -> int:
     done = subprocess.run(
         [
             sys.executable,
@@ -28,6 +29,7 @@ def process(world: World, verb: str, commit: int, signal: str = "SIGKILL") -> in
             str(world.folder / "plan.json"),
             str(commit),
             signal,
+            str(times),
         ],
         capture_output=True,
         text=True,
@@ -91,3 +93,29 @@ def test_interrupted_once(tmp_path: Path) -> None:
         assert world.journal.runs()[0]["state"] == RunState.DONE
         assert process(world, "rollback", 0) == 0
         assert documents(world) == before
+
+
+def test_interrupted_twice(tmp_path: Path) -> None:
+    """Ctrl-C again: nobody waits for the step any more; the journal has it, so it can be gone on from."""
+    document = estate(*two_apps(), app("bystander"), switches={**SWITCHES, "app_operation": 400.0})
+    with running(document, tmp_path, fast=True) as world:
+        before, things = documents(world), world.resources()
+        (tmp_path / "plan.json").write_text(world.plan().to_json())
+        assert process(world, "apply", 24, "SIGINT", times=2) == 130
+        (run,) = world.journal.runs()
+        assert run["state"] == RunState.INTERRUPTED
+        assert run["holder"] is None
+        states = {step.state for step in world.journal.steps(run["id"]).values()}
+        assert StepState.INTENT in states, "a step was under way, and stayed so"
+        assert process(world, "resume", 0) == 0
+        assert world.journal.runs()[0]["state"] == RunState.DONE
+        assert process(world, "rollback", 0) == 0
+        assert documents(world) == before
+        assert world.resources() == things
+
+
+def test_killed_at_random(tmp_path: Path) -> None:
+    """A few of the real kills that `make soak` does by the hundred."""
+    found = kills(4)
+    assert not found.bad
+    assert found.killed >= 4

@@ -15,10 +15,10 @@ from migrator.simulator import vault_store
 from .simulation.disk import Disk, WatchedJournal
 from .simulation.shapes import shape
 from .simulation.world import Edit, Kill, LostError, Play, Scenario, Trouble, drawn, shrunk
-from .soak import chunk
+from .soak import chunk, sweep
 from .world import app_id
 
-CHUNKS = 12
+CHUNKS = 10
 WORLDS = 25
 
 
@@ -29,6 +29,16 @@ def test_worlds_end_as_planned_or_as_before(number: int) -> None:
     assert tally.kills > WORLDS / 2
     assert tally.faults
     assert tally.edits
+
+
+@pytest.mark.parametrize("name", ["multiple", "one-identity", "contract", "new-version"])
+def test_dead_at_any_instant(name: str) -> None:
+    """A part of the sweep: deaths all along a plan, its way back and its resumption; the machine's, too."""
+    stride = sum(shape(name).instants.values()) // 8
+    tally, bad = sweep((name, stride, stride // 2))
+    assert not bad, "\n".join(reason for _, reason in bad)
+    assert tally.kills >= 20
+    assert tally.under_way
 
 
 @pytest.mark.parametrize("seed", [3, 17, 29])

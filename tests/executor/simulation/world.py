@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -107,12 +107,15 @@ class Tally:
     switches: int = 0
     """Times that another job went on."""
     ends: dict[str, int] = field(default_factory=dict)
+    under_way: dict[str, int] = field(default_factory=dict)
+    """What was under way when a process died: `apply identity-create` -> how often."""
 
     def add(self, other: Tally) -> None:
         for name in ("worlds", "processes", "instants", "kills", "faults", "edits", "switches"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for end, number in other.ends.items():
-            self.ends[end] = self.ends.get(end, 0) + number
+        for mine, theirs in ((self.ends, other.ends), (self.under_way, other.under_way)):
+            for name, number in theirs.items():
+                mine[name] = mine.get(name, 0) + number
 
 
 # From a seed
@@ -183,6 +186,31 @@ def drawn(seed: int) -> Scenario:
     return scenario
 
 
+def swept(name: str, stride: int = 1, offset: int = 1) -> Iterator[Scenario]:
+    """A death at every instant of a shape's plan: while it is applied, rolled back and resumed, whatever comes then.
+
+    Args:
+        name: The shape.
+        stride: Every how many instants one is tried.
+        offset: The first.
+    """
+    made = shape(name)
+    apply, rollback = made.instants["apply"], made.instants["rollback"]
+    deaths = [("apply", number) for number in range(offset, apply + 1, stride)]
+    deaths += [("rollback", number) for number in range(offset, rollback + 1, stride)]
+    deaths += [("resume", number) for number in range(offset, apply // 2 + 1, stride)]
+    for phase, number in deaths:
+        for way in ("resume", "rollback"):
+            for how in ("kill", "power"):
+                kill = Kill(int(phase != "apply"), number, how)
+                if phase == "apply":
+                    yield Scenario(number, name, ways=[way], kills=[kill])
+                elif phase == "rollback":
+                    yield Scenario(number, name, ways=["rollback", way], kills=[kill])
+                else:
+                    yield Scenario(number, name, ways=["resume", way], kills=[Kill(0, apply // 2), kill])
+
+
 # Carrying it out
 
 
@@ -247,6 +275,8 @@ class _Process:
         try:
             result = self._verb(self.executor)
         except DiedError:
+            if not (play.scenario.edits or play.scenario.troubles):
+                play.count(journal, self.verb)
             play.disk.crash(journal, self.kill.how if self.kill else "kill", self.dice)
             return None
         finally:
@@ -287,6 +317,15 @@ class Play:
         done = self.others.act(edit.what, dice)
         self.tally.edits += done
         self.say(f"--- somebody else: {edit.what}{'' if done else ' (refused)'}")
+
+    def count(self, journal: Journal, verb: str) -> None:
+        """Note which steps were under way."""
+        if not journal.runs():
+            return
+        for entry in journal.steps(journal.find("latest")).values():
+            if entry.state in {StepState.INTENT, StepState.UNDOING}:
+                name = f"{verb} {entry.kind}"
+                self.tally.under_way[name] = self.tally.under_way.get(name, 0) + 1
 
     def run(self) -> RunResult | None:
         """Carry it out.
@@ -385,6 +424,9 @@ class Play:
         way = (self.scenario.ways or ["apply"])[-1]
         if way == "rollback" and state != RunState.ROLLED_BACK:
             raise LostError(f"after a rollback the run is {state}")
+        calm = not self.scenario.edits and not self.scenario.troubles
+        if calm and "rollback" not in self.scenario.ways and state != RunState.DONE:
+            raise LostError(f"though nothing but death happened the run is {state}")
         done = {app for app, entry in apps.items() if entry.state == AppState.DONE}
         self._compare(self._base(steps, done))
         self._end(state)
