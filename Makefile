@@ -2,7 +2,7 @@
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do command -v $$p >/dev/null 2>&1 && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test lint bench soak mutants format clean
 
 demo: .venv/.ready
 	$(BIN)/keylift demo
@@ -21,6 +21,13 @@ lint: .venv/.ready
 BENCH ?= $(if $(ARGS),run,run scan)
 bench: .venv/.ready
 	set -e; for what in $(BENCH); do $(BIN)/python benchmarks/$$what.py $(ARGS); done
+
+# Every crash that can be thought of, by the hundred thousand: hours on two cores. ARGS chooses less, e.g. ARGS='--worlds 1000'.
+soak: .venv/.ready
+	$(BIN)/python -m tests.executor.soak $(if $(ARGS),$(ARGS),--kills 500 --sweep 1 --worlds 100000)
+
+mutants: .venv/.ready
+	$(BIN)/python -m tests.executor.mutations $(ARGS)
 
 format: .venv/.ready
 	$(BIN)/ruff format .
