@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
     from typing import IO
 
 SAFE = (
@@ -185,7 +185,7 @@ def failed(path: Path, said: bytes) -> RepositoryError:
     if "not a git repository" in text or "cannot change to" in text:
         return RepositoryError(
             f"{shown} is not a git repository",
-            why="neither it nor a folder above it has one" if Path(shown).exists() else "there is no such folder",
+            why="neither it nor a folder above it has one" if path.exists() else "there is no such folder",
             hint="name a repository, or scan the files alone: keylift scan files PATH",
         )
     return RepositoryError(

@@ -114,7 +114,7 @@ def _hook(options: Options) -> int:
         sys.stdout.write(_line(find) + "\n")
     sys.stdout.flush()
     _advise(failing, new, options, allow)
-    for error in staging.errors:
+    for error in (*staging.unread, *staging.errors):
         _say(f"{error['where']} {error['what']}: {error['hint']}")
     if rewritten and allow is not None and allow.baseline is not None:
         _say(f"{allow.baseline.path.name} was brought up to date: git add {allow.baseline.path.name}, and commit again")

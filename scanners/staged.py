@@ -90,6 +90,8 @@ class Staging:
         """
         self.folder = folder
         self.errors: list[dict[str, Any]] = []
+        self.unread: list[dict[str, Any]] = []
+        """What is packed and could not be read whole: known when `finds` is, and no reason to stop a commit."""
         self.bytes = 0
         self._environment = environment(callers=callers)
         self._named = named
@@ -178,7 +180,9 @@ class Staging:
         Raises:
             RepositoryError: no repository, or git could not say.
         """
-        found = [(file, find) for file, data in self.contents() for find in matches(file.path, data, engine)]
+        found = [
+            (file, find) for file, data in self.contents() for find in matches(file.path, data, engine, self.unread)
+        ]
         if not found:
             return []
         bases = self._bases()
@@ -345,10 +349,11 @@ class Rest:
         return data
 
 
-def matches(path: str, data: bytes | Rest, engine: Engine) -> Iterator[Find]:
-    """What a file holds, by place."""
-    from scanners.model import Document, FileLocation
-
+def matches(
+    path: str, data: bytes | Rest, engine: Engine, unread: list[dict[str, Any]] | None = None
+) -> Iterator[Find]:
+    """What a file holds, by place; what of it cannot be read goes to `unread`."""
+    unread = [] if unread is None else unread
     if not isinstance(data, bytes) or b"\x00" in data[:_SAMPLE]:
         # Only what is no text has to be known by its name, and only then is it worth importing what knows.
         from scanners.archives import is_archive, members
@@ -356,17 +361,19 @@ def matches(path: str, data: bytes | Rest, engine: Engine) -> Iterator[Find]:
 
         if is_archive(path):
             size = len(data) if isinstance(data, bytes) else data.left
-            # A larger one would have to be held as a whole; `keylift scan files` opens it.
-            packed = b"" if size > _ARCHIVE else data if isinstance(data, bytes) else data.read(size)
-            for inner, content in members(path, BytesIO(packed), skip=opaque) if packed else ():
-                yield from matches(inner, content, engine)
+            if size > _ARCHIVE:
+                what = f"is an archive of {size:,} bytes and was not opened"
+                unread.append({"where": path, "what": what, "hint": f"scan it by itself: keylift scan files {path}"})
+                return
+            packed = data if isinstance(data, bytes) else data.read(size)
+            for inner, content in members(path, BytesIO(packed), errors=unread, skip=opaque):
+                yield from matches(inner, content, engine, unread)
             return
         if opaque(path):
             return
-    name = path.rpartition("/")[2]
-    location = FileLocation(path, 1, 1)
     for piece in (Piece(data, 0, len(data), 0, 0),) if isinstance(data, bytes) else pieces(data.read):
-        found = engine.scan(Document(piece.data, location, name=name))
+        # Nothing here may need more than the engine does: most of what is committed holds nothing.
+        found = engine.matches(piece.data)
         if not found:
             continue
         from scanners.allow import surroundings

@@ -181,7 +181,7 @@ def _staged(
         finding = files.found_at(find.match, FileLocation(find.path, find.line, find.column), fingerprinter)
         status = find.status(allow)
         report.findings.append(finding if status == "new" else replace(finding, status=status))
-    report.errors += staging.errors
+    report.errors += [*staging.errors, *staging.unread]
     report.scanned = {"files": len(staging.files), "bytes": staging.bytes}
 
 

@@ -390,6 +390,32 @@ def test_the_command_imports_nothing_heavy(there: Repo) -> None:
     assert not heavy & set(modules)
 
 
+def test_a_clean_commit_imports_nothing_that_judges(there: Repo) -> None:
+    there.stage("a.txt", "nothing that looks like anything\n" * 50)
+    probe = "import sys\nfrom scanners import hook\ncode = hook.run([])\nprint(code, *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    code, *modules = done.stdout.split()
+    assert code == "0"
+    assert not {"dataclasses", "inspect", "pathlib", "hashlib", "json", "scanners.model", "scanners.confirm"} & {
+        *modules
+    }
+
+
+def test_a_damaged_archive_is_told_and_stops_no_commit(there: Repo, capsys: pytest.CaptureFixture[str]) -> None:
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w") as file:
+        file.writestr("a.txt", "first")
+        file.writestr("b.env", f"S={connection('one')}\n")
+    there.stage("x.zip", made.getvalue().replace(b"first", b"f!rst"))
+    assert hook.run([]) == hook.FINDINGS
+    out, err = capsys.readouterr()
+    assert out.startswith("x.zip!/b.env:1:")
+    assert "x.zip!/a.txt cannot be read to its end: its checksum does not hold" in err
+    there.stage("x.zip", b"PK\x03\x04\x00 no archive")
+    assert hook.run([]) == hook.DONE
+    assert "x.zip cannot be opened" in capsys.readouterr().err
+
+
 def test_the_command_ends_with_its_code(there: Repo) -> None:
     there.stage("a.env", f"S={connection('one')}\n")
     run = [sys.executable, "-c", "from scanners.hook import main; main()"]
