@@ -5,6 +5,7 @@ Source: gitignore(5). What git tracks in spite of its ignore files is not known 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,23 @@ def read(path: Path, base: str) -> IgnoreFile | None:
     except OSError:
         return None
     return parse(text, base)
+
+
+def above(folder: Path) -> tuple[str, tuple[IgnoreFile, ...]]:
+    """What the repository around a folder says of it: the folder's path in it, and the ignore files above the folder.
+
+    A folder outside of any repository has neither.
+    """
+    folder = Path(os.path.abspath(folder))  # noqa: PTH100 - `..` goes, links stay
+    top = next((one for one in (folder, *folder.parents) if os.path.lexists(one / ".git")), None)
+    if top is None:
+        return "", ()
+    own = [read(top / ".git" / "info" / "exclude", "")]
+    base = ""
+    for part in folder.relative_to(top).parts:
+        own.append(read(top / base / ".gitignore", base))
+        base += f"{part}/"
+    return base, tuple(file for file in own if file is not None)
 
 
 def parse(text: str, base: str = "") -> IgnoreFile | None:

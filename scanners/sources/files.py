@@ -126,7 +126,8 @@ def walk(path: Path, errors: list[dict[str, str]], *, ignore: bool = True) -> It
     if not stat.S_ISDIR(about.st_mode):
         yield root, about.st_size
         return
-    yield from _below(root, "", (), errors, ignore=ignore)
+    base, above = ignoring.above(path) if ignore else ("", ())
+    yield from _below(root, base, above, errors, ignore=ignore)
 
 
 def _below(

@@ -56,6 +56,28 @@ def test_gitignore_is_respected_unless_told_otherwise(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="symbolic links need a right there")
+def test_what_the_repository_around_a_folder_ignores(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(tmp_path, ".git/info/exclude", "mine.env\n")
+    put(tmp_path, ".gitignore", "*.log\n/src/out/\n/deep/\n")
+    put(tmp_path, "src/.gitignore", "!keep.log\nno.txt\n")
+    for name in ("a.log", "keep.log", "out/a.env", "deep/a.env", "in/no.txt", "mine.env", "a.env"):
+        put(tmp_path, f"src/{name}", f"KEY={KEY}\n")
+    put(tmp_path, "deep/asked.env", f"KEY={KEY}\n")
+
+    def found(*paths: Path) -> list[str]:
+        report = files.scan(paths, engine=engine, fingerprinter=fingerprinter)
+        return sorted(name for name, *_ in where(report))
+
+    assert found(tmp_path / "src") == ["a.env", "a.env", "keep.log"]
+    assert found(tmp_path / "src" / "in") == []
+    monkeypatch.chdir(tmp_path / "src")
+    assert found(Path("..", "src")) == found(Path()) == ["a.env", "a.env", "keep.log"]
+    # Who names a folder wants it, whatever is said of it from above.
+    assert found(tmp_path / "deep") == ["asked.env"]
+
+
 def test_links_lead_nowhere_and_what_cannot_be_read_is_told(
     tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
 ) -> None:
