@@ -88,7 +88,7 @@ class _Lease:
         self._name = name
         self._seconds = seconds
         self._tell = lost
-        self._until = 0.0
+        self._until = self._end()
         self._guard = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="keylift-lease", daemon=True)
@@ -96,9 +96,14 @@ class _Lease:
     @property
     def good(self) -> bool:
         """Whether it holds for certain; once it does not, it never does again."""
-        if not self.lost and time.monotonic() >= self._until:
+        if not self.lost and any(now >= end for now, end in zip(_clocks(), self._until, strict=True)):
             self.lose()
         return not self.lost
+
+    def _end(self) -> tuple[float, float]:
+        """Until when a lease that is asked for now holds for certain, on both clocks."""
+        monotonic, wall = _clocks()
+        return monotonic + self._seconds - MARGIN, wall + self._seconds - MARGIN
 
     def take(self) -> None:
         """Take it, and keep it from now on.
@@ -106,9 +111,9 @@ class _Lease:
         Raises:
             LeaseError: somebody else holds it.
         """
-        asked = time.monotonic()
+        end = self._end()
         self._blobs.acquire(self._name, self.id, self._seconds)
-        self._until = asked + self._seconds - MARGIN
+        self._until = end
         self._thread.start()
 
     def lose(self) -> None:
@@ -131,7 +136,7 @@ class _Lease:
 
     def _renew(self) -> None:
         while not self._ended.wait(self._seconds / RENEWALS):
-            asked = time.monotonic()
+            end = self._end()
             try:
                 self._blobs.renew(self._name, self.id, lambda: self.good and not self._ended.is_set())
             except RefusedError:
@@ -141,7 +146,7 @@ class _Lease:
                 if not self.good:
                     return
                 continue
-            self._until = asked + self._seconds - MARGIN
+            self._until = end
 
 
 class BlobLedger:
@@ -431,6 +436,11 @@ class BlobLedger:
         for lease in self._leases.values():
             lease.lose()
         raise error
+
+
+def _clocks() -> tuple[float, float]:
+    """The monotonic clock, which stands still while a machine sleeps, and the wall's, which may be set back."""
+    return time.monotonic(), time.time()
 
 
 def _parse(data: bytes) -> list[Json] | None:

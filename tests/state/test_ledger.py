@@ -177,12 +177,17 @@ def test_a_lock_taken_away_ends_every_write_at_once(team: Team) -> None:
         assert third.step("r1", STEP).facts == {"mine": True}
 
 
-def test_a_lock_that_may_have_ended_is_not_trusted(team: Team) -> None:
+@pytest.mark.parametrize("slept", [0, 300])
+def test_a_lock_that_may_have_ended_is_not_trusted(team: Team, slept: int, monkeypatch: pytest.MonkeyPatch) -> None:
     ledger = team.ledger()
     with Journal.of(ledger) as journal, journal.hold("r1"):
         journal.begin("r1", plan(), "public", 1.0)
         ledger.check()
-        ledger._leases["r1"]._until = time.monotonic()  # as after a night's sleep of the machine
+        if slept:  # the monotonic clock stood still meanwhile
+            now = time.time()
+            monkeypatch.setattr("time.time", lambda: now + slept)
+        else:
+            ledger._leases["r1"]._until = (time.monotonic(), time.time() + 60)
         with pytest.raises(StoppedError):
             ledger.check()
         with pytest.raises(LockLostError, match="lost"):
