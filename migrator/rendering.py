@@ -260,6 +260,7 @@ def drift(form: str, found: Drift, tool: Json) -> str:
 def access(form: str, report: AccessReport) -> str:
     """Who can read what."""
     from migrator.access_report import ALL
+    from migrator.output._words import count
 
     if form == "json":
         return _json(report.as_dict())
@@ -288,9 +289,12 @@ def access(form: str, report: AccessReport) -> str:
             reader.apps
         )
     if readers:
-        lines += ["", "Who reads values of apps without a vault role", ""]
+        lines += ["", "Who reads values without a vault role", ""]
         lines.append(
-            table([(*key, f"{len(apps)} apps") for key, apps in sorted(readers.items())], ("WHO", "HOW", "BY", "OF"))
+            table(
+                [(*key, count(len(apps), "resource")) for key, apps in sorted(readers.items())],
+                ("WHO", "HOW", "BY", "OF"),
+            )
         )
     broken = [entry for entry in report.references if entry.readable is False]
     if broken:

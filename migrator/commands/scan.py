@@ -46,11 +46,11 @@ def azure(
     save_estate: Path | None,
     imports: tuple[Path, ...],
 ) -> None:
-    """Scan the container apps of a subscription, a group, or all you can read.
+    """Scan the container apps and jobs of a subscription, a group, or all you can read.
 
-    Looks at env values of containers and init containers, inline secrets, registry passwords and registries with the
-    admin user on. Listing inline secrets needs Microsoft.App/containerApps/listSecrets/action and is written to the
-    activity log.
+    Looks at env values, commands, probe headers and scale rules of apps and jobs, inline secrets, registry passwords,
+    Dapr components, storages, certificates and settings of environments, tags, and registries with the admin user on.
+    Listing inline secrets needs listSecrets (of containerApps, jobs, daprComponents) and is written to the activity log.
 
     Exits with 10 when something was found (with 0 for --format sarif).
     """
