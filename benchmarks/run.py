@@ -1,7 +1,6 @@
 """Measure keylift on simulated estates: requests per app, wall time, peak memory, for growing numbers of apps.
 
     python benchmarks/run.py [--apps 10 100 1000] [--speed 600]
-    python benchmarks/run.py images ...     (see benchmarks/images.py)
 
 Prints one table; figures of different machines do not compare, figures of one run do.
 """
@@ -158,8 +157,6 @@ def measure(apps: int, speed: float, folder: Path, details: bool) -> list[Measur
 
 def main() -> None:
     """Print the table."""
-    if sys.argv[1:2] == ["images"]:
-        os.execv(sys.executable, [sys.executable, str(Path(__file__).with_name("images.py")), *sys.argv[2:]])
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--apps", type=int, nargs="+", default=[10, 100, 1000])
     parser.add_argument("--speed", type=float, default=600.0, help="virtual seconds a second of the simulator")

@@ -42,6 +42,8 @@ _MANY_BYTES = 4 * 1024 * 1024
 _ALL_SORTS = b"password = warm cGFzc3dvcmQ6IGhlbGxvLWZyb20taW5zaWRlLWhlcmU="
 """What brings in everything that the engine imports when it is needed."""
 _LOCAL = ("-", ".", "/", "~")
+_FILES = (".tar", ".tar.gz", ".tgz", ".tar.zst", ".tar.bz2", ".tar.xz")
+"""What files are called, and images in registries are not: one that is missing is not looked for there."""
 
 
 class Store(Protocol):
@@ -169,7 +171,7 @@ class _Scan:
 
     def store(self, target: str) -> Store:
         """Where an image is."""
-        if target.startswith(_LOCAL) or "\\" in target or Path(target).exists():
+        if target.startswith(_LOCAL) or target.endswith(_FILES) or "\\" in target or Path(target).exists():
             return open_local(target, self._limits, lambda what: self._odd(target, what), self._passing)
         from scanners.images.reference import parse
         from scanners.images.registry import Access, Registry

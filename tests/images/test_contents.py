@@ -278,3 +278,9 @@ def test_standard_input_that_ends_too_early(monkeypatch: pytest.MonkeyPatch, eng
     with pytest.raises(ImageError) as refused:
         image.scan(["-"], engine=engine, fingerprinter=KEY)
     assert refused.value.hint
+
+
+def test_a_file_that_is_not_there_is_not_asked_of_a_registry(tmp_path: Path, engine: Engine) -> None:
+    with pytest.raises(ImageError) as refused:
+        image.scan([str(tmp_path.name) + ".tar"], engine=engine, fingerprinter=KEY)
+    assert refused.value.why == "No such file or directory"
