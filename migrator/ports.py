@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -16,6 +17,10 @@ from scanners.model import Fingerprinter, Secret
 
 OnOperation = Callable[[str], None]
 """Told the operation's URL before it is polled, so that it can be made durable first."""
+
+
+WAITING: ContextVar[Callable[[str], None]] = ContextVar("waiting", default=lambda _text: None)
+"""Told in a few words what a call into the cloud waits for; set for the time of a step, by the thread that does it."""
 
 
 class Cloud(Protocol):

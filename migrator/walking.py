@@ -22,7 +22,7 @@ from migrator.fingerprints import app_fingerprint, changed_parts
 from migrator.journal import StepEntry
 from migrator.kinds import kind_of
 from migrator.model import AppState, Json, ResourceId, Step, StepState, differences
-from migrator.ports import Outcome, StepContext, StepKind
+from migrator.ports import WAITING, Outcome, StepContext, StepKind
 from migrator.veil import comparable, section
 
 T = TypeVar("T")
@@ -34,8 +34,8 @@ BUSY = 409
 """Status while another operation is at work (FACTS, section 10.2)."""
 PATIENCE = 900.0
 """Seconds to wait for other operations (the longest recorded took 739)."""
-TRIES = 4
-"""How often anything else that passes is tried."""
+TROUBLE = 180.0
+"""Seconds in which anything else that may pass is tried again; the app's own trouble keeps no other one waiting."""
 UNTOUCHED = frozenset({StepState.PENDING, StepState.ADOPTED, StepState.UNDONE, StepState.SKIPPED})
 """States of steps that leave nothing to undo."""
 
@@ -226,7 +226,9 @@ class Walk:
         Each try looks at the cloud anew, so that nothing is written from an old reading; `made` is asked first
         whether the try before came through after all.
         """
-        tries, pause, deadline = 0, 1.0, ctx.clock.now() + PATIENCE
+        begun = ctx.clock.now()
+        tries, pause, deadline = 0, 1.0, begun + PATIENCE
+        WAITING.set(ctx.tell)
         while True:
             try:
                 found = made() if tries else None
@@ -236,7 +238,8 @@ class Walk:
             except CloudError as error:
                 tries += 1
                 busy = error.status == BUSY
-                if not error.transient or ctx.clock.now() >= deadline or (tries >= TRIES and not busy):
+                now = ctx.clock.now()
+                if not error.transient or now >= deadline or (tries > 1 and not busy and now >= begun + TROUBLE):
                     raise
                 self.around.event(
                     "step-waiting", app=self.app, step=step.id, text=f"tries again: {error.why or error.what}"

@@ -16,7 +16,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.policies import RetryPolicy
 from azure.core.pipeline.transport import HttpTransport
 
-from migrator.ports import Clock
+from migrator.ports import WAITING, Clock
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,6 +55,8 @@ class Pace:
             spacing = self._spacing.get(bucket)
             if spacing is not None:
                 self._next[bucket] = due + spacing
+        if due > now + 1:
+            WAITING.get()(f"Azure's rate limit ({due - now:.0f} s)")
         if due > now:
             self._clock.sleep(due - now)
 
@@ -145,6 +147,8 @@ class Transport(HttpTransport[Any, Any]):
 
     def sleep(self, duration: float) -> None:
         """Wait on the session's clock; the retry policies come here."""
+        if duration >= 1:
+            WAITING.get()(f"Azure to answer again ({duration:.0f} s)")
         self._clock.sleep(duration)
 
     def open(self) -> None:

@@ -7,7 +7,7 @@ import logging
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Protocol, TypeVar
@@ -24,7 +24,7 @@ from migrator.cloud.pipeline import Transport
 from migrator.cloud.profiles import CloudProfile
 from migrator.errors import CloudError
 from migrator.model import Json
-from migrator.ports import Clock
+from migrator.ports import WAITING, Clock
 
 IN_FLIGHT = 8
 """Requests at a time, well below ten connections a host, which is what the transport keeps."""
@@ -38,7 +38,7 @@ S = TypeVar("S")
 
 
 class _Sender(Protocol):
-    def send_request(self, request: HttpRequest, *, stream: bool = False) -> HttpResponse: ...
+    def send_request(self, request: HttpRequest, *, stream: bool = False, **options: Any) -> HttpResponse: ...
 
 
 class WallClock:
@@ -173,6 +173,8 @@ class Session(Clients):
                 # outside the handler: the library's error holds the request's and the answer's bodies
                 raise failure
             tried += 1
+            if wait >= 1:
+                WAITING.get()(f"{failure.why or 'Azure'} ({tried} tries)")
             self.clock.sleep(wait)
 
     def _again(self, failure: CloudError, tried: int, begun: float, patience: float, *, repeat: bool) -> float | None:
@@ -199,6 +201,7 @@ class Session(Clients):
         body: Json | None = None,
         values: Iterable[str] = (),
         patience: float = BUSY_SECONDS,
+        options: Mapping[str, Any] | None = None,
     ) -> HttpResponse:
         """Send one request through a client's pipeline; documents travel as they stand.
 
@@ -211,20 +214,26 @@ class Session(Clients):
             body: Sent as JSON.
             values: Not to be repeated in errors.
             patience: Seconds to wait for another operation's end.
+            options: Of the pipeline's policies.
 
         Raises:
             CloudError: or a subclass.
         """
-        action = partial(self.once, client, method, self.url(path), api_version, body)
+        action = partial(self.once, client, method, self.url(path), api_version, body, **(options or {}))
         return self.call(doing, action, values=values, patience=patience)
 
     @staticmethod
     def once(
-        client: _Sender, method: str, url: str, api_version: str | None = None, body: Json | None = None
+        client: _Sender,
+        method: str,
+        url: str,
+        api_version: str | None = None,
+        body: Json | None = None,
+        **options: Any,
     ) -> HttpResponse:
         """Send one request and raise what the library raises: for use inside an action of `call`."""
         params = {"api-version": api_version} if api_version else None
-        response = client.send_request(HttpRequest(method, url, params=params, json=body))
+        response = client.send_request(HttpRequest(method, url, params=params, json=body), **options)
         response.raise_for_status()
         return response
 

@@ -14,7 +14,7 @@ from migrator.cloud.clients import APPS_VERSION
 from migrator.cloud.session import BUSY_SECONDS, Session
 from migrator.errors import CloudError, NotFoundError
 from migrator.model import Json, ResourceId, RoleAssignment, same_id
-from migrator.ports import OnOperation
+from migrator.ports import WAITING, OnOperation
 
 OPERATION_SECONDS = 1800.0
 """How long an operation is polled. The service's own PT15M is no upper bound: one took over 20 minutes (TRAFFIC 1)."""
@@ -38,7 +38,8 @@ def patch_app(
         app: ARM id.
         body: The merge document; arrays in it are whole arrays (FACTS 1.5).
         on_operation: Told the operation's URL before it is polled.
-        patience: Seconds to wait for another operation's end; None for as long as one may take.
+        patience: Seconds to wait for another operation's end; None for as long as one may take, 0 to send it once and
+            leave every repetition to the caller.
 
     Raises:
         ReferenceRefusedError: a vault reference did not resolve.
@@ -57,6 +58,8 @@ def patch_app(
         body=body,
         values=values,
         patience=BUSY_SECONDS if patience is None else patience,
+        # a caller without patience holds its environment's lane: it goes out of it before it tries again
+        options={"retry_total": 0} if patience == 0 else None,
     )
     url = _operation_url(response)
     if url is not None:
@@ -98,6 +101,7 @@ def _poll(session: Session, url: str, doing: str, wait: float | None) -> tuple[s
     """
     deadline = session.clock.now() + OPERATION_SECONDS
     own = 0.05
+    WAITING.get()("Azure to carry it out")
     while True:
         pause = wait or own
         session.clock.sleep(pause)
@@ -282,6 +286,7 @@ def put_assignment(
             continue
         if failure.code != "PrincipalNotFound" or session.clock.now() + wait > deadline:
             raise failure
+        WAITING.get()("the role service to know the new identity")
         session.clock.sleep(wait * session.dice.uniform(0.5, 1.0))
         wait = min(10.0, wait * 2)
 

@@ -205,3 +205,17 @@ def test_sign_in_settings_are_read_where_there_are_any(world: World) -> None:
 def test_an_operation_of_another_cloud_is_not_followed(world: World) -> None:
     with pytest.raises(CloudError, match="will not send"):
         writing.wait_operation(world.session, f"https://evil.example/subscriptions/{SUB}/x")
+
+
+def test_a_caller_without_patience_gets_each_failure_at_once(world: World) -> None:
+    """It holds the lane of its environment, in which others wait."""
+    bent: list[Json] = [{"status": 500}, {"status": 429, "headers": {"Retry-After": "9"}}, {"drop": "before"}]
+    for fault in bent:
+        rule = world.fault(method="PATCH", times=10**9, **fault)
+        slept = len(world.clock.slept)
+        with pytest.raises(CloudError) as raised:
+            world.cloud.patch_app(WEB, {"tags": {"a": "b"}}, ignore, patience=0.0)
+        assert raised.value.transient
+        assert (rule.seen, world.clock.slept[slept:]) == (1, [])
+        rule.times = 0
+        world.simulator.clock.advance(10)

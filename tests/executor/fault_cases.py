@@ -115,7 +115,7 @@ CASES = (
         (always({"method": "PATCH", "path": "containerApps/api$"}, status=500),),
         BACK,
         r"encountered an internal error.*(again|status)",
-        limit=600.0,
+        limit=300.0,
     ),
     Case(
         "busy",

@@ -102,3 +102,16 @@ def test_the_page_is_as_the_code_is() -> None:
     for name in elsewhere():
         assert f"def {name}(" in sources
     assert head
+
+
+def test_a_wait_says_what_it_waits_for(tmp_path: Path) -> None:
+    """Operations, throttling, replication: each of them is on the screen while it lasts."""
+    with inside(estate(*two_apps(), switches=QUICK), tmp_path) as world:
+        plan = world.plan()
+        world.fault(method="PUT", path="roleAssignments/", mishap="throttled", arguments={"retry_after": 7})
+        world.fault(method="PUT", path="userAssignedIdentities/", mishap="identity-slow", times=2)
+        assert world.executor().apply(plan).exit_code == 0
+        told = {event.text for event in world.events if event.kind == "step-waiting"}
+        assert "waits for Azure to carry it out" in told
+        assert "waits for the role service to know the new identity" in told
+        assert any(re.fullmatch(r"waits for Azure to answer again \(\d+ s\)", text) for text in told), told
