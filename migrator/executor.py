@@ -128,7 +128,8 @@ class Executor:
         self._clock: Clock = _StoppableClock(clock, self._stop)
         self._fingerprinter = fingerprinter
         self._on_event = on_event
-        self._telling = threading.Lock()
+        # reentrant: who listens may call into the cloud, whose waits are told, too
+        self._telling = threading.RLock()
         self._scheduler: Scheduler = scheduler or Threads(workers)
         self._propagation = propagation
         self._proof = proof

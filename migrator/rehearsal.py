@@ -19,10 +19,12 @@ from migrator.proof import Status
 from migrator.rehearsal_faults import (
     DEATH,
     EDIT,
+    EVERY,
     LATE_ROLE,
     PASSING,
     REFUSED,
     Armed,
+    AtEvery,
     DiedError,
     Dying,
     Passing,
@@ -68,6 +70,8 @@ class Rehearsal:
     """Steps that were taken back."""
     irreversible: list[str] = field(default_factory=list)
     trials: list[Trial] = field(default_factory=list)
+    everywhere: tuple[int, int] = (0, 0)
+    """How many passing faults came up, at how many steps, in the run that gives them to every step of the plan."""
     deaths: int = 0
     slowest: tuple[str, float] = ("", 0.0)
     """The step that took longest, in virtual seconds."""
@@ -99,6 +103,7 @@ class Rehearsal:
                 {"fault": t.fault, "kind": t.kind, "step": t.step, "ended": t.ended, "text": t.text}
                 for t in self.trials
             ],
+            "at_every_step": {"faults": self.everywhere[0], "steps": self.everywhere[1]},
             "deaths": self.deaths,
             "slowest": {"step": self.slowest[0], "seconds": round(self.slowest[1], 1)},
             "worst": {"fault": self.worst[0], "seconds": round(self.worst[1], 1)},
@@ -241,6 +246,7 @@ class _Work:
 
     def rounds(self) -> Iterator[Callable[[], None]]:
         """Every disturbed run, bounded by kinds of steps, not by apps."""
+        yield self._everywhere
         for passing in PASSING:
             yield lambda passing=passing: self._passing(passing)  # type: ignore[misc] # bound now, called at once
         yield self._late_role
@@ -250,6 +256,21 @@ class _Work:
                 yield lambda kind=kind: self._refused(kind)  # type: ignore[misc]
             if writes(kind) and self._targets[kind].app:
                 yield lambda kind=kind: self._edited(kind)  # type: ignore[misc]
+
+    def _everywhere(self) -> None:
+        """The whole plan, each of its steps under every passing fault, one after the other."""
+        stage = self.stage()
+        self._tell(f"fault: {EVERY}")
+        armed = AtEvery(stage.simulator, stage.plan.steps)
+        began = stage.clock.now()
+        result = stage.executor(armed, workers=1).apply(stage.plan, point_of_no_return=True)
+        armed.disarm()
+        self.report.everywhere = (armed.met, armed.steps)
+        text = listed(_failures(result)) or self._proof(stage, result.run)
+        self._timed(EVERY, stage.clock.now() - began)
+        text = text or self._taken_back(stage, result.run)
+        if text:
+            self.report.problems.append(f"{EVERY}: {text}")
 
     def _passing(self, passing: Passing) -> None:
         stage = self.stage()

@@ -86,6 +86,53 @@ PASSING = (
 )
 
 
+EVERY = "one passing fault after the other, at every step"
+
+
+def all_of(kind: str) -> list[Fault]:
+    """Every passing fault that fits a kind of step, once each, in an order in which each comes up."""
+    bent: list[dict[str, Any]] = [
+        {"drop": "before"},
+        {"status": 429, "code": "TooManyRequests", "headers": {"Retry-After": "1"}},
+        {"status": 503, "code": "ServerBusy"},
+    ]
+    if _WRITES.get(kind, {}).get("path") == _APP:
+        bent.append({"status": 409, "code": "ContainerAppOperationInProgress"})
+    made = [fault_of(kind, **one, skip=number) for number, one in enumerate((*bent, {"drop": "after"}))]
+    reads = [Fault(method="GET", truncate=True), Fault(method="GET", skip=1, status=500)]
+    return [*(fault for fault in made if fault is not None), *reads]
+
+
+class AtEvery:
+    """Listens to a run of one worker, and gives each step every passing fault."""
+
+    def __init__(self, simulator: Simulator, steps: Iterable[Step]) -> None:
+        """Give them to `steps`."""
+        self._rules = simulator.azure.faults.rules
+        self._steps = {step.id: step.kind for step in steps}
+        self._now: list[Fault] = []
+        self.met = 0
+        """How many faults came up."""
+        self.steps = 0
+        """At how many steps."""
+
+    def __call__(self, event: Event) -> None:
+        """Take one event of the run."""
+        if event.kind == "step-started" and event.step in self._steps:
+            self.disarm()
+            self.steps += 1
+            self._now = all_of(self._steps[event.step])
+            self._rules.extend(self._now)
+        elif event.kind in {"step-done", "step-adopted", "step-failed"}:
+            self.disarm()
+
+    def disarm(self) -> None:
+        """Bend nothing more."""
+        self.met += sum(fault.seen > fault.skip for fault in self._now)
+        self._rules[:] = [rule for rule in self._rules if not any(rule is fault for fault in self._now)]
+        self._now = []
+
+
 class Armed:
     """Listens to a run, and bends requests while the chosen step of a kind is at work."""
 

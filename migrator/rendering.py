@@ -208,6 +208,7 @@ def rehearsal(form: str, held: Rehearsal) -> str:
         lines.append(f"no way back  {joined(held.irreversible)}")
     lines += [
         f"disturbed    {count(survived, 'fault')} survived, {count(held.deaths, 'death')} of the process among them",
+        f"             {count(held.everywhere[0], 'passing fault')} at {count(held.everywhere[1], 'step')}",
         f"times        {held.took:.0f} s undisturbed; slowest step {held.slowest[0]} with {held.slowest[1]:.0f} s",
         f"             worst run {held.worst[1]:.0f} s ({held.worst[0]}); all simulated, in {held.wall:.0f} s",
         "",

@@ -46,6 +46,9 @@ def test_two_apps(tmp_path: Path) -> None:
         assert held.apps == held.proven == 2
         assert held.inverses == len([step for step in plan.steps if step.kind != "app-prove"]) + 2
         assert held.deaths >= 10
+        met, steps = held.everywhere
+        assert steps == len(plan.steps)
+        assert met > 3 * steps
         ended = {(trial.fault, trial.kind): trial.ended for trial in held.trials}
         kinds = {step.kind for step in plan.steps}
         assert {kind for _, kind in ended} == kinds
