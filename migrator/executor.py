@@ -64,6 +64,8 @@ class RunResult:
             return 13
         if self.rolling_back:
             return 0
+        if self.state == RunState.INTERRUPTED:
+            return 130
         if any(app.state == AppState.STALE for app in self.apps):
             return 11
         if any(app.state == AppState.ROLLED_BACK and app.cause == "failed" for app in self.apps):

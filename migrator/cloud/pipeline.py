@@ -127,12 +127,12 @@ class Transport(HttpTransport[Any, Any]):
         """Send one request when its turn has come."""
         bucket = Pace.bucket(request.method, request.url)
         self._pace.wait(bucket)
-        with self._lock:
-            self.counts[request.method] += 1
         begun = time.monotonic()
         with self._slots:
             if request.method != "GET":
                 self.gate()
+            with self._lock:
+                self.counts[request.method] += 1
             response = self._inner.send(request, **kwargs)
         # the path alone: queries hold signatures, headers and bodies hold secrets
         _LOG.debug(

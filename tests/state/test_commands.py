@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 
 from migrator.cli import main
+from migrator.cloud.blob_ledger import BlobLedger
 from migrator.cloud.cloud import AzureCloud
 from migrator.cloud.profiles import load_profile
 from migrator.cloud.session import Session
+from migrator.errors import StoppedError
 from migrator.journal import Journal
 from migrator.model import Json, settled
 from migrator.simulator.server import Simulator
@@ -99,6 +101,27 @@ def test_a_life_over_two_machines(
     for value in PLANTED.values():
         assert value not in everything
         assert json.dumps(value)[1:-1] not in everything
+
+
+def test_every_change_asks_for_the_lock(
+    storage: Azurite, tmp_path: Path, shell: Callable[..., Shell], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def refuse(_ledger: BlobLedger) -> None:
+        raise StoppedError("the lock is lost", hint="keylift status latest")
+
+    with Simulator(estate(*two_apps(), app("bystander")), directory=tmp_path / "simulator") as simulator:
+        profile = both(Path(simulator.profile_path), storage, tmp_path)
+        machine = shell("one", profile)
+        machine("plan", "--vault", "kv-shop", "-o", "plan.json")
+        before, things = apps(profile), set(simulator.world.resources)
+        with monkeypatch.context() as patched:
+            patched.setattr(BlobLedger, "check", refuse)
+            machine("apply", "plan.json", "--auto-approve", expect=130)
+        assert apps(profile) == before
+        assert set(simulator.world.resources) == things
+        machine("rollback", "latest", "--auto-approve")
 
 
 def test_files_are_scanned_with_the_teams_key_and_without_a_sign_in(

@@ -144,6 +144,34 @@ def test_a_run_whose_lock_is_taken_away_stops_within_one_write(team: Team, tmp_p
         no_values(team)
 
 
+def test_a_machine_that_slept_before_a_change_does_not_make_it(team: Team, tmp_path: Path) -> None:
+    """The record is written, the machine sleeps, the lease ends: the change that the record announces stays in."""
+    with shop(tmp_path) as world:
+        before, things = documents(world), world.resources()
+        machine = Machine(world, team)
+        patch = world.cloud.patch_app
+        changes: list[int] = []
+
+        def slept(*arguments: Any, **options: Any) -> Any:
+            if not changes:
+                changes.append(written(world))
+                for lease in machine.ledger._leases.values():
+                    lease._until = (0.0, 0.0)
+            return patch(*arguments, **options)
+
+        world.cloud.patch_app = slept  # type: ignore[method-assign]
+        with pytest.raises(LockLostError):
+            machine.do("apply", world.plan())
+        world.cloud.patch_app = patch  # type: ignore[method-assign]
+        assert changes == [written(world)]
+        other = team.ledger()
+        with Journal.of(other) as journal:
+            other.unlock(journal.find("latest"))
+        assert Machine(world, team).do("rollback", "latest").exit_code == 0
+        assert documents(world) == before
+        assert world.resources() == things
+
+
 def test_storage_that_comes_back_is_waited_for(team: Team, storage: Azurite, tmp_path: Path) -> None:
     back: list[threading.Thread] = []
 
