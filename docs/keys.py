@@ -13,6 +13,7 @@ from tui import dialogs, page
 from tui.app import KINDS, Wizard
 from tui.widgets import grid
 
+PAGES = tuple(name.capitalize() for name in KINDS)
 PAGE = Path(__file__).parent / "wizard.md"
 
 

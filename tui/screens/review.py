@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
@@ -16,13 +16,15 @@ from textual.widgets import Static
 from migrator import api
 from migrator.console import write_file
 from migrator.model import Plan, ResourceId, Step
-from migrator.rehearsal import Rehearsal
 from tui import theme
 from tui.dialogs import Ask, Field
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot
 from tui.widgets.grid import Column, Grid, Row
 from tui.wording import changes, clean, count, joined, took
+
+if TYPE_CHECKING:
+    from migrator.rehearsal import Rehearsal
 
 
 class ReviewPage(Page):

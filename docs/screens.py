@@ -1,0 +1,80 @@
+"""Draw the wizard's pages on the demo's shop into `docs/screens/*.svg`: `python -m docs.screens`."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from migrator import api
+from migrator.state import StateFolder
+from tui.app import Wizard
+
+FOLDER = Path(__file__).parent / "screens"
+SIZE = (110, 32)
+
+
+async def _until(pilot: Pilot[int], holds: Callable[[], object]) -> None:
+    while not holds():
+        await pilot.pause(0.1)
+    await pilot.pause(0.4)
+
+
+async def draw() -> None:
+    """Go through the journey by keys and keep a picture of each page."""
+    FOLDER.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        wizard = Wizard(api.Workplace(state=StateFolder(Path(folder))), demo=True, speed=600.0)
+
+        def keep(name: str) -> None:
+            picture = re.sub(r"/\w+/keylift-wizard-\w+", "/shop", wizard.export_screenshot(title="keylift wizard"))
+            # fonts of a stranger's server are not asked for
+            picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
+            (FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
+
+        session = wizard.session
+        try:
+            async with wizard.run_test(size=SIZE) as pilot:
+                await _until(pilot, lambda: session.standing)
+                keep("1-scope")
+                await pilot.press("enter")
+                await _until(pilot, lambda: session.material)
+                keep("2-scan")
+                await pilot.press("enter", "down", "right")
+                await pilot.pause(0.4)
+                keep("3-findings")
+                await pilot.press("enter")
+                await _until(pilot, lambda: type(wizard.screen).__name__ == "MappingPage")
+                await pilot.press("enter", "down", "down", "down", "enter")
+                await _until(pilot, lambda: session.plan)
+                keep("4-mapping")
+                await pilot.press("enter", "down", "down")
+                await pilot.pause(0.4)
+                keep("5-review")
+                await pilot.press("enter")
+                await pilot.pause(0.3)
+                await pilot.press("enter", "shift+tab", *(" ".join("apply14apps")).split(), "enter")
+                word = wizard.screen.query("#word")
+                if word:
+                    word.first().value = f"apply {len({s.app for s in session.plan.steps if s.app})} apps"  # type: ignore[attr-defined]
+                    await pilot.press("enter")
+                await _until(pilot, lambda: session.running)
+                await pilot.pause(2.0)
+                keep("6-apply")
+                await _until(pilot, lambda: session.result and not session.running)
+                if type(wizard.screen).__name__ == "Failure":
+                    await pilot.press("escape")
+                await pilot.press("7")
+                await _until(pilot, lambda: session.proof)
+                keep("7-proof")
+        finally:
+            wizard.close_demo()
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(draw()))

@@ -1,0 +1,98 @@
+"""The wizard in a real terminal, driven by keys through tmux; screens are kept as text."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+
+from .driving import CANARY, cloud, shop
+
+ROOT = Path(__file__).parents[2]
+
+
+class Terminal:
+    """One tmux server of its own with one window."""
+
+    def __init__(self, size: tuple[int, int], command: str, folder: Path) -> None:
+        self._socket = f"keylift-{uuid.uuid4().hex[:8]}"
+        width, height = size
+        self.tmux("-f", "/dev/null", "new-session", "-d", "-x", str(width), "-y", str(height), command, cwd=folder)
+
+    def tmux(self, *arguments: str, cwd: Path | None = None) -> str:
+        done = subprocess.run(
+            ["tmux", "-L", self._socket, *arguments],
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=cwd,
+            env={**os.environ, "TERM": "xterm-256color", "LC_ALL": "C.UTF-8", "PYTHONPATH": str(ROOT)},
+        )
+        return done.stdout
+
+    def screen(self) -> str:
+        return self.tmux("capture-pane", "-p")
+
+    def keys(self, *keys: str) -> None:
+        for key in keys:
+            self.tmux("send-keys", *(["-l", key[1:]] if key.startswith("'") else [key]))
+            time.sleep(0.05)  # an Escape and a letter right after it would be another key
+
+    def until(self, *texts: str) -> str:
+        began = time.monotonic()
+        while not all(text in (screen := self.screen()) for text in texts):
+            assert time.monotonic() - began < 180, f"waited for {texts}:\n{screen}"
+            time.sleep(0.1)
+        return screen
+
+    def close(self) -> None:
+        subprocess.run(["tmux", "-L", self._socket, "kill-server"], check=False, capture_output=True)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
+def test_a_whole_journey_in_a_terminal(tmp_path: Path, size: tuple[int, int]) -> None:
+    if shutil.which("tmux") is None:
+        pytest.skip("no tmux here; apt-get install tmux")
+    with cloud(shop(), tmp_path) as (_, place):
+        state = place.state.path
+        command = f"{sys.executable} -m migrator wizard --cloud {place.cloud} --state-dir {state}"
+        terminal = Terminal(size, command, tmp_path)
+        kept: list[str] = []
+        try:
+            kept.append(terminal.until("2 of 2 apps picked", "Enter ▸ Scan"))
+            terminal.keys("Enter")
+            kept.append(terminal.until("Enter ▸ Findings", "done"))
+            terminal.keys("Enter")
+            kept.append(terminal.until("DB_PASSWORD", "Enter ▸ Mapping"))
+            terminal.keys("Enter")
+            kept.append(terminal.until("into kv-one", "Enter ▸ Review"))
+            terminal.keys("Enter")
+            kept.append(terminal.until("no right lacked", "Enter ▸ Apply"))
+            terminal.keys("Enter")
+            terminal.until("Enter ▸ apply this plan")
+            terminal.keys("Enter")
+            terminal.until("Apply this plan?")
+            terminal.keys("BTab", "'apply 2 apps", "Enter")
+            kept.append(terminal.until("2 done", "Enter ▸ Proof"))
+            terminal.keys("Enter")
+            kept.append(terminal.until("everything is as the run left it"))
+            terminal.keys("b")
+            terminal.until("back?")
+            terminal.keys("BTab", "'roll back 2 apps", "Enter")
+            kept.append(terminal.until("2 rolled back"))
+            terminal.keys("C-q")
+        finally:
+            terminal.close()
+    (tmp_path / "screens.txt").write_text("\n".join(kept), encoding="utf-8")
+    assert CANARY not in "".join(kept)
+    for text in kept:
+        lines = text.rstrip("\n").split("\n")
+        assert len(lines) <= size[1]
+        assert "1 Scope" in lines[0]
+        assert "palette" in lines[-1]
