@@ -185,6 +185,7 @@ def picture(wizard: Wizard, *, styles: bool = True) -> str:
         runs.append(f"{y:>2} {' '.join(told)}")
     text = "\n".join([f"{width}x{height} {wizard.theme}", *lines, *(["", *runs] if styles else [])]) + "\n"
     text = re.sub(r"\d{8}-\d{6}-[0-9a-f]{6}", "20261122-120000-abcdef", text)
+    text = re.sub(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", "2026-11-22T12:00:00Z", text)
     text = re.sub(r"127\.0\.0\.1:\d+", "127.0.0.1:12345", text)
     text = re.sub(r"(plan )[0-9a-f]{16}", r"\g<1>0123456789abcdef", text)
     return re.sub(r"/tmp/\S+|/private/\S+", "/tmp/…", text)
