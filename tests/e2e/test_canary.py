@@ -42,7 +42,8 @@ def forms(value: str) -> set[str]:
     found |= {json.dumps(item)[1:-1] for item in found}
     found |= {urllib.parse.quote(item, safe="") for item in found}
     found |= {base64.b64encode(item.encode()).decode() for item in found}
-    return {item for item in found if len(item) > 15}
+    # the end of every storage host, which connection strings carry and advice names
+    return {item for item in found if len(item) > 15 and item != "core.windows.net"}
 
 
 def test_no_value_is_printed_or_written(tmp_path: Path) -> None:
