@@ -95,14 +95,14 @@ MUTATIONS = (
         "migrator/steps/identity_create.py",
         '        if (found.get("tags") or {}).get(RUN_TAG) != ctx.run:\n',
         "        if found is None:\n",
-        (WORLDS, "-k", "promise"),
+        (WORLDS, "-k", "is_theirs"),
     ),
     Mutation(
         "a role that was there is not taken away",
         "migrator/steps/role_assignment.py",
         'if step.change["existing"] or not ctx.record.facts.get("absent"):',
         'if step.change["existing"]:',
-        (WORLDS, "-k", "promise"),
+        (WORLDS, "-k", "is_theirs"),
     ),
     Mutation(
         "a role is noted before it is assigned",

@@ -73,6 +73,31 @@ def test_a_promise_in_one_world(scenario: Scenario) -> None:
     Play(shape(scenario.shape), scenario).run()
 
 
+def instant_of(shape_name: str, what: str) -> int:
+    """The first instant of an undisturbed run that begins so."""
+    undisturbed = Play(shape(shape_name), Scenario(0, shape_name), script=True)
+    undisturbed.run()
+    instants = [line[12:].strip() for line in undisturbed.lines if line[12:].startswith("      ")]
+    return next(number for number, told in enumerate(instants, 1) if told.startswith(what))
+
+
+@pytest.mark.parametrize("way", ["resume", "rollback"])
+def test_what_somebody_else_made_meanwhile_is_theirs(way: str) -> None:
+    """Dead right before an identity is made, or a role given, that somebody else then makes or gives."""
+    for shape_name, what, edit, later in (
+        ("env", "PUT userAssignedIdentities/", "make-identity", 0),
+        # before it is noted whose the role is, and after
+        ("one-identity", "GET Microsoft.Authorization/roleAssignments", "give-role", 2),
+        ("one-identity", "GET Microsoft.Authorization/roleAssignments", "give-role", 3),
+        ("one-identity", "GET Microsoft.Authorization/roleAssignments", "give-role", 20),
+    ):
+        at = instant_of(shape_name, what)
+        kill = Kill(0, at + later)
+        play = Play(shape(shape_name), Scenario(0, shape_name, ways=[way], kills=[kill], edits=[Edit(0, at, edit)]))
+        play.run()
+        assert play.tally.edits == 1
+
+
 @pytest.mark.parametrize(
     ("shape_name", "made", "edit", "said"),
     [
@@ -83,10 +108,7 @@ def test_a_promise_in_one_world(scenario: Scenario) -> None:
 )
 def test_what_is_made_is_looked_at(shape_name: str, made: str, edit: str, said: str) -> None:
     """Right after a thing was made somebody takes it away: the step that made it says so, not a later one."""
-    undisturbed = Play(shape(shape_name), Scenario(0, shape_name), script=True)
-    undisturbed.run()
-    instants = [line[12:].strip() for line in undisturbed.lines if line[12:].startswith("      ")]
-    answered = next(number for number, what in enumerate(instants, 1) if what.startswith(f"answer to {made}"))
+    answered = instant_of(shape_name, f"answer to {made}")
     play = Play(shape(shape_name), Scenario(0, shape_name, ways=["rollback"], edits=[Edit(0, answered + 1, edit)]))
     play.run()
     assert play.tally.edits == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import random
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -16,7 +17,7 @@ from migrator.cloud.clients import (
 from migrator.model import Json, Plan, ResourceId
 from migrator.simulator import vault_store
 
-from ..world import GROUP, VAULT
+from ..world import GROUP, SUB, VAULT
 from .facts import Facts, Key, facts
 from .inside import Inside
 
@@ -168,6 +169,33 @@ class Others:
             return False
         return self.inside.request("DELETE", dice.choice(found), AUTHORIZATION_VERSION).status in {200, 204}
 
+    def make_identity(self, dice: random.Random) -> bool:
+        """Somebody makes an identity under a name that the plan uses."""
+        found = [s for s in self.plan.steps if s.kind == "identity-create"]
+        if not found:
+            return False
+        step = dice.choice(found)
+        if step.target.lower() in self.inside.azure.world.resources:
+            return False
+        body = {"location": step.change["location"], "tags": {"owner": "somebody"}}
+        return self.inside.request("PUT", step.target, IDENTITIES_VERSION, body).status in {200, 201}
+
+    def give_role(self, dice: random.Random) -> bool:
+        """Somebody gives a role that the plan gives."""
+        found = [s for s in self.plan.steps if s.kind == "role-assignment" and s.change["identity"] != "system"]
+        if not found:
+            return False
+        step = dice.choice(found)
+        identity = self.inside.azure.world.resources.get(step.change["identity"].lower())
+        if identity is None:
+            return False
+        scope = step.change["scope"]
+        role = f"/subscriptions/{SUB}/providers/Microsoft.Authorization/roleDefinitions/{step.change['role']}"
+        path = f"{scope}/providers/Microsoft.Authorization/roleAssignments/{uuid.UUID(int=dice.getrandbits(128))}"
+        who = {"principalId": identity["properties"]["principalId"], "principalType": "ServicePrincipal"}
+        body = {"properties": {"roleDefinitionId": role, **who}}
+        return self.inside.request("PUT", path, AUTHORIZATION_VERSION, body).status == 201
+
     def _secret(self, dice: random.Random) -> tuple[str, str] | None:
         found = [
             (s.change["vault"].lower(), s.change["name"].lower()) for s in self.plan.steps if s.kind == "vault-secret"
@@ -243,6 +271,8 @@ EDITS: dict[str, Callable[[Others, random.Random], bool]] = {
     "firewall": Others.firewall,
     "lock": Others.lock,
     "delete-identity": Others.delete_identity,
+    "make-identity": Others.make_identity,
+    "give-role": Others.give_role,
 }
 
 __all__ = ["EDITS", "Key", "Others", "app_of"]

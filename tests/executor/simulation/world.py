@@ -512,13 +512,23 @@ class Play:
             if key in theirs:
                 # what only the run had made it may take away, whoever wrote over it meanwhile
                 own = key[0] == "app" and key[2] == "secret" and key not in self.shape.before
-                may = (theirs[key], *may) if key[0] in LATE or own else (theirs[key],)
+                late = key[0] in LATE and not (self._given(key) and self._stands(key, found))
+                may = (theirs[key], *may) if late or own else (theirs[key],)
             if key[0] == "role" and key[3] in self.others.gone:
                 continue  # a system identity goes with its app, and its roles show nobody
             if value not in may and not self._loose(key):
                 wrong.append(f"{' '.join(key)}: is {value!r}, may be {' or '.join(map(repr, may))}")
         if wrong:
             raise LostError("\n".join(sorted(wrong)))
+
+    def _given(self, key: Key) -> bool:
+        """Whether somebody else made a role or an identity, and left it: then it is theirs and stays."""
+        return key[0] in {"role", "identity"} and self.others.theirs[key] is not None
+
+    @staticmethod
+    def _stands(key: Key, found: Facts) -> bool:
+        """Whether the identity of a role is still there."""
+        return key[0] == "identity" or any(other[1].endswith(f"/{key[3]}") for other in found if other[0] == "identity")
 
     def _loose(self, key: Key) -> bool:
         """Facts that follow from somebody else's deployment in ways of their own."""
