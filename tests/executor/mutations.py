@@ -162,7 +162,7 @@ MUTATIONS = (
     ),
     Mutation(
         "no value reaches the journal",
-        "migrator/journal.py",
+        "migrator/records.py",
         '        raise TypeError("a secret value must not reach the journal")\n',
         '        return "***"\n',
         (JOURNAL, "-k", "no_secret"),
@@ -196,24 +196,10 @@ MUTATIONS = (
         (CONTRACT, "-k", "point_of_no_return"),
     ),
     Mutation(
-        "a lost answer is looked up, not sent again",
-        "migrator/cloud/vaults.py",
-        "            if version is not None:\n                return version\n",
-        "",
-        (WORLDS, "-k", "found_once or promise"),
-    ),
-    Mutation(
         "what an undo left is taken up by the next process",
         "migrator/walking.py",
         "AppState.STALE} and self._left_over():",
         "AppState.STALE} and not self.steps:",
-        (WORLDS, "-k", "found_once"),
-    ),
-    Mutation(
-        "a value is found though its reference never resolved",
-        "migrator/appwrite.py",
-        "self._sources = [self._from_memory, ",
-        "self._sources = [",
         (WORLDS, "-k", "found_once"),
     ),
 )

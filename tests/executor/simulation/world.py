@@ -37,6 +37,10 @@ LATE = {"identity", "role", "vault", "ours"}
 """Facts that somebody else may take away and the run may rightly make again."""
 
 
+PLACED = {"make-identity", "give-role"}
+"""Edits that only mean something at one instant, and are not drawn: a role given to an identity that goes stays theirs."""
+
+
 class LostError(AssertionError):
     """A world did not end well."""
 
@@ -179,7 +183,7 @@ def drawn(seed: int) -> Scenario:
             scenario.troubles += [Trouble(number, _trouble(dice)) for _ in range(dice.choice([1, 1, 2]))]
     if dice.random() < 0.6:
         for _ in range(dice.choice([1, 1, 1, 2, 3])):
-            what = dice.choice(sorted(EDITS))
+            what = dice.choice(sorted(EDITS.keys() - PLACED))
             number = dice.randrange(processes)
             ends = [kill.instant for kill in scenario.kills if kill.process == number]
             scenario.edits.append(Edit(number, dice.randint(1, min([made.instants["apply"], *ends])), what))
