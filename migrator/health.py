@@ -85,8 +85,15 @@ def observe(app: str, revision: str, ctx: StepContext) -> Health:
     return look(document, found, ctx.cloud.list_replicas(app, revision))
 
 
-def wait(app: str, revision: str, ctx: StepContext) -> Health:
+def wait(app: str, revision: str, ctx: StepContext, *, pulls: bool = False) -> Health:
     """Look until the revision runs, has failed, or rests at zero.
+
+    Args:
+        app: ARM id.
+        revision: Its name.
+        ctx: The step's surroundings.
+        pulls: Whether the revision pulls with an identity whose role may not be in effect yet: the platform tries a
+            refused pull again, so inside the propagation window a refusal is waited out.
 
     Raises:
         UnprovenError: it failed, or did not start in time; the message carries what Azure says, without values.
@@ -99,19 +106,22 @@ def wait(app: str, revision: str, ctx: StepContext) -> Health:
             return health
         if health.state is State.AT_ZERO and waited >= GRACE:
             return health
-        if health.state is State.FAILED:
+        late = pulls and health.state is State.FAILED and "unauthorized" in health.text.lower()
+        if health.state is State.FAILED and not (late and waited < ctx.propagation):
             raise UnprovenError(
                 f"revision {revision} does not run",
                 why=ctx.redact(health.text),
                 hint=f"see its log: az containerapp logs show --ids {app} --revision {revision} --type system",
             )
-        if waited >= ctx.proof:
+        if waited >= ctx.proof and not late:
             raise UnprovenError(
                 f"revision {revision} has not started within {ctx.proof:.0f} seconds",
                 why=ctx.redact(health.text),
                 hint=f"see its log: az containerapp logs show --ids {app} --revision {revision} --type system",
             )
-        ctx.tell(f"revision {revision}: {ctx.redact(health.text)}")
+        ctx.tell(
+            "the identity's right to pull to take effect" if late else f"revision {revision}: {ctx.redact(health.text)}"
+        )
         ctx.clock.sleep(pause)
         pause = min(pause * 1.5, 10.0)
 

@@ -34,7 +34,11 @@ class AppProve(Kind):
             return self._job(step, ctx)
         document = ctx.cloud.get_app(step.target)
         revision = str(section(document, "properties", "latestRevisionName") or "")
-        found = health.wait(step.target, revision, ctx)
+        pulls = any(
+            other.kind == "app-switch" and same_id(other.target, step.target) and other.change["registries"]
+            for other in ctx.steps.values()
+        )
+        found = health.wait(step.target, revision, ctx, pulls=pulls)
         self._still(step, ctx)
         ctx.record.note(revision=revision, replicas=list(found.replicas))
         if found.state is health.State.AT_ZERO:

@@ -13,7 +13,7 @@ from migrator.executor import RunResult
 from migrator.model import AppState, Json, settled
 from scanners.model import Secret
 
-from .world import GROUP, KEY, PLANTED, REGISTRY, VAULT, World, app, app_id, estate, no_values, running
+from .world import GROUP, KEY, PLANTED, REGISTRY, VAULT, World, app, app_id, copied, estate, no_values, running
 
 QUICK = {"role_propagation": [1.0, 3.0]}
 OTHER = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-other"
@@ -170,15 +170,44 @@ def test_a_shared_step_that_fails_stops_all_that_wait_for_it(tmp_path: Path) -> 
         assert whole(world, "one", "two") == before
 
 
+REGISTRY_DOCUMENT = {
+    "id": REGISTRY,
+    "name": "acrshop",
+    "type": "Microsoft.ContainerRegistry/registries",
+    "location": "westeurope",
+    "sku": {"name": "Basic"},
+    "properties": {"adminUserEnabled": True, "loginServer": "acrshop.azurecr.io"},
+}
+
+
+def test_a_late_right_to_pull_is_waited_for(tmp_path: Path) -> None:
+    """The platform tries a refused pull again, and the role is on its way: nothing is undone for that.
+
+    The role at the vault, which the write itself waits for, is in effect long before.
+    """
+    document = app("worker", None, {"acr-password": "Canary4-registry-password-1234567890"}, ingress=False)
+    entry = {"server": "acrshop.azurecr.io", "username": "acrshop", "passwordSecretRef": "acr-password"}
+    document["properties"]["configuration"]["registries"] = [entry]
+    document["properties"]["template"]["containers"][0]["image"] = "acrshop.azurecr.io/worker:1"
+    with running(estate(copied(REGISTRY_DOCUMENT), document, switches=QUICK), tmp_path) as world:
+        before, plan = whole(world, "worker"), world.plan()
+
+        def listen(event: Any) -> None:
+            world.events.append(event)
+            if event.kind == "step-done" and event.step.endswith("role-assignment/acrshop.azurecr.io"):
+                for held in world.simulator.world.table("assignments").values():
+                    if held["scope"].lower() == REGISTRY.lower():
+                        held["effective"] = world.clock.now() + 400
+
+        result = world.executor(on_event=listen).apply(plan)
+        assert result.exit_code == 0, why(result, "worker")
+        assert any("right to pull to take effect" in event.text for event in world.events)
+        assert world.executor().rollback(result.run).exit_code == 0
+        assert whole(world, "worker") == before
+
+
 def test_a_registry_is_pulled_from_with_the_identity(tmp_path: Path) -> None:
-    registry = {
-        "id": REGISTRY,
-        "name": "acrshop",
-        "type": "Microsoft.ContainerRegistry/registries",
-        "location": "westeurope",
-        "sku": {"name": "Basic"},
-        "properties": {"adminUserEnabled": True, "loginServer": "acrshop.azurecr.io"},
-    }
+    registry = copied(REGISTRY_DOCUMENT)
     password = {"name": "acr-password", "value": "Canary4-registry-password-1234567890"}
     document = app("api", {"DB": PLANTED["database"]}, {password["name"]: password["value"]})
     configuration = document["properties"]["configuration"]
@@ -298,7 +327,7 @@ def test_the_one_cause_is_named(
 
         def listen(event: Any) -> None:
             world.events.append(event)
-            if event.kind == "step-waiting" and not began:
+            if event.kind == "step-waiting" and "access to take effect" in event.text and not began:
                 began.append(world.clock.now())
                 meddle(world, written.change["vault_uri"])
 
