@@ -51,8 +51,6 @@ _LONGEST_LINE = 4096
 _LARGEST_FILE = 64 * 1024 * 1024
 _READ_AGAIN = 4 * 1024 * 1024
 """Bytes of a file whose lines are read again as a whole; a larger one is scanned in pieces, and gets no second opinion."""
-_MOST_ASKED = 500
-"""Findings of one report that plugins are asked about, a millisecond each; a longer report is not read by confidence."""
 
 
 # Its plugins as a second opinion

@@ -144,6 +144,8 @@ class Wizard(App[int]):
         self.stage: Stage | None = None
         self.resume_at = self.journey.page
         self._pages: dict[str, Page] = {}
+        self._generation = 0
+        """How often all pages began anew; part of the names they are installed under."""
         self.broken: Path | None = None
         if self.journey.cloud and not demo and place.cloud == "public":
             self.place = replace(self.place, cloud=self.journey.cloud, auth=self.journey.auth or place.auth)
@@ -189,8 +191,7 @@ class Wizard(App[int]):
         self.session = Session()
         self.journey = Journey(theme=self.journey.theme, cloud=self.journey.cloud, auth=self.journey.auth)
         for name in [name for name in self._pages if name != "scope"]:
-            self.uninstall_screen(name)
-            del self._pages[name]
+            self.uninstall_screen(self._pages.pop(name))
 
     # The demo's cloud
 
@@ -227,7 +228,7 @@ class Wizard(App[int]):
         if name not in self._pages:
             made = KINDS[name]()
             self._pages[name] = made
-            self.install_screen(made, name)
+            self.install_screen(made, f"{name}-{self._generation}")
         return self._pages[name]
 
     def on_mount(self) -> None:
@@ -384,10 +385,8 @@ class Wizard(App[int]):
 
     def _anew(self) -> None:
         """All pages from the beginning, with the same choices and what was read."""
-        old, self._pages = self._pages, {}
-        for name in old:
-            with contextlib.suppress(Exception):
-                self.uninstall_screen(name)
+        # the page that failed answers no more and cannot be taken off the stack: the new ones come above it
+        self._pages, self._generation = {}, self._generation + 1
         self.broken = None
         self.push_screen(self.page("scope"))
 

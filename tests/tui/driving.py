@@ -131,7 +131,8 @@ class Driver:
         while not holds():
             if time.monotonic() - began > PATIENCE:
                 pytest.fail(f"waited in vain for {what}:\n{picture(self.wizard, styles=False)}")
-            await self.pilot.pause(0.02)
+            # not the pilot's pause: a screen whose handler raised answers no more, until its page takes over
+            await asyncio.sleep(0.02)
         await self.pilot.pause()
         await self.pilot.pause()
 
