@@ -15,7 +15,7 @@ from tui.journey import PAGES
 
 from .driving import CANARY, Driver, Frozen, app, cloud, estate, run, shop
 
-GOLDEN = Path(__file__).parent / "__snapshots__"
+GOLDEN = Path(__file__).parent / "golden"
 
 
 async def to_scan(driver: Driver) -> None:
