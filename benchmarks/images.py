@@ -203,6 +203,9 @@ def compare(name: str, image: Path, compared: list[Tool], rounds: int) -> None:
             f"{named:<15}{median(ran, 'seconds'):>9.2f}{median(ran, 'processor'):>11.2f}{median(ran, 'mib'):>7.0f}   "
             f"{ran[-1].found}{failed}"
         )
+    broken = {one.code for one in rows["keylift"]} - {0, 10}
+    if broken:
+        raise SystemExit(f"keylift failed with {sorted(broken)}: nothing was compared")
     for named, ran in rows.items():
         if named in PEERS:
             pairs = list(zip(rows["keylift"], ran, strict=True))
@@ -220,7 +223,9 @@ def run(tool: Tool) -> Ran:
     tool.before()
     tool.report.unlink(missing_ok=True)
     # An installed program has its bytecode.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name not in {"PYTHONDONTWRITEBYTECODE", "KEYLIFT_PEERS"}
+    }
     started = time.monotonic()
     process = subprocess.Popen(tool.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
     _, status, usage = os.wait4(process.pid, 0)

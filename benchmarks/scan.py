@@ -261,7 +261,7 @@ def main() -> None:
     parser.add_argument(
         "--peers",
         type=Path,
-        default=Path(os.environ.get("KEYLIFT_PEERS") or Path(tempfile.gettempdir(), "keylift-bench-peers")),
+        default=Path(os.environ.pop("KEYLIFT_PEERS", "") or Path(tempfile.gettempdir(), "keylift-bench-peers")),
     )
     parser.add_argument("--install", action="store_true", help="install the peers that are not there")
     parser.add_argument("--runs", type=int, default=3)
