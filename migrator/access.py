@@ -1,7 +1,7 @@
 """Who can read what: which principal reads which vault secret and why, and who reads values without a vault role.
 
-Pure: it looks at an estate that was read before. What it cannot see, and does not guess: membership in groups, and
-code that reads a vault by itself instead of through a reference of its app.
+Pure: it looks at an estate that was read before. What it cannot see, and does not guess: who besides the estate's
+identities is in a group, and code that reads a vault by itself instead of through a reference of its app.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from migrator.access_report import (
     Reference,
     ValueReader,
 )
+from migrator.effective import Effective
 from migrator.errors import UsageError
-from migrator.model import App, Estate, Json, ResourceId, Rights, RoleAssignment, Vault, same_id
-from migrator.planning.roles import SECRETS_USER, covers, matches
+from migrator.model import App, Estate, Json, ResourceId, Vault, same_id
+from migrator.planning.roles import SECRETS_USER, covers
 from scanners.surface import kind_of
 
 __all__ = ["AccessReport", "access"]
@@ -40,8 +41,6 @@ SHOWS = {
     **{kind.lower(): (f"{kind}/read",) for kind in _COMPONENTS},
 }
 """By type: shows the literal values of env entries, or of a component's metadata."""
-EVERYBODY = "00000000-0000-0000-0000-000000000000"
-"""The principal of a deny assignment that means all of them."""
 
 
 def access(
@@ -66,17 +65,20 @@ class _Look:
 
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
-        self.roles = {role.id.lower(): role for role in estate.roles}
+        self.effective = Effective(estate)
         self.people: dict[str, Principal] = {}
         self._identities()
         for assignment in estate.assignments:
             key = assignment.principal_id.lower()
             self.people.setdefault(key, Principal(key, key, assignment.principal_type))
+        for group in estate.groups:
+            for member in group.members:
+                self.people.setdefault(member, Principal(member, member, "Unknown"))
         self.readings: dict[str, dict[tuple[str, str], list[Grant]]] = {}
         self.except_for: dict[tuple[str, str], tuple[str, ...]] = {}
         """Of readings of whole vaults: the secrets that a deny assignment closes."""
         for vault in estate.vaults:
-            for principal, name, grant in _by_role(self, vault) if vault.rbac else _by_policy(vault):
+            for principal, name, grant in _by_role(self, vault) if vault.rbac else _by_policy(self.effective, vault):
                 self.people.setdefault(principal, Principal(principal, principal, "Unknown"))
                 closed = self.closed(principal, vault) if vault.rbac else frozenset()
                 if closed & {ALL, name.lower()}:
@@ -167,36 +169,17 @@ class _Look:
             names |= {name.lower() for key, name in held if key == vault.id and name != ALL}
         return names
 
-    def gives(self, assignment: RoleAssignment, actions: Iterable[str], *, data: bool) -> bool:
-        """Whether an assignment's role holds one of `actions`."""
-        role = self.roles.get(assignment.role.lower())
-        return role is not None and any(_holds(role.blocks, action, data=data) for action in actions)
-
-    def denied(self, principal: str, action: str, scope: str, *, data: bool) -> bool:
-        """Whether a deny assignment keeps a principal from an action at a scope, whatever its roles."""
-        return any(
-            denial.principals & {principal.lower(), EVERYBODY}
-            and principal.lower() not in denial.spared
-            and covers(denial.scope, scope)
-            and (denial.below or same_id(denial.scope, scope))
-            and _holds(denial.blocks, action, data=data)
-            for denial in self.estate.denials
-        )
-
     def closed(self, principal: str, vault: Vault) -> frozenset[str]:
         """Names of a vault's secrets that a deny assignment closes to a principal: `*` when it closes all."""
         below = f"{vault.id.lower().rstrip('/')}/secrets/"
-        if self.denied(principal, SECRETS_USER.right, f"{below}{ALL}", data=True):
+        if self.denied(principal, f"{below}{ALL}"):
             return frozenset({ALL})
         named = {d.scope.lower().rstrip("/") for d in self.estate.denials if d.scope.lower().startswith(below)}
-        return frozenset(
-            scope[len(below) :] for scope in named if self.denied(principal, SECRETS_USER.right, scope, data=True)
-        )
+        return frozenset(scope[len(below) :] for scope in named if self.denied(principal, scope))
 
-    def grant(self, assignment: RoleAssignment) -> Grant:
-        """An assignment as what gives an access."""
-        role = self.roles[assignment.role.lower()]
-        return Grant("role", role.name, assignment.scope, assignment.id, bool(assignment.condition))
+    def denied(self, principal: str, secret: str) -> bool:
+        """Whether a deny assignment keeps a principal from reading a vault secret, whatever its roles."""
+        return self.effective.denial(principal, SECRETS_USER.right, secret, data=True) is not None
 
     # References
 
@@ -299,48 +282,58 @@ class _Look:
         listing += [part.id for part in components if (part.document.get("properties") or {}).get("secrets")]
         showing += [part.id for part in components if (part.document.get("properties") or {}).get("metadata")]
         for assignment in sorted(self.estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower())):
-            principal = self.people[assignment.principal_id.lower()]
-            if only is not None and principal.id not in only:
-                continue
             for way, table, among in ((CAN_LIST, LISTS, listing), (SEES_ENV, SHOWS, showing)):
                 given = {
-                    kind: tuple(action for action in actions if self.gives(assignment, (action,), data=False))
+                    kind: tuple(one for one in actions if self.effective.gives(assignment, (one,), data=False))
                     for kind, actions in table.items()
                 }
-                reached = tuple(
-                    resource
-                    for resource in among
-                    if covers(assignment.scope, resource)
-                    and any(
-                        not self.denied(principal.id, action, resource, data=False)
-                        for action in given[kind_of(resource)]
+                if not any(given.values()):
+                    continue
+                for holder in self.effective.holders(assignment.principal_id):
+                    if only is not None and holder not in only:
+                        continue
+                    reached = tuple(
+                        resource
+                        for resource in among
+                        if covers(assignment.scope, resource)
+                        and any(
+                            self.effective.denial(holder, action, resource, data=False) is None
+                            for action in given[kind_of(resource)]
+                        )
                     )
-                )
-                if reached:
-                    yield ValueReader(principal.id, principal.name, way, self.grant(assignment), reached)
+                    if reached:
+                        grant = self.effective.grant(assignment, holder)
+                        yield ValueReader(holder, self.people[holder].name, way, grant, reached)
 
     def _notes(self) -> Iterator[str]:
-        unknown = sorted({a.role for a in self.estate.assignments if a.role.lower() not in self.roles})
+        unknown = sorted({a.role for a in self.estate.assignments if a.role.lower() not in self.effective.roles})
         if unknown:
             yield f"roles that could not be read, so that what they give is not known: {', '.join(unknown)}"
-        groups = sorted({a.principal_id for a in self.estate.assignments if a.principal_type.lower() == "group"})
-        if groups:
-            yield f"who is a member of these groups is not known here: {', '.join(groups)}"
+        groups = {a.principal_id for a in self.estate.assignments if a.principal_type.lower() == "group"}
+        if groups & {group.id for group in self.estate.groups}:
+            yield (
+                "of groups only those members are shown that are identities of the estate: who else is in them only the "
+                "directory tells (az ad group member list --group ID)"
+            )
+        groups |= {one for denial in self.estate.denials for one in denial.groups}
+        unseen = sorted(group for group in groups if not self.effective.known(group))
+        if unseen:
+            yield f"who is in these groups could not be seen, identities of the estate included: {', '.join(unseen)}"
+        own = {*self.estate.principals, *groups}
+        strangers = sorted(
+            {
+                str(policy["objectId"]).lower()
+                for vault in self.estate.vaults
+                if not vault.rbac
+                for policy in vault.document["properties"].get("accessPolicies") or []
+            }
+            - own
+            - {a.principal_id for a in self.estate.assignments}
+        )
+        if strangers:
+            yield f"access policies name who may be users or groups, and whose members are not seen: {', '.join(strangers)}"
         for error in self.estate.errors:
             yield f"{error.get('where')}: {error.get('what')}"
-
-
-def _holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
-    return any(
-        any(_means_action(one, action) for one in (block.data_actions if data else block.actions))
-        and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
-        for block in blocks
-    )
-
-
-def _means_action(granted: str, action: str) -> bool:
-    # a wildcard between slashes may stand for nothing: `vaults/*/read` reads vaults
-    return matches(granted, action) or ("/*/" in granted and matches(granted.replace("/*/", "/"), action))
 
 
 def _by_role(look: _Look, vault: Vault) -> Iterator[tuple[str, str, Grant]]:
@@ -351,20 +344,27 @@ def _by_role(look: _Look, vault: Vault) -> Iterator[tuple[str, str, Grant]]:
         name = assignment.scope.rstrip("/")[len(below) :] if scope.startswith(below) else ""
         if not name and not covers(assignment.scope, vault.id):
             continue
-        if look.gives(assignment, (SECRETS_USER.right,), data=True):
-            yield assignment.principal_id.lower(), name or ALL, look.grant(assignment)
+        if look.effective.gives(assignment, (SECRETS_USER.right,), data=True):
+            for holder in look.effective.holders(assignment.principal_id):
+                yield holder, name or ALL, look.effective.grant(assignment, holder)
 
 
-def _by_policy(vault: Vault) -> Iterator[tuple[str, str, Grant]]:
+def _by_policy(effective: Effective, vault: Vault) -> Iterator[tuple[str, str, Grant]]:
     """(object id, `*`, grant) for each access policy that permits reading: they know no single secret."""
     for policy in vault.document["properties"].get("accessPolicies") or []:
         held = [str(one).lower() for one in (policy.get("permissions") or {}).get("secrets") or []]
         # with an applicationId it is for that application on behalf of a user, never for a principal alone
         if {"get", "all"} & {*held} and not policy.get("applicationId"):
-            yield str(policy["objectId"]).lower(), ALL, Grant("policy", ", ".join(held), vault.id, vault.id)
+            given, *members = effective.holders(str(policy["objectId"]))
+            yield given, ALL, Grant("policy", ", ".join(held), vault.id, vault.id)
+            for member in members:
+                yield member, ALL, Grant("policy", ", ".join(held), vault.id, vault.id, through=given)
 
 
 def _commands(entry: Principal, grant: Grant, needed: Sequence[str]) -> tuple[str, ...]:
+    leave = f"az ad group member remove --group {grant.through} --member-id {entry.id}"
+    if grant.kind == "policy" and grant.through:
+        return () if needed else (leave,)
     if grant.kind == "policy":
         vault = ResourceId.parse(grant.scope)
         if not needed:
@@ -378,7 +378,7 @@ def _commands(entry: Principal, grant: Grant, needed: Sequence[str]) -> tuple[st
         for scope in needed
         if not (grant.name == SECRETS_USER.name and same_id(grant.scope, scope))
     )
-    return (*new, f'az role assignment delete --ids "{grant.id}"')
+    return (*new, leave if grant.through else f'az role assignment delete --ids "{grant.id}"')
 
 
 def _means(entry: Principal, identity: str) -> bool:

@@ -27,6 +27,8 @@ class Grant:
     """The assignment's id; of a policy the vault's."""
     conditional: bool = False
     """The assignment has a condition: whether it holds for a given secret cannot be told from here."""
+    through: str = ""
+    """Object id of the group that it was given to; empty where it was given to the principal itself."""
 
     def as_dict(self) -> Json:
         """The object of the JSON format."""
@@ -36,6 +38,7 @@ class Grant:
             "scope": self.scope,
             "id": self.id,
             "conditional": self.conditional,
+            **({"through": self.through} if self.through else {}),
         }
 
 

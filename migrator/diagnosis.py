@@ -128,7 +128,7 @@ def _role(reference: Reference, cloud: Cloud) -> Iterator[Diagnosis]:
         return
     scope = f"{reference.vault}/secrets/{reference.secret}"
     try:
-        held = cloud.list_assignments(scope, reference.principal)
+        held = cloud.list_assignments(scope, reference.principal, groups=True)
     except CloudError:
         return
     if not any(assignment.role in {*READERS, reference.role} for assignment in held):

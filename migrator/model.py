@@ -259,6 +259,18 @@ class Denial:
     """Object ids in lower case that it does not reach."""
     below: bool = True
     """Whether it reaches what is below its scope."""
+    groups: frozenset[str] = frozenset()
+    """Which of `principals` and `spared` are groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A group that roles or deny assignments name, and who of the estate is in it, through other groups too."""
+
+    id: str
+    """Object id in lower case."""
+    members: frozenset[str] = frozenset()
+    """Object ids in lower case, of identities of the estate: whoever else is in it is not looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +312,8 @@ class Estate:
     assignments: tuple[RoleAssignment, ...] = ()
     roles: tuple[RoleDefinition, ...] = ()
     denials: tuple[Denial, ...] = ()
+    groups: tuple[Group, ...] = ()
+    """Those whose members among the estate's identities are known; of any other group nothing is."""
     locks: tuple[Lock, ...] = ()
     permissions: tuple[Permission, ...] = ()
     targets: tuple[Resource, ...] = ()
@@ -315,6 +329,17 @@ class Estate:
     def workloads(self) -> tuple[App, ...]:
         """Apps and jobs, in order of ids."""
         return tuple(sorted((*self.apps, *self.jobs), key=lambda app: app.id.lower()))
+
+    @property
+    def principals(self) -> tuple[str, ...]:
+        """Object ids of all identities of the estate, in lower case and order."""
+        found = {str((one.document.get("properties") or {}).get("principalId") or "") for one in self.identities}
+        for app in self.workloads:
+            identity = app.document.get("identity") or {}
+            found.add(str(identity.get("principalId") or ""))
+            attached = (identity.get("userAssignedIdentities") or {}).values()
+            found |= {str((shown or {}).get("principalId") or "") for shown in attached}
+        return tuple(sorted({one.lower() for one in found} - {""}))
 
     def with_vault(self, vault: Vault) -> Estate:
         """The estate with one vault replaced by a fuller reading of it."""

@@ -82,8 +82,10 @@ class Cloud(Protocol):
         """Delete it; one that is gone is a success."""
         ...
 
-    def list_assignments(self, scope: str, principal_id: str | None = None) -> tuple[RoleAssignment, ...]:
-        """Role assignments at and above `scope` (for a principal, if given)."""
+    def list_assignments(
+        self, scope: str, principal_id: str | None = None, *, groups: bool = False
+    ) -> tuple[RoleAssignment, ...]:
+        """Role assignments at and above `scope` (for a principal, if given; with `groups`, for its groups too)."""
         ...
 
     def put_assignment(

@@ -239,14 +239,16 @@ class _App:
 
     def _role(self, step: Step) -> Iterator[Check]:
         facts = self.facts.get(step.id, {})
-        held = self.cloud.list_assignments(step.change["scope"], facts.get("principal"))
+        principal = facts.get("principal")
+        held = self.cloud.list_assignments(step.change["scope"], principal, groups=True)
         subject = f"{step.change['role_name']} at {ResourceId.parse(step.change['scope']).name}"
         if any(same_id(assignment.id, facts.get("assignment")) for assignment in held):
             yield Check("role", subject, Status.OK, "assigned")
             return
         other = next((a for a in held if a.role == step.change["role"] or a.role in READERS), None)
         if other is not None:
-            yield Check("role", subject, Status.OK, f"held by assignment {other.id}")
+            through = "" if same_id(other.principal_id, principal) else f", through group {other.principal_id}"
+            yield Check("role", subject, Status.OK, f"held by assignment {other.id}{through}")
             return
         yield Check("role", subject, Status.FAILED, "the assignment is gone: the app's next refresh will fail")
 

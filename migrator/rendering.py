@@ -13,6 +13,7 @@ from scanners.model import Report
 
 if TYPE_CHECKING:
     from migrator.access import AccessReport
+    from migrator.access_report import Grant
     from migrator.console import Console
     from migrator.drift import Drift
     from migrator.executor import RunResult
@@ -271,7 +272,7 @@ def access(form: str, report: AccessReport) -> str:
             what = "every secret" if reading.secret == ALL else reading.secret
             what += f" but {', '.join(reading.denied)}" if reading.denied else ""
             mark = "if its condition holds" if reading.conditional else ""
-            by = ", ".join(sorted({f"{grant.name} at {_place(grant.scope)}" for grant in reading.grants}))
+            by = ", ".join(sorted({_by(grant) for grant in reading.grants}))
             rows.append((f"{who.name} ({who.kind})", f"{_name(reading.vault)}/{what}", by, mark))
     lines = ["Who reads vault secrets", ""]
     lines.append(
@@ -281,14 +282,12 @@ def access(form: str, report: AccessReport) -> str:
     if wide:
         lines += ["", "Wider than needed", ""]
         for who, excess in wide:
-            lines.append(f"{who.name}: {excess.grant.name} at {_place(excess.grant.scope)}: {excess.why}")
+            lines.append(f"{who.name}: {_by(excess.grant)}: {excess.why}")
             lines += [f"    {command}" for command in excess.commands]
     readers: dict[tuple[str, str, str], set[str]] = {}
     for reader in report.value_readers:
         way = "lists secrets, resolved ones too" if reader.way == "list-secrets" else "sees env values"
-        readers.setdefault((reader.name, way, f"{reader.grant.name} at {_place(reader.grant.scope)}"), set()).update(
-            reader.apps
-        )
+        readers.setdefault((reader.name, way, _by(reader.grant)), set()).update(reader.apps)
     if readers:
         lines += ["", "Who reads values without a vault role", ""]
         lines.append(
@@ -308,6 +307,11 @@ def access(form: str, report: AccessReport) -> str:
         )
     lines += ["", *report.notes] if report.notes else []
     return "\n".join(lines) + "\n"
+
+
+def _by(grant: Grant) -> str:
+    """What gives an access."""
+    return f"{grant.name} at {_place(grant.scope)}" + (f" through group {grant.through}" if grant.through else "")
 
 
 def _place(scope: str) -> str:

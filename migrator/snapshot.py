@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
-from migrator.model import App, Estate, Json, Part, Rights
+from migrator.model import App, Denial, Estate, Json, Part, Rights
 from scanners.model import Fingerprinter, reveal
 from scanners.sources import surface
 
@@ -86,6 +86,7 @@ def estate_document(
         "subscriptions": list(estate.subscriptions),
         "resources": [*(json.loads(json.dumps(other)) for other in others), *apps],
         "vaultSecrets": list(_vault_secrets(estate, tokens, fingerprinter)),
+        "groups": list(_groups(estate)),
         "roleDefinitions": [
             {
                 "id": role.id,
@@ -100,8 +101,9 @@ def estate_document(
                 "scope": denial.scope,
                 "denyAssignmentName": denial.name,
                 "permissions": _blocks(denial.blocks),
-                "principals": sorted(denial.principals),
-                "excludePrincipals": sorted(denial.spared),
+                # those whom it reaches through a group that is not known are named beside it
+                "principals": [_denied(denial, one) for one in sorted(denial.principals)],
+                "excludePrincipals": [_denied(denial, one) for one in sorted(denial.spared)],
                 "doNotApplyToChildScopes": not denial.below,
             }
             for denial in estate.denials
@@ -254,17 +256,23 @@ def _vault_secrets(estate: Estate, tokens: Tokens, fingerprinter: Fingerprinter)
                 yield {**entry, "deleted": True} if known.deleted else {**entry, "enabled": known.enabled}
 
 
+def _denied(denial: Denial, principal: str) -> Json:
+    return {"id": principal, "type": "Group" if principal in denial.groups else "ServicePrincipal"}
+
+
+def _groups(estate: Estate) -> Iterator[Json]:
+    """Groups that are named, with those of their members that are identities of the estate."""
+    owners, known = _owners(estate), {group.id: group for group in estate.groups}
+    named = {a.principal_id for a in estate.assignments if a.principal_type.lower() == "group"}
+    named |= {one for denial in estate.denials for one in denial.groups}
+    for group in sorted({*known, *named}):
+        members = sorted(known[group].members) if group in known else []
+        yield {"id": group, "members": [owners.get(member, member) for member in members]}
+
+
 def _assignments(estate: Estate) -> Iterator[Json]:
     """Role assignments, their principals named by the resource that has them, else by object id."""
-    owners: dict[str, str] = {}
-    for identity in estate.identities:
-        principal = (identity.document.get("properties") or {}).get("principalId")
-        if principal:
-            owners[str(principal).lower()] = identity.id
-    for app in estate.workloads:
-        principal = (app.document.get("identity") or {}).get("principalId")
-        if principal:
-            owners[str(principal).lower()] = app.id
+    owners = _owners(estate)
     known = {role.id for role in estate.roles}
     for assignment in estate.assignments:
         if assignment.role not in known:
@@ -279,6 +287,20 @@ def _assignments(estate: Estate) -> Iterator[Json]:
         if assignment.condition:
             entry |= {"condition": assignment.condition, "conditionVersion": "2.0"}
         yield entry
+
+
+def _owners(estate: Estate) -> dict[str, str]:
+    """Object id -> ARM id of the identity, or of the app whose system identity it is."""
+    owners: dict[str, str] = {}
+    for identity in estate.identities:
+        principal = (identity.document.get("properties") or {}).get("principalId")
+        if principal:
+            owners[str(principal).lower()] = identity.id
+    for app in estate.workloads:
+        principal = (app.document.get("identity") or {}).get("principalId")
+        if principal:
+            owners[str(principal).lower()] = app.id
+    return owners
 
 
 def _structure(node: Any) -> Iterator[str]:

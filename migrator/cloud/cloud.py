@@ -57,8 +57,10 @@ class AzureCloud:
     def delete_identity(self, identity: str) -> None:
         writing.delete_identity(self._session, identity)
 
-    def list_assignments(self, scope: str, principal_id: str | None = None) -> tuple[RoleAssignment, ...]:
-        return writing.list_assignments(self._session, scope, principal_id)
+    def list_assignments(
+        self, scope: str, principal_id: str | None = None, *, groups: bool = False
+    ) -> tuple[RoleAssignment, ...]:
+        return writing.list_assignments(self._session, scope, principal_id, groups=groups)
 
     def put_assignment(
         self, scope: str, name: str, role: str, principal_id: str, description: str

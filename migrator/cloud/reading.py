@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.cloud import surface, surroundings, vaults
+from migrator.cloud import memberships, surface, surroundings, vaults
 from migrator.cloud.clients import APPS_VERSION
 from migrator.cloud.inventory import (
     APPS,
@@ -68,7 +68,8 @@ def read_estate(
         with_secrets: Call listSecrets on each app that has secrets (written to the Activity Log by Azure).
         with_revisions: List each app's revisions, to see what old ones still show.
         with_auth: Read each app's authConfigs/current.
-        with_access: Read environments, identities, role assignments and definitions, and locks too.
+        with_access: Read environments, identities, role assignments and definitions, groups that hold some, and locks
+            too.
         vault: Name or id of the one vault to read; None reads all in scope, if `with_access`.
         progress: Told how far reading is.
         on_app: Told each app when it was read, from any thread; what it raises ends the reading.
@@ -167,13 +168,15 @@ def _with_access(
     # assignments at a vault of another subscription are listed there
     around = sorted({*ids, *(ResourceId.parse(v.id).subscription.lower() for v in found)})
     assignments = surroundings.read_assignments(session, around, errors.add)
+    denials = surroundings.read_denials(session, around, errors.add)
+    whole = replace(estate, identities=identities, vaults=found)
+    groups, denials = memberships.read(session, around, whole.principals, assignments, denials, errors.add)
     return replace(
-        estate,
-        identities=identities,
-        vaults=found,
+        whole,
         assignments=assignments,
+        groups=groups,
         roles=surroundings.read_roles(session, around, assignments, errors.add),
-        denials=surroundings.read_denials(session, around, errors.add),
+        denials=denials,
         locks=surroundings.read_locks(session, around, errors.add),
         errors=errors.ordered(),
     )

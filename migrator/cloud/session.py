@@ -281,10 +281,11 @@ class Session(Clients):
         """GET one document."""
         return self.ask(client, "GET", path, doing, api_version=api_version)
 
-    def pages(self, client: _Sender, path: str, doing: str, *, api_version: str) -> list[Json]:
-        """GET a listing, all pages of it."""
+    def pages(self, client: _Sender, path: str, doing: str, *, api_version: str, only: str = "") -> list[Json]:
+        """GET a listing, all pages of it; `only` is a `$filter`."""
         items: list[Json] = []
-        page = self.ask(client, "GET", path, doing, api_version=api_version)
+        url = self.url(path) + (f"?$filter={quote(only)}" if only else "")
+        page = self.ask(client, "GET", url, doing, api_version=api_version)
         while True:
             items += page.get("value") or []
             following = page.get("nextLink")

@@ -266,8 +266,11 @@ def denial_of(document: Json) -> Denial:
     """Our form of a deny assignment's document."""
     properties = document.get("properties") or {}
 
-    def ids(key: str) -> frozenset[str]:
-        return frozenset(str(one.get("id")).lower() for one in properties.get(key) or [])
+    def ids(key: str, kind: str = "") -> frozenset[str]:
+        named = properties.get(key) or []
+        return frozenset(
+            str(one.get("id")).lower() for one in named if not kind or str(one.get("type")).lower() == kind
+        )
 
     return Denial(
         id=str(document["id"]),
@@ -285,6 +288,7 @@ def denial_of(document: Json) -> Denial:
         principals=ids("principals"),
         spared=ids("excludePrincipals"),
         below=not properties.get("doNotApplyToChildScopes"),
+        groups=ids("principals", "group") | ids("excludePrincipals", "group"),
     )
 
 

@@ -218,13 +218,18 @@ def delete_identity(session: Session, identity: str) -> None:
 # Role assignments
 
 
-def list_assignments(session: Session, scope: str, principal_id: str | None = None) -> tuple[RoleAssignment, ...]:
+def list_assignments(
+    session: Session, scope: str, principal_id: str | None = None, *, groups: bool = False
+) -> tuple[RoleAssignment, ...]:
     """Role assignments at and above a scope, of one principal if given; in order of ids.
 
-    The filter `principalId eq` also gives what lies below, so that is taken out here (CORRECTIONS 4.4).
+    The filters of principals also give what lies below, so that is taken out here (CORRECTIONS 4.4). With `groups`, what
+    is assigned to a group that the principal is in, through other groups too, is among them: `assignedTo`.
     """
     client = session.authorization(_subscription(scope))
-    query = f"principalId eq '{principal_id}'" if principal_id else "atScope()"
+    query = "atScope()"
+    if principal_id:
+        query = f"assignedTo('{principal_id}')" if groups else f"principalId eq '{principal_id}'"
     models = session.call(
         f"list the role assignments at {scope}",
         lambda: list(client.role_assignments.list_for_scope(scope.strip("/"), filter=query)),

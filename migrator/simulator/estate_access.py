@@ -1,11 +1,11 @@
-"""Who may do what in an estate document: role definitions, assignments, denials, the operator's roles, and locks."""
+"""Who may do what in an estate document: groups, role definitions, assignments, denials, the operator's roles, locks."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator import principals, rbac, roles
+from migrator.simulator import memberships, principals, rbac, roles
 from migrator.simulator.documents import items, known, mapping, mappings, text
 
 if TYPE_CHECKING:
@@ -23,11 +23,12 @@ _SETTLED = {"condition", "conditionVersion", "description"}
 
 
 def load(azure: Azure, document: Mapping[str, Any]) -> None:
-    """Take in `roleDefinitions`, `roleAssignments`, `denyAssignments`, `operator` and `locks`; all are in effect.
+    """Take in `groups`, `roleDefinitions`, `roleAssignments`, `denyAssignments`, `operator`, `locks`; all are in effect.
 
     Raises:
         ValueError: a role nobody knows, a principal that is not there, a malformed scope; the place comes first.
     """
+    _groups(azure, document)
     _definitions(azure, document)
     for place, entry in mappings(document, "roleAssignments"):
         known(entry, {"principal", "role", "scope", "name", "principalType"} | _SETTLED, place)
@@ -37,6 +38,24 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
     _denials(azure, document)
     _operator(azure, document)
     _locks(azure, document)
+
+
+def _groups(azure: Azure, document: Mapping[str, Any]) -> None:
+    made = []
+    for place, entry in mappings(document, "groups"):
+        known(entry, {"id", "name", "members"}, place)
+        name = entry.get("name") or text(entry, "id", place)
+        given = str(entry.get("id") or "")
+        if given and not _GUID.fullmatch(given):
+            raise ValueError(f"{place}.id: an object id is a GUID, not {given!r}")
+        principal = given or azure.world.guid("group", str(name))
+        made.append((place, entry, str(memberships.create(azure, str(name), principal=principal)["id"])))
+    # once all are there: a group may be in one that comes later
+    names = {str(entry.get("name")): principal for _, entry, principal in made if entry.get("name")}
+    for place, entry, principal in made:
+        for below, member in items(entry, "members"):
+            named = names.get(str(member)) or _principal(azure, str(member), f"{place}.{below}")[0]
+            memberships.join(azure, principal, [named])
 
 
 def _definitions(azure: Azure, document: Mapping[str, Any]) -> None:
@@ -94,7 +113,8 @@ def _principal(azure: Azure, named: str, place: str) -> tuple[str, str]:
         return str(found["id"]), "ServicePrincipal"
     entry = principals.by_client(azure, named)
     if entry is not None:
-        return str(entry["id"]), "User" if entry["kind"] == "other" else "ServicePrincipal"
+        kind = {"other": "User", memberships.KIND: "Group"}.get(entry["kind"], "ServicePrincipal")
+        return str(entry["id"]), kind
     if not _GUID.fullmatch(named):
         raise ValueError(f"{place}: {named!r} is neither a resource id, nor 'operator', nor an object id")
     # somebody of the tenant whom the estate does not describe

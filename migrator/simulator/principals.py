@@ -1,7 +1,7 @@
-"""Principals of the tenant: the operator, user-assigned and system identities.
+"""Principals of the tenant: the operator, user-assigned and system identities, groups.
 
-Table `principals`: object id -> {"id", "clientId", "name", "kind": "operator" | "user-assigned" | "system" | "other",
-"resource": ARM id or "", "known": virtual moment from which the role service knows it}.
+Table `principals`: object id -> {"id", "clientId", "name", "kind": "operator" | "user-assigned" | "system" | "group" |
+"other", "resource": ARM id or "", "known": virtual moment from which the role service knows it}.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from migrator.simulator import assignments, conditions
+from migrator.simulator import assignments, conditions, memberships
 from migrator.simulator.roles import ROLES
 from migrator.simulator.wire import AzureError, Request
 
@@ -118,13 +118,14 @@ def held(azure: Azure, principal: str) -> list[dict[str, Any]]:
 
 
 def effective(azure: Azure, principal: str) -> list[dict[str, Any]]:
-    """Assignments that count for `principal` at this moment."""
+    """Assignments that count for `principal` at this moment, those of its groups too."""
     now = azure.clock.now()
+    circle = memberships.circle(azure, principal)
     revoked = azure.world.table("revoked")
     for key in [key for key, entry in revoked.items() if entry["until"] <= now]:
         del revoked[key]
-    leaving = [entry for entry in revoked.values() if entry["principalId"] == principal]
-    return [entry for entry in held(azure, principal) if entry["effective"] <= now] + leaving
+    leaving = [entry for entry in revoked.values() if entry["principalId"] in circle]
+    return [entry for one in circle for entry in held(azure, one) if entry["effective"] <= now] + leaving
 
 
 def grants(
@@ -162,16 +163,17 @@ def granted(
 def denial(azure: Azure, principal: str, action: str, scope: str, *, data: bool = False) -> dict[str, Any] | None:
     """The deny assignment that keeps `principal` from the action at `scope`, or None.
 
-    Deny assignments win over every role, and name principals one by one or all of them by the empty GUID
+    Deny assignments win over every role, and name principals and groups one by one or all of them by the empty GUID
     (learn.microsoft.com/azure/role-based-access-control/deny-assignments).
     """
+    circle = {*memberships.circle(azure, principal)}
     for entry in azure.world.table("deny-assignments").values():
         named = {str(one["id"]).lower() for one in entry.get("principals", [])}
         spared = {str(one["id"]).lower() for one in entry.get("excludePrincipals") or []}
         at_scope = entry["scope"].lower().rstrip("/") == scope.lower().rstrip("/")
         if (
-            ({principal, EVERYONE} & named)
-            and principal not in spared
+            ((circle | {EVERYONE}) & named)
+            and not circle & spared
             and covers(entry["scope"], scope)
             and (at_scope or not entry.get("doNotApplyToChildScopes"))
             and grants(azure, entry, action, data=data, strict=False)

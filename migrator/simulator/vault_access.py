@@ -10,11 +10,13 @@ import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from migrator.simulator import rbac
+from migrator.simulator import memberships, rbac
 from migrator.simulator.providers import vaults
 from migrator.simulator.wire import AzureError, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from migrator.simulator.azure import Azure
 
 LOOPBACK = "127.0.0.1"
@@ -126,7 +128,9 @@ def _permission(azure: Azure, principal: str, vault: Json, operation: Operation,
                 f"{_vault(vault)}\r\n",
             )
     elif not any(
-        _gives(azure, policy, principal, operation.policy) for policy in vault["properties"]["accessPolicies"]
+        _gives(azure, policy, circle, operation.policy)
+        for circle in [memberships.circle(azure, principal)]
+        for policy in vault["properties"]["accessPolicies"]
     ):
         name, location = vault["name"], vault["location"]
         raise _forbidden(
@@ -137,9 +141,9 @@ def _permission(azure: Azure, principal: str, vault: Json, operation: Operation,
         )
 
 
-def _gives(azure: Azure, policy: Json, principal: str, permission: str) -> bool:
+def _gives(azure: Azure, policy: Json, circle: Collection[str], permission: str) -> bool:
     # an entry with an applicationId is for that application on behalf of a user, never for a principal alone
-    if policy.get("applicationId") or vaults.object_id(azure, str(policy["objectId"])) != principal.lower():
+    if policy.get("applicationId") or vaults.object_id(azure, str(policy["objectId"])) not in circle:
         return False
     held = {str(one).lower() for one in (policy.get("permissions") or {}).get("secrets") or []}
     return permission in held or ("all" in held and permission != "purge")

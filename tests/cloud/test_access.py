@@ -10,10 +10,16 @@ from typing import Any
 
 import pytest
 
+from migrator.access import access
+from migrator.cloud import reading
 from migrator.errors import CloudError, DeniedError
 from migrator.model import Json, RoleAssignment
+from migrator.snapshot import estate_document
+from scanners.model import Fingerprinter
 
 from .world import GROUP, SECRETS_USER, SUB, VAULT, World, estate, identity_id, running, vault
+
+KEY = Fingerprinter(b"key" * 11)
 
 SCOPE = f"{VAULT}/secrets/db"
 
@@ -158,3 +164,67 @@ def test_permissions_are_told_as_they_stand(tmp_path: Path) -> None:
     assert all(block.scope == VAULT for block in blocks)
     assert any("*/read" in block.actions for block in blocks)
     assert any("Microsoft.KeyVault/vaults/secrets/*" in block.data_actions for block in blocks)
+
+
+TEAM, ALL = "aaaaaaaa-9999-0000-0000-000000000001", "aaaaaaaa-9999-0000-0000-000000000002"
+
+
+def grouped(**more: Any) -> Json:
+    """Two identities, the first in a team, which is in a larger one that may read the vault."""
+    shop, other = identity_id("id-shop"), identity_id("id-other")
+    resources = [{"id": one, "type": "Microsoft.ManagedIdentity/userAssignedIdentities"} for one in (shop, other)]
+    return estate(
+        vault(),
+        *resources,
+        groups=[{"id": TEAM, "members": [shop]}, {"id": ALL, "name": "all", "members": [TEAM]}],
+        roleAssignments=[{"principal": ALL, "role": SECRETS_USER, "scope": VAULT}],
+        **more,
+    )
+
+
+def test_who_is_in_groups_is_asked_of_resource_manager(tmp_path: Path) -> None:
+    with running(grouped(), tmp_path) as world:
+        found = reading.read_estate(world.session, reading.Scope(), with_access=True)
+        shop, other = (principal(one.document) for one in sorted(found.identities, key=lambda i: i.name, reverse=True))
+        assert [(group.id, group.members) for group in found.groups] == [(ALL, frozenset({shop}))]
+        report = access(found)
+        assert report.can_read(shop, VAULT, "db") is True
+        assert report.can_read(other, VAULT, "db") is False
+        (held,) = world.cloud.list_assignments(SCOPE, shop, groups=True)
+        assert held.principal_id == ALL
+        assert world.cloud.list_assignments(SCOPE, shop) == ()
+        assert not any("graph.microsoft" in one or "/v1.0/" in one for one in world.requests())
+    saved = estate_document(found, KEY)
+
+    (tmp_path / "again").mkdir()
+    with running(saved, tmp_path / "again") as world:
+        rebuilt = reading.read_estate(world.session, reading.Scope(), with_access=True)
+    assert rebuilt.groups == found.groups, "a rehearsal knows the groups"
+
+
+def test_where_no_group_holds_a_role_nobody_is_asked_for(world: World, identity: Json) -> None:
+    reading.read_estate(world.session, reading.Scope(), with_access=True)
+    assert sum(one.endswith("/roleAssignments") for one in world.requests()) == 1
+
+
+def test_a_group_whose_members_cannot_be_seen_is_named(tmp_path: Path) -> None:
+    with running(grouped(), tmp_path) as world:
+        world.fault(method="GET", path="roleAssignments", skip=1, status=403, times=99)
+        found = reading.read_estate(world.session, reading.Scope(), with_access=True)
+    assert found.groups == ()
+    assert found.errors
+    assert any(ALL in note and "could not be seen" in note for note in access(found).notes)
+
+
+def test_a_denial_of_a_group_reaches_its_members(tmp_path: Path) -> None:
+    denial = {
+        "name": "stack",
+        "scope": VAULT,
+        "permissions": [{"dataActions": ["Microsoft.KeyVault/vaults/secrets/getSecret/action"]}],
+        "principals": [TEAM],
+    }
+    with running(grouped(denyAssignments=[denial]), tmp_path) as world:
+        found = reading.read_estate(world.session, reading.Scope(), with_access=True)
+    shop = next(principal(one.document) for one in found.identities if one.name == "id-shop")
+    assert shop in found.denials[0].principals
+    assert access(found).can_read(shop, VAULT, "db") is False

@@ -34,6 +34,14 @@ class Inside:
         self.operator = principals.operator(self.azure)["id"]
         self.grant(self.operator, "Owner", f"/subscriptions/{SUBSCRIPTION}")
 
+    @classmethod
+    def of(cls, azure: Azure) -> Inside:
+        """Ask a cloud that was made elsewhere."""
+        made = cls()
+        made.azure = azure
+        made.operator = principals.operator(azure)["id"]
+        return made
+
     def wait(self, seconds: float) -> None:
         self.azure.clock.advance(seconds)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from migrator.simulator import conditions, principals, rbac
+from migrator.simulator import conditions, memberships, principals, rbac
 from migrator.simulator.roles import ROLES
 
 from .inside import GROUP, SUBSCRIPTION, VAULTS, Inside, code
@@ -395,3 +395,44 @@ def test_recorded_shapes(inside: Inside) -> None:
     permissions = json.loads((folder / "0078-GET-200-Microsoft-Authorization-permissions.json").read_text("utf-8"))
     own = inside.arm("GET", f"{GROUP}/providers/Microsoft.Authorization/permissions", version="2018-01-01-preview")
     assert own.body == permissions["response_body"]
+
+
+def test_members_have_what_their_groups_hold(inside: Inside) -> None:
+    """Through groups in groups; `assignedTo` lists it, `principalId eq` does not (CORRECTIONS 4.4)."""
+    one, two = inside.identity("one"), inside.identity("two")
+    inner, outer = (str(memberships.create(inside.azure, name)["id"]) for name in ("inner", "outer"))
+    memberships.join(inside.azure, inner, [one])
+    memberships.join(inside.azure, outer, [inner])
+    memberships.join(inside.azure, inner, [outer])  # Entra refuses a circle; whoever asks must not hang on one
+    inside.grant(outer, "Key Vault Secrets User", VAULT, name="of-outer")
+    assert rbac.allowed(inside.azure, one, GET_SECRET, SECRET, data=True)
+    assert not rbac.allowed(inside.azure, two, GET_SECRET, SECRET, data=True)
+
+    def listed(text: str, kind: str = "roleAssignments") -> set[str]:
+        path = f"{VAULT}/providers/Microsoft.Authorization/{kind}"
+        return names(inside.arm("GET", path, version="2022-04-01", **{"$filter": text}))
+
+    assert listed(f"assignedTo('{one}')") == {"of-outer"}
+    assert listed(f"principalId eq '{one}'") == set()
+    assert listed(f"assignedTo('{two}')") == set()
+    inside.azure.world.table("deny-assignments")["d"] = {
+        "id": f"{VAULT}/providers/Microsoft.Authorization/denyAssignments/d",
+        "name": "d",
+        "scope": VAULT,
+        "denyAssignmentName": "d",
+        "permissions": [{"dataActions": ["*"]}],
+        "principals": [{"id": outer, "type": "Group"}],
+    }
+    assert listed(f"assignedTo('{one}')", "denyAssignments") == {"d"}
+    assert listed(f"assignedTo('{two}')", "denyAssignments") == set()
+    assert not rbac.allowed(inside.azure, one, GET_SECRET, SECRET, data=True)
+    inside.azure.world.table("deny-assignments")["d"]["excludePrincipals"] = [{"id": inner, "type": "Group"}]
+    assert rbac.allowed(inside.azure, one, GET_SECRET, SECRET, data=True)
+
+
+def test_roles_are_given_to_groups(inside: Inside) -> None:
+    group = str(memberships.create(inside.azure, "team")["id"])
+    wrong = put(inside, SECRET, wanted(group, principalType="ServicePrincipal"))
+    assert (wrong.status, code(wrong)) == (400, "UnmatchedPrincipalType")
+    made = put(inside, SECRET, wanted(group))
+    assert (made.status, made.body["properties"]["principalType"]) == (201, "Group")

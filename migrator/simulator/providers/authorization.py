@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from migrator.simulator import assignments, odata, rbac
+from migrator.simulator import assignments, memberships, odata, rbac
 from migrator.simulator.azure import ARM, Azure, Call, not_found
 from migrator.simulator.clock import iso
 from migrator.simulator.wire import AzureError, Json, Request, Response
@@ -192,26 +192,25 @@ def filtered(call: Call, entries: Iterable[Json], principals: Callable[[Json], s
         ["denyassignmentname eq"],
     ):
         raise refused
-    return [
-        entry
-        for entry in entries
-        if all(_keeps(leaf, entry, call.params["scope"], principals(entry), refused) for leaf in leaves)
-    ]
+    return [entry for entry in entries if all(_keeps(call, leaf, entry, principals(entry), refused) for leaf in leaves)]
 
 
-def _keeps(leaf: Leaf, entry: Json, scope: str, principals: set[str], refused: AzureError) -> bool:
+def _keeps(call: Call, leaf: Leaf, entry: Json, principals: set[str], refused: AzureError) -> bool:
     name = leaf.name.lower()
     if name == "atscope":
         if leaf.values:
             raise refused
-        return rbac.covers(entry["scope"], scope)
+        return rbac.covers(entry["scope"], call.params["scope"])
     if len(leaf.values) != 1 or not leaf.values[0]:
         raise refused
     if name == "denyassignmentname":
         if "denyAssignmentName" not in entry:
             raise refused
         return bool(entry["denyAssignmentName"] == leaf.values[0])
-    return leaf.values[0].lower() in principals
+    principal = leaf.values[0].lower()
+    if name == "assignedto":  # what its groups hold too (CORRECTIONS 4.4)
+        return not principals.isdisjoint(memberships.circle(call.azure, principal))
+    return principal in principals
 
 
 def _bad_format() -> AzureError:
@@ -301,7 +300,7 @@ def _principal_type(call: Call, principal: str, claimed: str | None) -> str:
     if entry["kind"] == "other":  # whom the estate only names: its assignments say what they are
         shown = [one["principalType"] for one in rbac.held(call.azure, principal)]
         return claimed or next(iter(shown), "ServicePrincipal")
-    real = "ServicePrincipal"
+    real = "Group" if entry["kind"] == memberships.KIND else "ServicePrincipal"
     if claimed not in {None, real} and entry["known"] <= call.now:
         raise AzureError(
             400,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from migrator.simulator import memberships
 from migrator.simulator.azure import ARM, Azure, Call
 from migrator.simulator.wire import AzureError, Json, Response
 
@@ -36,6 +37,8 @@ def _document(entry: Json) -> Json:
             "displayName": entry["name"],
             "userPrincipalName": entry["name"],
         }
+    if entry["kind"] == memberships.KIND:
+        return {"@odata.type": "#microsoft.graph.group", "id": entry["id"], "displayName": entry["name"]}
     kind = "ManagedIdentity" if entry["kind"] in {"user-assigned", "system"} else "Application"
     return {
         "@odata.type": "#microsoft.graph.servicePrincipal",
@@ -76,7 +79,7 @@ def _by_ids(call: Call) -> Response:
 
 def _service_principals(call: Call) -> Response:
     text = call.request.query.get("$filter", "").strip()
-    entries = [entry for entry in _known(call) if entry["kind"] != "other"]
+    entries = [entry for entry in _known(call) if entry["kind"] not in {"other", memberships.KIND}]
     if found := _BY_NAME.fullmatch(text):
         name = found[1].lower()
         entries = [entry for entry in entries if name == entry["clientId"]]

@@ -17,7 +17,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from migrator.simulator import principals
+from migrator.simulator import memberships, principals
 from migrator.simulator.wire import AzureError, Json, Request, Response
 
 if TYPE_CHECKING:
@@ -197,7 +197,7 @@ def _token(call: Call) -> Response:
         )
     client, secret = _credentials(call, form)
     principal = principals.by_client(call.azure, client)
-    if principal is None or principal["clientId"] != client.lower():
+    if principal is None or principal["clientId"] != client.lower() or principal["kind"] == memberships.KIND:
         raise refusal(
             call,
             400,

@@ -1,0 +1,83 @@
+"""What role and deny assignments come to: who holds one, directly or through a group, and what it gives where.
+
+Pure. Of a group only those members are known that `Estate.groups` names; conditions are not judged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from migrator.access_report import Grant
+from migrator.model import Denial, Estate, Rights, RoleAssignment, same_id
+from migrator.planning.roles import covers, matches
+
+EVERYBODY = "00000000-0000-0000-0000-000000000000"
+"""The principal of a deny assignment that means all of them."""
+
+
+class Effective:
+    """The assignments of an estate."""
+
+    def __init__(self, estate: Estate) -> None:
+        """Index `estate`."""
+        self.roles = {role.id.lower(): role for role in estate.roles}
+        self._denials = estate.denials
+        self._members = {group.id: tuple(sorted(group.members)) for group in estate.groups}
+        self._circles: dict[str, set[str]] = {}
+        for group in estate.groups:
+            for member in group.members:
+                self._circles.setdefault(member, set()).add(group.id)
+
+    def circle(self, principal: str) -> frozenset[str]:
+        """A principal, and the groups it is known to be in; object ids in lower case."""
+        key = principal.lower()
+        return frozenset({key, *self._circles.get(key, ())})
+
+    def holders(self, principal: str) -> tuple[str, ...]:
+        """Who holds what is given to a principal: itself, and the known members of a group."""
+        key = principal.lower()
+        return (key, *self._members.get(key, ()))
+
+    def known(self, group: str) -> bool:
+        """Whether a group's members among the estate's identities are known."""
+        return group.lower() in self._members
+
+    def gives(self, assignment: RoleAssignment, actions: Iterable[str], *, data: bool) -> bool:
+        """Whether an assignment's role holds one of `actions`."""
+        role = self.roles.get(assignment.role.lower())
+        return role is not None and any(_holds(role.blocks, action, data=data) for action in actions)
+
+    def denial(self, principal: str, action: str, scope: str, *, data: bool) -> Denial | None:
+        """The deny assignment that keeps a principal from an action at a scope, whatever its roles; None: none does."""
+        circle = self.circle(principal)
+        return next(
+            (
+                denial
+                for denial in self._denials
+                if denial.principals & {*circle, EVERYBODY}
+                and not circle & denial.spared
+                and covers(denial.scope, scope)
+                and (denial.below or same_id(denial.scope, scope))
+                and _holds(denial.blocks, action, data=data)
+            ),
+            None,
+        )
+
+    def grant(self, assignment: RoleAssignment, holder: str) -> Grant:
+        """An assignment as what gives an access to one of its holders."""
+        role, given = self.roles[assignment.role.lower()], assignment.principal_id.lower()
+        through = "" if given == holder else given
+        return Grant("role", role.name, assignment.scope, assignment.id, bool(assignment.condition), through)
+
+
+def _holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
+    return any(
+        any(_means_action(one, action) for one in (block.data_actions if data else block.actions))
+        and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
+        for block in blocks
+    )
+
+
+def _means_action(granted: str, action: str) -> bool:
+    # a wildcard between slashes may stand for nothing: `vaults/*/read` reads vaults
+    return matches(granted, action) or ("/*/" in granted and matches(granted.replace("/*/", "/"), action))
