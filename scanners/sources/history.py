@@ -207,6 +207,8 @@ class History:
 
     def _log(self, revisions: Sequence[str]) -> Iterator[Commit | Change]:
         arguments = (
+            # Told in reverse, every commit is held first: what is left for trees is small, and enough, as they come in order.
+            *("-c", "core.deltaBaseCacheLimit=16m"),
             *("log", "--raw", "-z", "-c", "--root", "--reverse", "--date-order", "--no-renames", "--no-abbrev"),
             *("--no-notes", "--no-mailmap", "--no-decorate", "--no-show-signature", "--encoding=UTF-8"),
             *("--ignore-submodules=none", "--format=tformat:%H%x00%aI%x00%B", *DIFF, *revisions, "--"),
