@@ -21,7 +21,7 @@ from scanners.validity import VALID
 
 _REST = re.compile(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
-_NAME_TAIL = re.compile(rb"(?:checksum/)?[A-Za-z0-9_.$:-]{0,64}\Z")
+_IN_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$:-"
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
 _NAME = 24
 """Characters that the name of a user has at most."""
@@ -251,8 +251,10 @@ def _stands_for_another(rule: Rule, value: str) -> bool:
 def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:
     """The name a value goes by, with what stands before the part that the pattern asked for."""
     start, end = hit.span(rule.name_group)
-    before = _NAME_TAIL.search(data, max(0, start - 64), start)
-    begin = before.start() if before else start
+    # Not by a pattern: one that may begin at each of the places before is the slowest part of text full of such names.
+    before = data[max(0, start - 64) : start]
+    outside = before.rstrip(_IN_NAMES)
+    begin = start - len(before) + len(outside.removesuffix(b"checksum/"))
     return text_of(data[begin:end]), begin
 
 
