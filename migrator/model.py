@@ -314,6 +314,8 @@ class Estate:
     denials: tuple[Denial, ...] = ()
     groups: tuple[Group, ...] = ()
     """Those whose members among the estate's identities are known; of any other group nothing is."""
+    operator: str = ""
+    """Object id of whoever read it, in lower case; empty where that is not known."""
     locks: tuple[Lock, ...] = ()
     permissions: tuple[Permission, ...] = ()
     targets: tuple[Resource, ...] = ()

@@ -16,9 +16,11 @@ from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
 from migrator.passwordless.suggesting import suggestions
 from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
 from migrator.planning.building import AppPlan, Builder, labels
+from migrator.planning.denials import Denials
 from migrator.planning.draft import Drafting
-from migrator.planning.identities import Identities
+from migrator.planning.identities import Chosen, Identities
 from migrator.planning.options import Options
+from migrator.planning.places import AppView
 from migrator.planning.roles import Roles
 from migrator.planning.vaulting import VaultItem
 from scanners.model import Finding, Fingerprinter
@@ -53,8 +55,9 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
     """
     drafting = _drafted(estate, findings, options, fingerprinter)
     vault = drafting.vault
-    items = _resolved(drafting, options)
-    plans = _app_plans(drafting, items, options)
+    chosen = _Chosen(drafting, options)
+    items = _undenied(drafting, _resolved(drafting, options), chosen)
+    plans = _app_plans(drafting, items, chosen)
     builder = Builder(vault, Roles(estate), labels(drafting.views.values()))
     steps = builder.steps(plans)
     notes = [*drafting.notes, *builder.notes, *_notes(plans, estate, vault)]
@@ -108,11 +111,14 @@ def slots(
     """
     drafting = _drafted(estate, findings, options, fingerprinter)
     held = {secret.name.lower(): secret for secret in drafting.vault.secrets}
+    denials, identities = Denials(estate), _Chosen(drafting, options)
     found = []
     for one in _arranged(drafting, options):
         wanted_name = one.name
         why = vaulting.resolve(one, held, drafting.vault, options)
         taken = why is not None or one.action == "new-version" or one.name != wanted_name
+        denied = [denials.reading(identities.of(item.view), drafting.vault, one.name) for item in one.items]
+        why = why or (denied[0] if all(denied) else None)
         apps = tuple(sorted({item.view.id for item in one.items}, key=str.lower))
         called = tuple(sorted({name for item in one.items for name in item.names}))
         found.append(
@@ -172,18 +178,54 @@ def _resolved(drafting: Drafting, options: Options) -> list[VaultItem]:
     return found
 
 
-def _app_plans(drafting: Drafting, items: Sequence[VaultItem], options: Options) -> list[AppPlan]:
+class _Chosen:
+    """The identity of each app, chosen once: of two that are to be made, neither gets the other's name."""
+
+    def __init__(self, drafting: Drafting, options: Options) -> None:
+        self._identities = Identities(drafting.estate, drafting.views.values())
+        self._options = options
+        self._known: dict[str, Chosen] = {}
+
+    def of(self, view: AppView) -> Chosen:
+        if view.key not in self._known:
+            self._known[view.key] = self._identities.choose(view, self._options.identity_of(view.id))
+        return self._known[view.key]
+
+
+def _undenied(drafting: Drafting, items: Sequence[VaultItem], chosen: _Chosen) -> list[VaultItem]:
+    """What no deny assignment would keep its app's identity from; the rest is skipped and leaves its app."""
+    if not drafting.estate.denials:
+        return list(items)
+    denials = Denials(drafting.estate)
+    gone: set[tuple[str, str]] = set()
+    for one in items:
+        for item in one.items:
+            why = denials.reading(chosen.of(item.view), drafting.vault, one.name)
+            if why is not None:
+                drafting.skip_item(item, why)
+                gone.add((item.view.key, item.fingerprint))
+        one.items = [item for item in one.items if (item.view.key, item.fingerprint) not in gone]
+    for app in drafting.apps:
+        app.items = [item for item in app.items if (item.view.key, item.fingerprint) not in gone]
+        for switch in [*app.switches]:
+            why = denials.using(chosen.of(app.view), switch.need, switch.registry.id)
+            if why is not None:
+                app.switches.remove(switch)
+                drafting.skip_registry(app.view, switch.place, why)
+    return [one for one in items if one.items]
+
+
+def _app_plans(drafting: Drafting, items: Sequence[VaultItem], identities: _Chosen) -> list[AppPlan]:
     mine: dict[str, dict[str, VaultItem]] = {}
     for one in items:
         for item in one.items:
             mine.setdefault(item.view.key, {})[item.fingerprint] = one
-    identities = Identities(drafting.estate, drafting.views.values())
     plans = []
     for app in drafting.apps:
         if not app.items and not app.switches:
             continue
         view, taken = app.view, mine.get(app.view.key, {})
-        chosen = identities.choose(view, options.identity_of(view.id)) if taken or app.switches else None
+        chosen = identities.of(view) if taken or app.switches else None
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
         parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
         plans.append(AppPlan(app, chosen, taken, fingerprint, parts))

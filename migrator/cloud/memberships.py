@@ -26,6 +26,7 @@ def read(
     principals: Sequence[str],
     assignments: Sequence[RoleAssignment],
     denials: Sequence[Denial],
+    operator: str,
     on_error: OnError,
 ) -> tuple[tuple[Group, ...], tuple[Denial, ...]]:
     """The groups that hold roles with their members among `principals`, and deny assignments with whom they reach.
@@ -35,7 +36,8 @@ def read(
         within: Subscriptions in which the assignments were listed.
         principals: Object ids in lower case.
         assignments: All that count there.
-        denials: Likewise. One that names a group gets those of `principals` that are in it.
+        denials: Likewise. One that names a group gets those of `principals` that are in it, and the operator.
+        operator: Object id of whoever is signed in.
         on_error: Told what could not be read; a group whose members are not known is left out.
     """
     groups: list[Group] = []
@@ -43,12 +45,13 @@ def read(
         answers = _ask(session, subscription, principals, _assigned, on_error)
         if answers is not None:
             groups += members(wanted, answers)
-    known = {group.id for group in groups}
     found = []
-    unknown = [denial for denial in denials if denial.groups - known]
+    # of a known group the operator may be a member all the same
+    unknown = [denial for denial in denials if denial.groups]
     reached: dict[str, set[str]] = {}
     for subscription in sorted({_subscription(denial.scope) or min(within) for denial in unknown}):
-        reaching = _ask(session, subscription, principals, _denied, on_error) or {}
+        whom = sorted({*principals, operator} - {""})
+        reaching = _ask(session, subscription, whom, _denied, on_error) or {}
         for principal, ids in reaching.items():
             for one in ids:
                 reached.setdefault(one, set()).add(principal)

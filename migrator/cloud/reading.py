@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from migrator.cloud import memberships, surface, surroundings, vaults
+from migrator.cloud import account, memberships, surface, surroundings, vaults
 from migrator.cloud.clients import APPS_VERSION
 from migrator.cloud.inventory import (
     APPS,
@@ -170,11 +170,13 @@ def _with_access(
     assignments = surroundings.read_assignments(session, around, errors.add)
     denials = surroundings.read_denials(session, around, errors.add)
     whole = replace(estate, identities=identities, vaults=found)
-    groups, denials = memberships.read(session, around, whole.principals, assignments, denials, errors.add)
+    operator = account.account(session).object_id.lower()
+    groups, denials = memberships.read(session, around, whole.principals, assignments, denials, operator, errors.add)
     return replace(
         whole,
         assignments=assignments,
         groups=groups,
+        operator=operator,
         roles=surroundings.read_roles(session, around, assignments, errors.add),
         denials=denials,
         locks=surroundings.read_locks(session, around, errors.add),

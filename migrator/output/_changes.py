@@ -256,7 +256,12 @@ def _rights(plan: Plan) -> Iterable[Json]:
 
 
 def grant(right: Json) -> str:
-    """The command that gives a right by its smallest built-in role."""
+    """The command that gives a right by its smallest built-in role; of a denied one, what denies it and how to look."""
+    denied = right.get("denied")
+    if denied:
+        return clean(
+            f"{denied['look']}  # '{denied['name']}' denies it, whatever your roles: its owner must leave you out"
+        )
     return clean(f"az role assignment create --role '{right['role']}' --scope {right['scope']} --assignee YOU")
 
 

@@ -131,6 +131,11 @@ class Drafting:
         for target in item.targets:
             self.skip(self._findings.get((item.view.key, target), ()), why)
 
+    def skip_registry(self, view: AppView, place: RegistryPlace, why: Skip) -> None:
+        """Leave a registry entry with its password."""
+        self.skip(self._findings.get((view.key, ("registry", str(place.index))), ()), why)
+        self.note(view, "registry", f"{place.server} keeps its password: {why.reason}")
+
     def note(self, view: AppView, kind: str, text: str) -> None:
         """Tell the reviewer something about an app."""
         self.notes.append({"app": view.id, "kind": kind, "text": text})

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from migrator.model import Estate, Json, Permission, Vault
 from migrator.planning.building import APP_WRITE, JOB_WRITE, AppPlan
+from migrator.planning.denials import Denials, look
 from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import grants
 
@@ -71,20 +72,30 @@ def _below(action: str) -> str:
 
 
 def needed(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]:
-    """`{"scope", "action", "role", "held"}` each, by scope and action."""
+    """`{"scope", "action", "role", "held"}` each, by scope and action.
+
+    One that a deny assignment takes away is not held, and has under `denied` which one it is: no role helps there.
+    """
     rights: set[_Right] = set()
     for plan in plans:
         rights |= _of_app(plan, vault)
-    known = Permissions(estate)
-    return [
-        {
+    known, denials = Permissions(estate), Denials(estate)
+    found = []
+    for right in sorted(rights, key=lambda right: (right.scope.lower(), right.action)):
+        # what is done to a vault's secrets is done below it, where a denial of the vault alone does not reach
+        below = right.data or (right.scope == vault.id and right.action.startswith(_ASSIGNMENTS))
+        where = f"{right.scope}/secrets/*" if below else right.scope
+        denial = denials.of_operator(where, right.action, data=right.data)
+        entry: Json = {
             "scope": right.scope,
             "action": right.action,
             "role": right.role,
-            "held": known.held(right.scope, right.action, data=right.data),
+            "held": False if denial else known.held(right.scope, right.action, data=right.data),
         }
-        for right in sorted(rights, key=lambda right: (right.scope.lower(), right.action))
-    ]
+        if denial:
+            entry["denied"] = {"name": denial.name, "scope": denial.scope, "look": look(denial)}
+        found.append(entry)
+    return found
 
 
 def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:

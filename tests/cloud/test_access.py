@@ -14,6 +14,8 @@ from migrator.access import access
 from migrator.cloud import reading
 from migrator.errors import CloudError, DeniedError
 from migrator.model import Json, RoleAssignment
+from migrator.planning.denials import Denials
+from migrator.simulator import principals
 from migrator.snapshot import estate_document
 from scanners.model import Fingerprinter
 
@@ -228,3 +230,17 @@ def test_a_denial_of_a_group_reaches_its_members(tmp_path: Path) -> None:
     shop = next(principal(one.document) for one in found.identities if one.name == "id-shop")
     assert shop in found.denials[0].principals
     assert access(found).can_read(shop, VAULT, "db") is False
+
+
+def test_a_denial_of_a_group_reaches_the_operator_in_it(tmp_path: Path) -> None:
+    """A plan must know what its own steps will be refused; the permissions API is not said to tell."""
+    denial = {"name": "stack", "scope": VAULT, "permissions": [{"actions": ["*/write"]}], "principals": [TEAM]}
+    document = estate(vault(), groups=[{"id": TEAM, "members": ["operator"]}], denyAssignments=[denial])
+    with running(document, tmp_path) as world:
+        found = reading.read_estate(world.session, reading.Scope(), with_access=True)
+        assert found.operator == principals.operator(world.simulator.azure)["id"]
+    action = "Microsoft.Authorization/roleAssignments/write"
+    denied = Denials(found).of_operator(f"{VAULT}/secrets/*", action, data=False)
+    assert denied is not None
+    assert denied.name == "stack"
+    assert Denials(found).of_operator(GROUP, action, data=False) is None

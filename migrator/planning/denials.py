@@ -1,0 +1,53 @@
+"""Deny assignments that would stop what a plan proposes.
+
+They win over every role, and come with deployment stacks and managed applications
+(learn.microsoft.com/azure/role-based-access-control/deny-assignments).
+"""
+
+from __future__ import annotations
+
+from migrator.effective import Effective
+from migrator.model import Denial, Estate, Vault
+from migrator.planning.identities import SYSTEM, Chosen
+from migrator.planning.roles import SECRETS_USER, Need
+from migrator.planning.skip import Skip
+
+
+class Denials:
+    """The deny assignments of an estate, asked for a plan."""
+
+    def __init__(self, estate: Estate) -> None:
+        """Index `estate`."""
+        self._effective = Effective(estate)
+        self._operator = estate.operator
+
+    def reading(self, identity: Chosen, vault: Vault, secret: str) -> Skip | None:
+        """What would keep an identity from reading a vault secret, whatever role it is given."""
+        return self._of(identity, SECRETS_USER, f"{vault.id}/secrets/{secret}", f"reading {secret} in {vault.name}")
+
+    def using(self, identity: Chosen, need: Need, scope: str) -> Skip | None:
+        """What would keep an identity from what a role is meant to give it."""
+        return self._of(identity, need, scope, f"what {need.name} at {scope.rstrip('/').rpartition('/')[2]} is for")
+
+    def of_operator(self, scope: str, action: str, *, data: bool) -> Denial | None:
+        """What keeps the operator from an action, as far as it is known who the operator is."""
+        return self._effective.denial(self._operator, action, scope, data=data)
+
+    def _of(self, identity: Chosen, need: Need, scope: str, what: str) -> Skip | None:
+        # one that is yet to be made can only be meant by a denial of everybody
+        found = self._effective.denial(identity.principal or "", need.right, scope, data=need.data)
+        if found is None:
+            return None
+        who = "the system identity" if identity.ref == SYSTEM else f"identity {identity.name}"
+        return Skip(
+            "deny-assignment",
+            f"deny assignment '{found.name}' at {found.scope} keeps {who} from {what}, and wins over every role",
+            "let whoever made it (the owner of a deployment stack or of a managed application) leave the identity out "
+            f"(az stack group create … --deny-settings-excluded-principals {identity.principal or 'OBJECT_ID'}), or name "
+            f"another vault or identity (--vault NAME, --identity ID); look: {look(found)}",
+        )
+
+
+def look(denial: Denial) -> str:
+    """The command that shows a deny assignment."""
+    return f"az rest --method get --url '{denial.id}?api-version=2022-04-01'"
