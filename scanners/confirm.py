@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from scanners import checksums
 from scanners.entropy import shannon
-from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, well_known
+from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
 from scanners.matching import Window
-from scanners.model import Confidence, Match, Origin, Secret
+from scanners.model import Confidence, Match, Origin, Secret, reveal
 from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
@@ -48,6 +48,8 @@ class Candidate:
     rank: int
     name_start: int
     """Where the name begins that the value was judged by, or the value's own start."""
+    name: str = ""
+    """What it was judged by, in lower case; empty where the pattern alone decides."""
 
 
 @lru_cache(maxsize=1024)
@@ -116,7 +118,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         start = data.index(literal.encode(), start)
         end, value = start + len(literal.encode()), literal
     confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
-    name_start, weak = start, False
+    name_start, weak, name = start, False, ""
     if rule.judge:
         name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
         verdict = _verdict(rule, name, value, _form(rule, data, start))
@@ -145,7 +147,10 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak = (
             bool(_LOCAL.search(around))
             or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
-            or ((well_known(value) or _also_the_user(value, around)) and not _PUBLIC_HOST.search(around))
+            or (
+                (well_known(value) or of_a_test(value) or _also_the_user(value, around))
+                and not _PUBLIC_HOST.search(around)
+            )
         )
     if weak:
         severity = severity.weakened
@@ -163,7 +168,7 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak=weak,
         origin=_origin(rule, value),
     )
-    return Candidate(match, rule.rank, name_start)
+    return Candidate(match, rule.rank, name_start, name.lower())
 
 
 def _verdict(rule: Rule, name: str, value: str, form: Form) -> Judgement | None:
@@ -262,7 +267,7 @@ def settle(candidates: Sequence[Candidate]) -> list[Match]:
     """One match for each value at each place, in order: where matches overlap, the most telling one wins."""
     starts: list[int] = []
     ends: list[int] = []
-    kept: list[Match] = []
+    kept: list[Candidate] = []
     for candidate in sorted(candidates, key=_telling):
         match = candidate.match
         at = bisect_left(starts, match.end)
@@ -270,8 +275,29 @@ def settle(candidates: Sequence[Candidate]) -> list[Match]:
         if at == 0 or ends[at - 1] <= match.start:
             starts.insert(at, match.start)
             ends.insert(at, match.end)
-            kept.append(match)
-    return sorted(kept, key=lambda match: (match.start, match.end, match.rule))
+            kept.append(candidate)
+    return sorted(_as_sets(kept), key=lambda match: (match.start, match.end, match.rule))
+
+
+_TABLE = 8
+"""Values under one name from which on they are a table's: nobody has as many secrets that are called the same."""
+
+
+def _as_sets(kept: Sequence[Candidate]) -> Iterator[Match]:
+    """Matches, and those that are a column of a table with little confidence: samples, ids, what was encrypted."""
+    if len(kept) < _TABLE:
+        yield from (candidate.match for candidate in kept)
+        return
+    columns: dict[tuple[str, str], set[str]] = {}
+    for candidate in kept:
+        if candidate.name:
+            column = columns.setdefault((candidate.match.rule, candidate.name), set())
+            column.add(reveal(candidate.match.secret))
+    for candidate in kept:
+        match = candidate.match
+        if len(columns.get((match.rule, candidate.name), ())) >= _TABLE:
+            match = replace(match, confidence=Confidence.LOW)
+        yield match
 
 
 _ORDER = {Confidence.HIGH: 0, Confidence.MEDIUM: 1, Confidence.LOW: 2}

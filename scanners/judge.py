@@ -17,8 +17,9 @@ from scanners.entropy import shannon
 from scanners.model import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
 from scanners.placeholders import code, code_piece, default_of, placeholder, sequential
-from scanners.shapes import Shape, classes_of, random_looking, shape_of, wordy
-from scanners.words import ACCOUNTS, SECRET_WORDS, WELL_KNOWN
+from scanners.shapes import Shape, classes_of, identifier, random_looking, shape_of, wordy
+from scanners.unescaping import plain_text
+from scanners.words import ACCOUNTS, SECRET_KEYS, SECRET_WORDS, WELL_KNOWN
 
 
 class Form(StrEnum):
@@ -29,6 +30,8 @@ class Form(StrEnum):
     QUOTED = "quoted"
     BARE = "bare"
     """Without quotes: it may be a symbol of a language."""
+    LOOSE = "loose"
+    """Without quotes in the midst of other text: it may be a symbol, or a word of a sentence."""
     ARGUMENT = "argument"
     """After an option of a command."""
 
@@ -77,6 +80,9 @@ _NAMED = re.compile(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
 _OF_A_PRODUCT = re.compile(r"[_-]?(?:password|passwd|pass|pwd|pw)\d{0,4}\Z")
 """What people put behind the name of a product: `postgres_password`, `mongopass`."""
 _TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
+_OF_A_TEST = re.compile(
+    r"(?i)[a-z]{0,6}[-_.]?(?:test|testing|demo|dummy|sample)[-_.@]?(?:user|admin|account|pass(?:word|wd)?|pwd|pw|secret|key|token)?s?[-_.@]?\d{0,6}[!@#$%^&*.?]{0,3}"
+)
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
@@ -88,6 +94,12 @@ _FIRST_PART = re.compile(
 """Where a connection string is cut off before it gets to its secret."""
 _EXTENSION_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-\d{4}")
 """An ingestion id as extensions of editors carry it: public by use."""
+_UNQUOTED = (Form.BARE, Form.LOOSE)
+_SIGN_OF_A_FONT = re.compile(r"\\*[0-9a-fA-F]{4,5}")
+"""What a style sheet has for a sign: `\\f809`."""
+_TOKEN_OF_THREE = re.compile(r"ey[\w-]{10,}\.(?:ey|\.)")
+"""A token that tells what it is: its own rule says whether it is one, and for whom."""
+_NUMBER_WITHIN = re.compile(r"\d{1,3}(?=[A-Z])")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
 _IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{14,}[A-Za-z]")
@@ -125,6 +137,10 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         text = text.rstrip(",;")  # of the sentence around it
     if form is Form.ARGUMENT and (pairs := _PAIR.split(text))[1:]:
         return _first_of(pairs)
+    if form is not Form.LIVE and ("\\" in text or "&" in text):
+        text = plain_text(text)
+        if _SIGN_OF_A_FONT.fullmatch(text):
+            return None
     if form is not Form.LIVE and "{" in text:
         text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
     if form is not Form.LIVE and not text.isascii() and not set(text) <= _TYPED:
@@ -135,19 +151,23 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         return None
     if form is not Form.LIVE and (_PUBLISHED_FORM.match(text) or _of_a_vendor(name, said) or _echoes(name, text)):
         return None
-    if form is Form.BARE and (code(text) or _CALL.fullmatch(text) or _symbols(text)):
+    if form in _UNQUOTED and (code(text) or _CALL.fullmatch(text) or _symbols(text)):
         return None
     if form is not Form.LIVE and _CONSTANT.fullmatch(text):
         return None
-    if form in (Form.QUOTED, Form.BARE) and code_piece(text):
+    if form in (Form.QUOTED, *_UNQUOTED) and code_piece(text):
+        return None
+    if form is not Form.LIVE and (_TOKEN_OF_THREE.match(text) or (said.kind is not Kind.PASSWORD and identifier(text))):
         return None
     text = text.removeprefix("base64:")  # how Laravel writes its APP_KEY
     shape = shape_of(text)
     if shape in _NEVER:
         return None
-    if said.kind is Kind.PASSWORD:
-        return _password(said, text, shape, form)
-    return _opaque(said, text, shape, form)
+    verdict = _password(said, text, shape, form) if said.kind is Kind.PASSWORD else _opaque(said, text, shape, form)
+    if form is Form.LOOSE and verdict and not random_looking(text):
+        # `pw` is as often half a word, or somebody's abbreviation.
+        return verdict if verdict.confidence is Confidence.HIGH and said.words[-1] != "pw" else None
+    return verdict
 
 
 def _called(text: str) -> bool:
@@ -170,7 +190,7 @@ def _symbols(text: str) -> bool:
     if _DOTTED.fullmatch(text):
         # What a property is called tells that it is one: `user1Login.token`.
         return wordy(text) or judge_name(text.rpartition(".")[2]).kind is not Kind.OTHER
-    return bool(_CAMEL.fullmatch(text))
+    return bool(_CAMEL.fullmatch(_NUMBER_WITHIN.sub("", text)))
 
 
 def _first_of(pairs: list[str]) -> Judgement | None:
@@ -201,6 +221,11 @@ def well_known(value: str) -> bool:
     return low in WELL_KNOWN or _OF_A_PRODUCT.sub("", low) in WELL_KNOWN or bool(_TEST.fullmatch(value))
 
 
+def of_a_test(value: str) -> bool:
+    """Whether a password says that it is there to try something with: `TestPass123!`."""
+    return _OF_A_TEST.fullmatch(value) is not None
+
+
 def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
     if well_known(text):
         weak = Judgement(Kind.PASSWORD, Confidence.MEDIUM if form is Form.LIVE else Confidence.LOW, weak=True)
@@ -211,6 +236,8 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3 and not plain_words)
     if form is not Form.LIVE and ((len(text) >= 20 and sequential(text)) or _ANONYMOUS.fullmatch(text)):
         return None
+    if form is not Form.LIVE and shape is Shape.HOST and any(c.isalpha() for c in text.rpartition(".")[2]):
+        return None
     if not said.certain or (form is not Form.LIVE and _passed(said, form)):
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if random_looking(text, least=12) else None
     if strong:
@@ -219,7 +246,7 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
         return None if shape is Shape.HOST and "." in text else Judgement(Kind.PASSWORD, Confidence.MEDIUM)
     if shape in (Shape.HOST, Shape.NUMBER) and not (shape is Shape.NUMBER and len(text) >= 6 and text.isdigit()):
         return None
-    if form is Form.BARE and _SYMBOL.fullmatch(text) and not any(c.isdigit() for c in text):
+    if form in _UNQUOTED and _SYMBOL.fullmatch(text) and not any(c.isdigit() for c in text):
         return None
     if " " in text:
         return None
@@ -238,7 +265,7 @@ def _passed(said: Name, form: Form) -> bool:
     """Whether `pass` more likely says that something went well: `all_checks_pass`, `second pass:`, but not `DB_PASS`."""
     if said.words[-1] != "pass":
         return False
-    return said.words[-2] not in ACCOUNTS if said.words[1:] else form is Form.BARE
+    return said.words[-2] not in ACCOUNTS if said.words[1:] else form in _UNQUOTED
 
 
 def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
@@ -247,7 +274,9 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
     if shape is Shape.GUID:
         if said.words[-2:-1] in (("ai",), ("insights",)):
             return None  # of Application Insights: an ingestion id
-        sure = said.certain and said.kind in (Kind.SECRET, Kind.TOKEN, Kind.KEY)
+        sure = said.certain and (
+            said.kind in (Kind.SECRET, Kind.TOKEN) or (said.kind is Kind.KEY and not SECRET_KEYS.isdisjoint(said.words))
+        )
         return Judgement(said.kind, Confidence.MEDIUM) if sure else None
     if shape is not Shape.OPAQUE or " " in text:
         return None
@@ -267,12 +296,12 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
         and len(text) >= 20
         and shannon(text) >= 3.5
         and not wordy(text)
-        and form is not Form.BARE
+        and form not in _UNQUOTED
     ):
         return Judgement(said.kind, Confidence.MEDIUM)
     if not said.certain or said.kind in (Kind.KEY, Kind.CONNECTION):
         return None
-    if form is Form.BARE and _SYMBOL.fullmatch(text):
+    if form in _UNQUOTED and _SYMBOL.fullmatch(text):
         return None
     if len(text) >= 8 and signs and not wordy(text):
         return Judgement(said.kind, Confidence.MEDIUM)

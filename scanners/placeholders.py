@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from string import ascii_lowercase
 
 from scanners.words import STAND_INS
 
@@ -33,7 +34,7 @@ _TEMPLATE = re.compile(
       | \$\{?[0-9@*\#]\}?                         # $1
       | \$\{\{.*\}\}                              # GitHub expressions
       | %[A-Za-z_][\w]*%                          # %VAR%
-      | %%?[\w.-]*%%?
+      | %%?[\w.:()-]*%%?
       | %(?:\d\$|\(\w+\))?[sdvqr]                # a place in a format
       | .*\{\{.*\}\}.*                            # {{ template }}
       | .*<%.*%>.*
@@ -97,6 +98,8 @@ _SEQUENCES = (
     "cafebabe",
     "qwertyuiop",
 )
+_IN_TURN = re.compile(r"(?:[a-z]\d){7}")
+"""Letters and digits in turn: `c1d2e3f4g5h6i7`."""
 _REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
 _LONGEST = 4096
 """Nobody writes a longer template in place of one value."""
@@ -139,9 +142,12 @@ def placeholder(value: str) -> bool:
 
 
 def sequential(value: str) -> bool:
-    """Whether a value was typed along the keyboard or the alphabet."""
+    """Whether a value was typed along the keyboard or the alphabet, its letters and digits in turn or not."""
     low = value.lower()
-    return any(sequence in low for sequence in _SEQUENCES)
+    if any(sequence in low for sequence in _SEQUENCES):
+        return True
+    turn = _IN_TURN.search(low)
+    return turn is not None and turn[0][::2] in ascii_lowercase
 
 
 def default_of(value: str) -> str | None:

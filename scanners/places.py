@@ -21,6 +21,7 @@ Marked = TypeVar("Marked", "Match", "Finding")
 
 _TESTS = words(
     "test tests testing spec specs e2e testdata fixture fixtures mock mocks unittest unittests integrationtest integrationtests"
+    " cypress k6 loadtest loadtests perf playwright snapshots stubs"
 )
 _STAGES = words(
     "env envs environment environments stage stages overlay overlays params parameters config configs deploy"
@@ -29,15 +30,27 @@ _STAGES = words(
 _SETTINGS = words("tf tfvars bicep bicepparam")
 _TEST_FILE = re.compile(
     r"(?:docker-)?compose[\w.-]*\.(?:tests?|e2e|ci)(?:\.[\w-]+)?\.ya?ml|(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
-    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
+    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
 _VENDORED = words(
     "node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
 )
-_BUNDLED = re.compile(r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:js|css|mjs|map)|.*/wwwroot/lib/.*")
+_BUNDLED = re.compile(
+    r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:[cm]?js|css)(?:\.map)?|.*\.(?:[cm]?js|css)\.map|.*/wwwroot/lib/.*"
+    r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-][0-9a-z_-]{8,}\.(?:[cm]?js|css)"
+)
+_GENERATED = re.compile(
+    r"(?i).*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
+    r"|.*\.lockb?|go\.sum|.*\.deps\.json"
+)
+"""Files that a tool writes: its snapshots, the versions it settled on, code made from a description."""
 _SEALED = re.compile(r"(?i)aspirate-state\.json|.*\.(?:enc|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
 """Files whose values are encrypted by what wrote them."""
-_TEXT = words("md mdx markdown rst adoc asciidoc")
+_TEXT = words("md mdx markdown mdc rst adoc asciidoc")
+_PAGES = words("html htm json xml ipynb txt yml yaml http bru")
+_DOCUMENTATION = words("doc docs documentation docs_archive _site wiki apidocs api-docs swagger openapi tutorials")
+"""Folders of what is read: pages and samples in them, not the scripts that build them."""
+_DESCRIBED = re.compile(r"(?i)(?:[\w.-]*[._-])?(?:openapi|swagger)(?:[._-][\w.-]*)?\.(?:json|ya?ml)")
 _EXAMPLE = re.compile(r"(?i)(?:.*[._-])?(?:example|sample|dist)s?(?:\.[^/]*)?|\.?env\.template|sample\.env")
 
 
@@ -63,15 +76,30 @@ def in_test(path: str) -> bool:
 
 def in_copy(path: str) -> bool:
     """Whether a file holds what others made: packages that were checked in, minified scripts, encrypted values."""
-    if _SEALED.fullmatch(path.rpartition("/")[2]):
+    name = path.rpartition("/")[2]
+    if _SEALED.fullmatch(name) or _GENERATED.fullmatch(name):
         return True
     return not _VENDORED.isdisjoint(path.lower().split("/")[:-1]) or _BUNDLED.fullmatch(f"/{path}") is not None
 
 
 def in_example(path: str) -> bool:
-    """Whether a file is there to be read or to be copied: documentation, `.env.example`."""
-    name = path.rpartition("/")[2]
-    return name.rpartition(".")[2].lower() in _TEXT or _EXAMPLE.fullmatch(name) is not None
+    """Whether a file is there to be read or to be copied: documentation, `.env.example`, the description of an API."""
+    *folders, name = path.lower().split("/")
+    kind = name.rpartition(".")[2]
+    if kind in _TEXT or _EXAMPLE.fullmatch(name) or _DESCRIBED.fullmatch(name):
+        return True
+    return kind in _PAGES and not _DOCUMENTATION.isdisjoint(folders)
+
+
+_PIPELINE = re.compile(
+    r"(?i)(?:.*/)?\.(?:github/workflows|circleci|gitlab)/.*\.ya?ml|(?:.*/)?(?:\.gitlab-ci|azure-pipelines|bitbucket-pipelines)[\w.-]*\.ya?ml"
+)
+_OF_A_SERVICE = words("env-password-word plain-password")
+
+
+def in_pipeline(path: str) -> bool:
+    """Whether a file says what a build does: the databases it starts live as long as it runs."""
+    return _PIPELINE.fullmatch(path) is not None
 
 
 def judged(found: Marked, path: str) -> Marked:
@@ -83,6 +111,11 @@ def judged(found: Marked, path: str) -> Marked:
     """
     if found.weak or found.verified or found.origin is Origin.VENDOR:
         return found
-    if in_test(path) or in_copy(path) or (found.origin is Origin.CHOSEN and in_example(path)):
+    if (
+        in_test(path)
+        or in_copy(path)
+        or (found.origin is Origin.CHOSEN and in_example(path))
+        or (found.rule in _OF_A_SERVICE and in_pipeline(path))
+    ):
         return replace(found, weak=True, severity=found.severity.weakened)
     return found

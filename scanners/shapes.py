@@ -34,7 +34,7 @@ _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.BOOLEAN, re.compile(r"(?i)true|false|yes|no|on|off|enabled?|disabled?|null|none")),
     (Shape.NUMBER, re.compile(r"[-+]?[0-9][0-9_,.]*%?|0x[0-9a-fA-F]{1,8}")),
     (Shape.TIME, re.compile(r"\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w|y|sec|min|mb|gb|kb|mi|gi|ki|%|px)|P(?:T?\d+[YMWDHS])+|\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d\d:\d\d(?::\d\d)?", re.IGNORECASE)),
-    (Shape.VERSION, re.compile(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?")),
+    (Shape.VERSION, re.compile(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?|(?=[<>=~^!])(?:[<>=~^!]{1,2} ?v?\d+(?:\.[\dx*]+)*(?:[-+][\w.]+)?(?: ?[|,]{1,2} ?| |$))+")),
     (Shape.URL, re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
     (Shape.EMAIL, re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
     (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|/[A-Z]?[a-z]{2,}(?:/[\w=@.-]*){2,}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
@@ -95,6 +95,30 @@ def _pronounceable(part: str) -> bool:
     low = part.lower()
     vowels = sum(low.count(vowel) for vowel in "aeiouy")
     return 0.14 <= vowels / len(low) <= 0.7 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
+
+
+_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_HUMP = re.compile(r"[a-z0-9](?=[A-Z])|_(?=[A-Z][a-z])")
+_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:[.:/-]|::|->)[A-Za-z_$][\w$]*)*")
+
+
+def identifier(value: str, *, least: int = 3) -> bool:
+    """Whether a value reads as a name in a program: words written together, most of it words, whatever numbers are in it.
+
+    Args:
+        value: the value.
+        least: of how many words it must be made.
+    """
+    if not _IDENTIFIER.fullmatch(value) or len(_HUMP.findall(value)) < least - 1:
+        return False
+    pieces = _PIECE.findall(value)
+    spoken = [len(piece) for piece in pieces if len(piece) >= 3 and piece.isalpha() and _spoken(piece)]
+    return len(spoken) >= least and sum(spoken) >= 0.7 * sum(map(len, pieces))
+
+
+def _spoken(piece: str) -> bool:
+    """Whether letters are a word, short ones included: with a vowel, and no heap of consonants."""
+    return any(c in "aeiouy" for c in piece.lower()) and _pronounceable(piece)
 
 
 def random_looking(value: str, *, least: int = 16) -> bool:

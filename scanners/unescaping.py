@@ -31,6 +31,19 @@ Decoded = tuple[int, int, bytes, Callable[[int], int]]
 """Where it begins and ends, what it says, and how its offsets lead back."""
 
 
+_CHARACTER = re.compile(r"\\+(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
+
+
+def plain_text(value: str) -> str:
+    """One value with the escapes of characters and the entities of HTML taken off, and the quotes that came of them."""
+    from html import unescape
+
+    text = _CHARACTER.sub(lambda found: chr(int(found[1] or found[2], 16)), value) if "\\" in value else value
+    if "&" in text:
+        text = unescape(text)
+    return text if text == value else text.strip("\"'")
+
+
 def escaped(data: bytes) -> Iterator[Decoded]:
     """Lines with escapes in them, without."""
     for start, end in _lines_around(data):

@@ -66,13 +66,23 @@ INNOCENT_TAILS = words(
 )
 """Last words that make the value something about a secret, not a secret."""
 
+SECRET_KEYS = words(
+    """
+    access account admin api app auth client cryption crypto decryption encryption function functions gateway hmac host jwt
+    license licence management master ocp private secret security server service shared signing storage subscription webhook
+    """
+)
+"""Words before `key` that make it one that opens something, even where it looks like an id."""
+
 INNOCENT_KEYS = words(
     """
-    arrow attribute authorized binding blob cache candidate cert certificate column composite config
-    configuration dedup deduplication dict document event feature field foreign group hash header hot i18n
-    idempotency index item json kms known label lookup map message meta metadata natural object partition
-    property pub public publishable pusher range record recv registry resource route routing row session_id setting settings
-    short site sort sorting state storage_path surrogate tag topic translation unique x
+    alias arrow asset attribute authorized binding blob build cache candidate cert certificate chart column component composite
+    config configuration dedup deduplication dict dictionary did document entity enum error event feature field file filter
+    foreign group hash header hot i18n idempotency image index item json kms known label lang language lookup locale lock map menu
+    message meta metadata method model natural node object option order param parameter partition permission plan property pub
+    public publishable pusher query range rate record recv registry resource role route routing row schema section session_id
+    setting settings short site sort sorting span state step storage_path surrogate tag theme topic trace translation unique
+    variable view x
     """
 )
 """Words before `key` that make it no secret key."""
@@ -97,8 +107,9 @@ STAND_INS = words(
 
 INNOCENT_TOKENS = words(
     """
-    antiforgery assembly manifest authenticity cancellation cancel continuation csrf delimiter next page pagination parse parser public publishable
-    request requestverification resume skip sync syntax verification xsrf
+    antiforgery assembly manifest authenticity bos cancellation cancel color completion continuation csrf cursor delimiter design
+    eos input keyword mask max min next operator output pad page pagination parse parser prompt public publishable
+    request requestverification resume skip special stop sync syntax template theme verification word xsrf
     """
 )
 """Words before `token` that make it no secret."""

@@ -38,6 +38,8 @@ PASSWORD = 'password = "Wint3r!Sale88"\n'
         "e2e/run.sh",
         "deploy/docker-compose.e2e.yml",
         "compose.test.yaml",
+        "perf/k6/orders.js",
+        "scripts/test-orders.ps1",
     ],
 )
 def test_what_belongs_to_a_test(path: str) -> None:
@@ -67,7 +69,17 @@ def test_what_only_sounds_like_a_test(path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["README.md", "docs/setup.rst", ".env.example", ".env.docker.example", "sample.env", "config.sample.json"]
+    "path",
+    [
+        "README.md",
+        "docs/setup.rst",
+        ".env.example",
+        ".env.docker.example",
+        "sample.env",
+        "config.sample.json",
+        "docs/guide.html",
+        "api/openapi.v1.json",
+    ],
 )
 def test_what_is_there_to_be_read_or_copied(path: str) -> None:
     assert places.in_example(path)
@@ -83,6 +95,11 @@ def test_what_is_there_to_be_read_or_copied(path: str) -> None:
         "AppHost/aspirate-state.json",
         "deploy/prod.enc.yaml",
         "a/vendor/x.go",
+        "web/package-lock.json",
+        "api/composer.lock",
+        "orders.g.cs",
+        "web/dist/assets/index-Bk3x9aQ1.js",
+        "style.min.css.map",
     ],
 )
 def test_what_was_made_by_others(path: str) -> None:
@@ -91,7 +108,9 @@ def test_what_was_made_by_others(path: str) -> None:
     assert not places.in_copy("min.js")
 
 
-@pytest.mark.parametrize("path", ["app.env", "sample-app.yaml", "examples/app.env", "main.bicep", "readme.py"])
+@pytest.mark.parametrize(
+    "path", ["app.env", "sample-app.yaml", "examples/app.env", "main.bicep", "readme.py", "docs/build.sh"]
+)
 def test_what_runs_as_it_stands(path: str) -> None:
     assert not places.in_example(path)
 
@@ -147,3 +166,19 @@ def test_the_hook_lets_a_test_pass(engine: Engine) -> None:
     data = PASSWORD.encode()
     assert [find.match.weak for find in matches("tests/app.env", data, engine)] == [True]
     assert [find.match.weak for find in matches("app.env", data, engine)] == [False]
+
+
+def test_a_database_of_a_build_lives_as_long_as_the_build(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    text = "    env:\n      POSTGRES_PASSWORD: ordersdev\n      ADMIN_PASSWORD: Wint3r!Sale88\n"
+    for name in (".github/workflows/ci.yml", "compose.yml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter).findings
+    assert [(Path(str(find.location.as_dict()["path"])).name, find.weak) for find in found] == [
+        ("ci.yml", True),
+        ("ci.yml", False),
+        ("compose.yml", False),
+        ("compose.yml", False),
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from scanners.engine import Engine
 from scanners.examples import expand
-from scanners.model import Document, FileLocation, Match
+from scanners.model import Confidence, Document, FileLocation, Match
 
 SECRETS = {
     "a broker's own password in public": "amqp://guest:guest@52.0.0.7:5672\n",
@@ -67,6 +67,23 @@ NOT = {
     "a file as an argument": "az acr login --registry-password @/dev/stdin\n",
     "names of properties in a list": "- Remove `azureOpenaiApiKey`, `azureOpenaiDeploymentName`\n",
     "an empty default": "PASSWORD=${DB_PASSWORD:-}\n",
+    "a label in another language, escaped": '"newPassword": "\\u0635\\u062f\\u064a\\u0642 12",\n',
+    "a sign of a font": '{\\"arrow\\": \\"\\\\f10a\\", \\"pass\\": \\"\\\\f80b\\",\n',
+    "an id of a call": '{"callId":"pw:orders@12","time":600657628.791}\n',
+    "a word of a sentence after an option": "cache: added --requirepass flag and an authentication\n",
+    "versions that are left out": '    "contoso/fe_change_pwd": "<3.0.5|>=4,<4.0.3",\n',
+    "a parameter of Symfony": "password: '%env(string:ORDERS_PASSWORD)%'\n",
+    "a symbol with a number within": "    Secret = base64Secret,\n",
+    "a function and what it is given": "let secretB64 = base64UrlEncode secret\n",
+    "the name of a type": '/// Key type: "JsonKey2031", "Rsa4096VerificationKey2031", etc.\n',
+    "the name of a test": "`RefreshToken_WithValidToken`, `GetOAuth2Token_WithClientIdentity`, `Other`\n",
+    "a decentralised identifier": "/// - did:key:z6Mk%{alnum:42}\n",
+    "an option in HTML": "azd env set SQL_ADMIN_PASSWORD &quot;YourOrdersPassword123!&quot; --secret\n",
+    "letters and digits in turn": "JWT_SECRET_KEY=cD1E2f3G4H5I6J7K8L9M0N1O2\n",
+    "a UUID of the documentation": '"session_token": "550e8400-e29b-41d4-a716-446655440000"\n',
+    "an id under a key of a table": '"storyKey": "%{guid}"\n',
+    "a token without its signature": 'api_key="eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJvcmRlcnMiOiJtIn0..."\n',
+    "a host as an argument": "az containerapp create --secrets db-host=orders-3.mysql.database.azure.com\n",
 }
 WEAK = {
     "a URL to this machine": 'migrate -database "pgx://postgres:%{alnum:12}@localhost/todo?sslmode=allow"\n',
@@ -76,6 +93,7 @@ WEAK = {
     "a hash of a password": "PasswordHash = '$2a$11$%{alnum:21}O%{alnum:30}C'\n",
     "a user's own name": "postgres://orders:orders@db/orders\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
+    "a password that says it is a test's": 'const password = "TestPass2031!";\n',
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
 
@@ -97,3 +115,15 @@ def test_not_a_secret(engine: Engine, shape: str) -> None:
 @pytest.mark.parametrize("shape", WEAK)
 def test_a_weak_one(engine: Engine, shape: str) -> None:
     assert [match.weak for match in scan(engine, WEAK[shape])] == [True]
+
+
+def test_many_values_under_one_name_are_a_table(engine: Engine) -> None:
+    rows = "".join(f'{{"id": {number}, "token": "%{{alnum:3{number}}}"}},\n' for number in range(9))
+    assert {match.confidence for match in scan(engine, rows)} == {Confidence.LOW}
+    few = scan(engine, "".join(rows.splitlines(keepends=True)[:4]))
+    assert len(few) == 4
+    assert Confidence.LOW not in {match.confidence for match in few}
+    one = "".join(f'login(password="Wint3r!Sale88") # {number}\n' for number in range(12))
+    assert Confidence.LOW not in {match.confidence for match in scan(engine, one)}
+    names = "".join(f'SERVICE{chr(65 + number)}_TOKEN = "%{{alnum:3{number}}}"\n' for number in range(9))
+    assert {match.confidence for match in scan(engine, names)} == {Confidence.HIGH}
