@@ -31,6 +31,12 @@ _LOCAL = re.compile(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|\b0\.0\.0\.0\b|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
 
+_SAMPLE_HOST = re.compile(
+    r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|\w+\.example|(?:foo|bar|foobar)\.(?:com|org|net)|host|hostname|server|your[\w.-]+)(?=[:/?\s\"'`)\\]|\Z)"
+)
+_SAMPLE_URL = re.compile(rb"https?://(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.example)[^\s\"'`]{0,200}\Z")
+"""Hosts that documentation writes about (RFC 2606), and stand-ins for one."""
+
 _TURNED_DOWN: set[tuple[str, Form, str, str]] = set()
 """Judged values that were none, each with its rule, form and name."""
 _REMEMBERED = 16_384
@@ -145,7 +151,8 @@ def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         rest = _REST.match(data, hit.end(), hit.end() + 200)
         around = whole + text_of(rest[0] if rest else b"")
         weak = (
-            bool(_LOCAL.search(around))
+            bool(_LOCAL.search(around) or _SAMPLE_HOST.search(around))
+            or _SAMPLE_URL.search(data, max(0, start - 240), start) is not None
             or any(_compiled_text(pattern).search(whole) for pattern in rule.weak)
             or (
                 (well_known(value) or of_a_test(value) or _also_the_user(value, around))

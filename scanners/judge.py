@@ -59,7 +59,7 @@ _NEVER = frozenset(
 )
 _SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
 _PUBLISHED_FORM = re.compile(
-    r"xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
+    r"pub[_-]|pk[_-]|public[_-]|xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
     r"\$2[abxy]\$|\$argon2|\$[156y]\$|pbkdf2[_:]|scrypt:|AIza|AKIA|eyJ[\w-]+\Z|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
 )
 """Beginnings that a vendor gave its tokens. What begins so and is not of the vendor's form is a sample, or cut off."""
@@ -83,6 +83,8 @@ _TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
 _OF_A_TEST = re.compile(
     r"(?i)[a-z]{0,6}[-_.]?(?:test|testing|demo|dummy|sample)[-_.@]?(?:user|admin|account|pass(?:word|wd)?|pwd|pw|secret|key|token)?s?[-_.@]?\d{0,6}[!@#$%^&*.?]{0,3}"
 )
+_OF_AN_APP = re.compile(r"[a-z]{16}|[a-z]{4}(?: [a-z]{4}){3}")
+"""A password that Google makes for one app: sixteen letters, shown in fours."""
 _ANONYMOUS = re.compile(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
 _DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
@@ -99,6 +101,8 @@ _SIGN_OF_A_FONT = re.compile(r"\\*[0-9a-fA-F]{4,5}")
 """What a style sheet has for a sign: `\\f809`."""
 _TOKEN_OF_THREE = re.compile(r"ey[\w-]{10,}\.(?:ey|\.)")
 """A token that tells what it is: its own rule says whether it is one, and for whom."""
+_OPERATOR = re.compile(r"[=!]==?[^=]|=>|&&|\|\||\A\w+\+\w+\Z")
+_JOINED = re.compile(r"[=:?]+")
 _NUMBER_WITHIN = re.compile(r"\d{1,3}(?=[A-Z])")
 _SNAKE = re.compile(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
 _CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
@@ -159,6 +163,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         return None
     if form is not Form.LIVE and (_TOKEN_OF_THREE.match(text) or (said.kind is not Kind.PASSWORD and identifier(text))):
         return None
+    if form in _UNQUOTED and said.kind is not Kind.PASSWORD and identifier(text, least=2):
+        return None
     text = text.removeprefix("base64:")  # how Laravel writes its APP_KEY
     shape = shape_of(text)
     if shape in _NEVER:
@@ -180,7 +186,13 @@ def _symbols(text: str) -> bool:
     """Whether it is a path of symbols or a long one: `insights.properties.ConnectionString`, `queueConnectionString`."""
     if _IDENTIFIER.fullmatch(text) and _called(text):
         return True
+    if _OPERATOR.search(text):
+        return True
     bare = text.rstrip("=")  # what base64 ends with is no assignment
+    if text.endswith("=") and _SYMBOL.fullmatch(bare) and not random_looking(bare):
+        return True  # `password=string="..."`: what follows is the value
+    if any(c in bare for c in "=:?") and all(_SYMBOL.fullmatch(part) for part in _JOINED.split(bare) if part):
+        return "." in bare
     if "=" in bare and all(_SYMBOL.fullmatch(part) for part in bare.split("=")):
         return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
     if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
@@ -188,8 +200,12 @@ def _symbols(text: str) -> bool:
     if _SNAKE.fullmatch(text):
         return 5 * sum(c.isdigit() for c in text) <= len(text)
     if _DOTTED.fullmatch(text):
-        # What a property is called tells that it is one: `user1Login.token`.
-        return wordy(text) or judge_name(text.rpartition(".")[2]).kind is not Kind.OTHER
+        # What a property is called tells that it is one: `user1Login.token`, `ed448.Ed448PublicKey`.
+        return (
+            wordy(text)
+            or identifier(text.rpartition(".")[2], least=2)
+            or judge_name(text.rpartition(".")[2]).kind is not Kind.OTHER
+        )
     return bool(_CAMEL.fullmatch(_NUMBER_WITHIN.sub("", text)))
 
 
@@ -230,6 +246,8 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
     if well_known(text):
         weak = Judgement(Kind.PASSWORD, Confidence.MEDIUM if form is Form.LIVE else Confidence.LOW, weak=True)
         return weak if said.certain else None
+    if said.certain and _OF_AN_APP.fullmatch(text) and not _made_of(text, SECRET_WORDS):
+        return Judgement(Kind.PASSWORD, Confidence.MEDIUM)
     if shape is Shape.PROSE:
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if form is Form.LIVE and said.certain else None
     plain_words = shape is Shape.WORDS and not any(c.isdigit() for c in text)

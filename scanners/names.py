@@ -78,7 +78,9 @@ _GLUED = (
 
 _ASKED = frozenset({"has", "is", "show", "hide", "should", "can", "forgot"})
 """First words of names whose value is yes, no or a label."""
-_DIGESTS = frozenset({"checksum", "digest", "sha256", "fingerprint", "thumbprint"})
+_DIGESTS = frozenset(
+    {"checksum", "digest", "sha256", "fingerprint", "thumbprint", "hashed", "hash", "encrypted", "sealed", "cipher"}
+)
 _DONE = frozenset({"change", "reset", "update"})
 """What is done with a password: the value says how that is called, or what colour it has."""
 _PUBLIC_PREFIXES = ("next_public_", "vite_public_", "expo_public_", "nuxt_public_", "gatsby_", "public_")

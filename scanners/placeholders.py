@@ -74,7 +74,8 @@ _CONTAINS = re.compile(
 _MASK = re.compile(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
 _CODE_PIECE = re.compile(
     r"""(?x)
-    \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
+    [,;)\]}]\s.* | .*\s(?:\?|:|&&|\|\|)              # what stands between two strings: `', process.env.X ? '`
+    | \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
     | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
     | .*\bnew\s\w+\(.* | .*\w\(\).*
@@ -82,7 +83,7 @@ _CODE_PIECE = re.compile(
     | [a-z_]{3,}\([^()]*\)                             # a call
     | [a-z][\w.-]*\s(?:[^\n]*\s)?--?[a-z][^\n]*        # a command
     | .*\$\((?:[a-z]|\#).*                             # a text around a command
-    | .*(?:\(\?[:=!<P]|\[\^|\[(?:a-z|A-Z|0-9)|\\[dws][+*{]|\.\*\?).*   # a pattern
+    | .*(?:\(\?[:=!<P]|\[\^|\[[^\]\n]{0,40}(?:a-z|A-Z|0-9)[^\]\n]{0,40}\]|\\[dws][+*{]|\.\*\?).*   # a pattern
     """
 )
 _SEQUENCES = (

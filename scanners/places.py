@@ -40,10 +40,10 @@ _BUNDLED = re.compile(
     r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-][0-9a-z_-]{8,}\.(?:[cm]?js|css)"
 )
 _GENERATED = re.compile(
-    r"(?i).*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
+    r"(?i).*\.html?|\.secrets\.baseline|.*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
     r"|.*\.lockb?|go\.sum|.*\.deps\.json"
 )
-"""Files that a tool writes: its snapshots, the versions it settled on, code made from a description."""
+"""Files that a tool writes, and pages, whose keys everybody sees: its snapshots, the versions it settled on, code made from a description."""
 _SEALED = re.compile(r"(?i)aspirate-state\.json|.*\.(?:enc|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
 """Files whose values are encrypted by what wrote them."""
 _TEXT = words("md mdx markdown mdc rst adoc asciidoc")
@@ -114,7 +114,7 @@ def judged(found: Marked, path: str) -> Marked:
     if (
         in_test(path)
         or in_copy(path)
-        or (found.origin is Origin.CHOSEN and in_example(path))
+        or ((found.origin is Origin.CHOSEN or found.rule == "jwt") and in_example(path))
         or (found.rule in _OF_A_SERVICE and in_pipeline(path))
     ):
         return replace(found, weak=True, severity=found.severity.weakened)

@@ -64,10 +64,14 @@ def shape_of(value: str) -> Shape:
     return Shape.OPAQUE
 
 
+_WORD_OF_MANY = re.compile(r"[.,:;!?'\"()]*[^\W\d_]+(?:[-:/][a-z]+)*(?:-\d{1,3})?[.,:;!?'\"()]*")
+"""A word of a sentence, or of a list of classes: `bg-blue-50`."""
+
+
 def _sentence(value: str) -> bool:
-    """Whether most of several words are words: `Password must be 8+ characters long`."""
+    """Whether most of several words are words: `Password must be 8+ characters long`, `text-sm font-bold mt-4`."""
     parts = value.split(" ")
-    return len(parts) > 2 and 3 * sum(part.strip(".,:;!?'\"()").isalpha() for part in parts) >= 2 * len(parts)
+    return len(parts) > 2 and 3 * sum(_WORD_OF_MANY.fullmatch(part) is not None for part in parts) >= 2 * len(parts)
 
 
 def classes_of(value: str) -> int:
@@ -113,7 +117,9 @@ def identifier(value: str, *, least: int = 3) -> bool:
         return False
     pieces = _PIECE.findall(value)
     spoken = [len(piece) for piece in pieces if len(piece) >= 3 and piece.isalpha() and _spoken(piece)]
-    return len(spoken) >= least and sum(spoken) >= 0.7 * sum(map(len, pieces))
+    letters = sum(len(piece) for piece in pieces if piece.isalpha())
+    few = sum(c.isdigit() for c in value) <= 0.3 * len(value)
+    return few and len(spoken) >= least and sum(spoken) >= 0.7 * letters
 
 
 def _spoken(piece: str) -> bool:

@@ -99,6 +99,7 @@ STAND_INS = words(
     password placeholder pwd random redacted redacted> removed required sample secret secret-key secret-value
     secret_key secret_value secretkey secrets secretvalue some-secret some-value somesecret somevalue str string
     tbd test-value testvalue text todo token tokens true type undefined unknown unset user username value
+    clave contrasena contraseña kennwort motdepasse opcional parola passwort secreto segredo senha wachtwoord
     whatever xxx xxxx yes yourkey yourpassword yoursecret yourtoken …
     """
 )

@@ -20,6 +20,7 @@ SECRETS = {
     "a password that ends in a dot": '// Password: "Chronometer$0/(8."\n',
     "values in one argument": "az containerapp create --secrets db-password=Wint3r!sComing,other=$OTHER\n",
     "name and bare value": "- name: clientSecret\n  value: %{alnum:32}\n",
+    "a password for one app of Google's": 'password: "qpzvkuxtgmcmwrvb",\n',
 }
 NOT = {
     "a path of symbols, on the next line": "  name: 'ai-connection-string'\n  value: insights.properties.ConnectionString\n",
@@ -84,8 +85,22 @@ NOT = {
     "an id under a key of a table": '"storyKey": "%{guid}"\n',
     "a token without its signature": 'api_key="eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJvcmRlcnMiOiJtIn0..."\n',
     "a host as an argument": "az containerapp create --secrets db-host=orders-3.mysql.database.azure.com\n",
+    "what stands between two strings": "console.log('ORDERS_PASSWORD:', process.env.ORDERS_PASSWORD ? 'yes' : 'no');\n",
+    "classes of a style": "'Report Pass': 'bg-red-50 text-red-700 border border-red-200',\n",
+    "minified assignments": 'e.confirmPassword=n.confirmPassword:i.confirmPassword="Wiederholen"\n',
+    "a comparison in minified code": "pw =pw===0 || isNaN(pw)\n",
+    "an assignment as a value": '    sql-password=string="${SQL_PASSWORD}" \\\n',
+    "a class of characters": 'token = r"[-!#$%&\'*+.^_`|~0-9a-zA-Z]+"\n',
+    "a type of one more word": "googleCredentials: OAuth3Client\n",
+    "the type of a field": "ed448_key: ed448.Ed448PublicKey,\n",
+    "optional, in Spanish": "REDIS_PASSWORD=opcional\n",
+    "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
+    "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
+    "a word after a command": "the htpasswd tool can only make a few kinds of hashes\n",
 }
 WEAK = {
+    "a URL of the documentation": "mirror=https://orders:%{alnum:12}@artifacts.example.com/x\n",
+    "a token of the documentation": "Location: http://example.com/cb#access_token=%{alnum:22}\n",
     "a URL to this machine": 'migrate -database "pgx://postgres:%{alnum:12}@localhost/todo?sslmode=allow"\n',
     "a broker's own password at home": "amqp://guest:guest@10.0.1.30:5672\n",
     "a sample against this machine": "curl -X POST http://0.0.0.0:9000/auth -u app@example.com:Wint3r12\n",
