@@ -70,12 +70,14 @@ class Values:
 
     def veil(self, document: Any, key: str = "") -> Any:
         """A copy of a document in which every string that may be a value is a fingerprint; the values are kept."""
-        if isinstance(document, Mapping):
+        if isinstance(document, str):
+            if document and key not in _OPEN and not document.startswith("/subscriptions/"):
+                return {MARK: self.add(Secret(document))}
+            return document
+        if isinstance(document, (dict, Mapping)):  # most are dicts, and an abstract class is slow to ask
             return {name: self.veil(item, str(name)) for name, item in document.items()}
         if isinstance(document, list):
             return [self.veil(item, key) for item in document]
-        if isinstance(document, str) and document and key not in _OPEN and not document.startswith("/subscriptions/"):
-            return {MARK: self.add(Secret(document))}
         return document
 
     def fill(self, document: Any, missing: Callable[[str], Secret]) -> Any:
@@ -139,17 +141,18 @@ def comparable(document: Any, key: str = "") -> Any:
     Null, absent, empty, zero and false are one (TRAFFIC, section 3); ids, modes and vault URLs lose their case; the
     ephemeral storage follows the cpu by itself; secrets have no values.
     """
-    if isinstance(document, Mapping):
-        hidden = {"ephemeralStorage"} | ({"value"} if key == "secrets" else set())
-        inner = {name: comparable(item, str(name)) for name, item in document.items() if name not in hidden}
-        return {name: item for name, item in inner.items() if item or item is True}
-    if isinstance(document, list):
-        return [comparable(item, key) for item in document]
     if isinstance(document, str):
         if document.startswith("/subscriptions/") or key in {"identity", "activeRevisionsMode", "transport"}:
             return document.lower()
         if key == "keyVaultUrl":
             return document.lower().rstrip("/")
+        return document
+    if isinstance(document, (dict, Mapping)):
+        hidden = {"ephemeralStorage"} | ({"value"} if key == "secrets" else set())
+        inner = {name: comparable(item, str(name)) for name, item in document.items() if name not in hidden}
+        return {name: item for name, item in inner.items() if item or item is True}
+    if isinstance(document, list):
+        return [comparable(item, key) for item in document]
     return document
 
 

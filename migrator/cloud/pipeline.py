@@ -84,6 +84,8 @@ def _remaining(headers: Any) -> tuple[int | None, float]:
     left: list[int] = []
     hold = 0.0
     for name, value in headers.items():
+        if name[:1] not in "xX":
+            continue
         low = name.lower()
         if low.startswith("x-ms-ratelimit-remaining-") and str(value).isdigit():
             left.append(int(value))
@@ -186,6 +188,8 @@ class Retries(RetryPolicy[Any, Any]):
 
     def is_retry(self, settings: dict[str, Any], response: PipelineResponse[Any, Any]) -> bool:
         """Whether to try again: never when Azure asks for more patience than there is."""
+        if response.http_response.status_code < 400:
+            return False
         wait = self.get_retry_after(response)
         if wait is not None and wait > PATIENCE:
             return False
@@ -198,6 +202,8 @@ class Retries(RetryPolicy[Any, Any]):
         return bool(super().increment(settings, response, error))
 
     def _sleep_for_retry(self, response: PipelineResponse[Any, Any], transport: Any) -> bool:
+        if response.http_response.status_code < 400:
+            return False
         wait = self.get_retry_after(response)
         if not wait:
             return False

@@ -37,6 +37,9 @@ SUFFIXES = {
 }
 """Host suffixes of vaults and registries in the public, China and US Government clouds."""
 
+MATCHED = 20_000
+"""Paths whose routes are remembered."""
+
 _PARAMETER = re.compile(r"\{(\w+)(:path)?\}")
 
 
@@ -119,6 +122,8 @@ class Azure:
     before_write: list[Callable[[Azure, Request], None]] = field(default_factory=list)
     """Told of every PUT, PATCH and DELETE to Resource Manager that is about to be carried out."""
     lock: threading.RLock = field(default_factory=threading.RLock)
+    _matched: dict[tuple[str, str, bool], list[tuple[Route, dict[str, str]]]] = field(default_factory=dict)
+    """Routes that match a path, found before: clients ask for the same resources again and again."""
     trace: random.Random = field(default_factory=random.Random)
     """Numbers for request ids; apart from the world's own, so that reading the cloud changes no later choice."""
 
@@ -149,6 +154,7 @@ class Azure:
             expression += f"(?P<{match[1]}>{'.*' if match[2] else '[^/]+'})"
             last = match.end()
         expression += re.escape(template[last:])
+        self._matched.clear()
         self.routes.append(
             Route(
                 plane,
@@ -245,11 +251,16 @@ class Azure:
         raise AzureError(404, "NotFound", f"No operation answers to {request.method} {request.path}.")
 
     def _matching(self, kind: str, path: str, *, fallback: bool) -> list[tuple[Route, dict[str, str]]]:
-        return [
-            (route, match.groupdict())
-            for route in self.routes
-            if route.plane == kind and route.fallback is fallback and (match := route.pattern.fullmatch(path))
-        ]
+        known = self._matched.get((kind, path, fallback))
+        if known is None:
+            if len(self._matched) >= MATCHED:
+                self._matched.clear()
+            known = self._matched[kind, path, fallback] = [
+                (route, match.groupdict())
+                for route in self.routes
+                if route.plane == kind and route.fallback is fallback and (match := route.pattern.fullmatch(path))
+            ]
+        return [(route, dict(params)) for route, params in known]
 
     def _dispatch(self, route: Route, params: dict[str, str], request: Request, plane: str) -> Response:
         principal = "" if route.public else rbac.authenticate(self, route.plane, request)

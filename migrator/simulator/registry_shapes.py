@@ -6,10 +6,10 @@ Shapes: recordings of 2020 (2019-05-01) and February 2026 (2023-07-01); types 20
 from __future__ import annotations
 
 import base64
-import copy
 from typing import TYPE_CHECKING
 
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def render(registry: Json, version: str) -> Json:
     document: Json = {key: registry[key] for key in ("sku", "type", "id", "name", "location", "tags")}
     if "identity" in registry:
         document["identity"] = registry["identity"]
-    properties: Json = copy.deepcopy(registry["properties"])
+    properties: Json = copied(registry["properties"])
     for name, (stable, previews) in _SINCE.items():
         if version < stable and version not in previews.split():
             properties.pop(name, None)

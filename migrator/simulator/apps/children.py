@@ -7,7 +7,6 @@ them, only their parents; kinds that it does know (certificates) are mirrored in
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +16,7 @@ from migrator.simulator.apps import documents, schema
 from migrator.simulator.apps.validation import refused
 from migrator.simulator.apps.versions import PROVIDER, VERSIONS, answer
 from migrator.simulator.azure import GATEWAY, not_found, page
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import AzureError, Json, Response
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ def _write(call: Call, kind: Kind, old: Json | None, *, patch: bool) -> Response
         return error.response(f"{call.azure.trace.getrandbits(128):032x}", PROVIDER)
     except schema.InvalidValueError as error:
         raise refused("InvalidRequestContent", f"The request content is invalid: {error}.") from error
-    sent: Json = {name: copy.deepcopy(body.get(name)) for name in ("location", "tags", "properties") if body.get(name)}
+    sent: Json = {name: copied(body.get(name)) for name in ("location", "tags", "properties") if body.get(name)}
     if patch and old is not None:
         before = {name: old["document"][name] for name in ("location", "tags", "properties") if name in old["document"]}
         sent = documents.merge(before, {k: v for k, v in body.items() if k in {"tags", "properties"}})
@@ -257,7 +257,7 @@ def delete(call: Call, kind: Kind) -> Response:
 
 def load(azure: Azure, kind: Kind, document: Json) -> None:
     """Take one of an estate file in, with the values that it may carry."""
-    given = copy.deepcopy(document)
+    given = copied(document)
     properties = schema.lenient(given.get("properties") or {}, schema.SCHEMA[kind.schema].members["properties"].kind)
     stored: Json = {
         **{name: given[name] for name in _KEPT if given.get(name) is not None},

@@ -6,13 +6,13 @@ preview; `view` reduces it to an api-version. Secret values are never in it (see
 
 from __future__ import annotations
 
-import copy
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator.apps import identities, places
 from migrator.simulator.apps.schema import SCHEMA, show
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _CERTIFICATES = {"accept": "Accept", "ignore": "Ignore", "require": "Require"}
 def merge(target: Any, patch: Any) -> Any:
     """JSON merge patch, RFC 7396: objects merge, arrays and values are replaced, null deletes."""
     if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
+        return copied(patch)
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in patch.items():
         if value is None:
@@ -83,8 +83,8 @@ def first_answer(azure: Azure, document: Json, accepted: Json, version: str, *, 
 
 def understood(properties: Json, *, created: bool) -> Json:
     """Configuration and template of a write as a 201 shows them: words in their case, nothing filled in yet."""
-    configuration = copy.deepcopy(properties.get("configuration") or {})
-    template = copy.deepcopy(properties.get("template") or {})
+    configuration = copied(properties.get("configuration") or {})
+    template = copied(properties.get("template") or {})
     mode = configuration.get("activeRevisionsMode") or "Single"
     configuration["activeRevisionsMode"] = _MODES.get(str(mode).lower(), mode)
     if configuration.get("secrets") is not None:
@@ -142,7 +142,7 @@ def memory(text: Any) -> Any:
 
 def settled(accepted: Json) -> Json:
     """Configuration and template as a GET shows them: defaults filled in, empty lists gone."""
-    configuration, template = copy.deepcopy(accepted["configuration"]), copy.deepcopy(accepted["template"])
+    configuration, template = copied(accepted["configuration"]), copied(accepted["template"])
     for name in ("secrets", "registries"):
         configuration[name] = configuration.get(name) or None
     configuration["targetLabel"] = configuration.get("targetLabel") or ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from migrator.simulator.apps.validation import linked, refused
 from migrator.simulator.apps.versions import NEWEST_PREVIEW, PROVIDER, answer
 from migrator.simulator.azure import not_found
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json, Response
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def put(call: Call) -> Response:
         # the network of an environment is given once; what a PUT leaves null stays (traffic 0911)
         for name, value in old["properties"].items():
             if name in _READ_ONLY or properties.get(name) is None:
-                properties[name] = copy.deepcopy(value)
+                properties[name] = copied(value)
     return _store(call, draft, body, old, patch=False)
 
 
@@ -217,7 +217,7 @@ def poll_status(call: Call) -> Response:
 
 def filled(azure: Azure, document: Json) -> Json:
     """An environment with everything that the service fills in; keys never shown again are nulled."""
-    document = copy.deepcopy(document)
+    document = copied(document)
     properties = document["properties"]
     subscription, group, name = places.parts(document["id"])
     where = places.slug(document["location"])
@@ -282,7 +282,7 @@ def _domain(azure: Azure, domain: Json) -> None:
 
 def load(azure: Azure, document: Json) -> None:
     """Take an environment of an estate file in: it is there and ready."""
-    loaded = copy.deepcopy(document)
+    loaded = copied(document)
     subscription, group, name = places.parts(loaded["id"])
     loaded |= {
         "id": f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{KIND}/{name}",

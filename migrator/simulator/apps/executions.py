@@ -6,12 +6,12 @@ template is the job's at the start, or what the caller gave: plain env values st
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator.apps import replicas, schema
 from migrator.simulator.apps.schema import show
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def start(azure: Azure, document: Json, template: Json | None, moment: float) ->
     """Start an execution of a job, with its own template or the one that the caller gives."""
     job = document["id"].lower()
     suffix = "".join(azure.world.random.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(7))
-    chosen = copy.deepcopy(template or document["properties"]["template"])
+    chosen = copied(template or document["properties"]["template"])
     record: Json = {
         "name": f"{document['name']}-{suffix}",
         "started": moment,

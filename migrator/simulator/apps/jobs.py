@@ -5,7 +5,6 @@ A job is stored in the form of a GET. Its secrets are kept as those of apps are 
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator import principals
@@ -15,6 +14,7 @@ from migrator.simulator.apps.schema import show
 from migrator.simulator.apps.versions import PROVIDER, answer, since
 from migrator.simulator.apps.writing import AGAIN, JOIN, environment_for, read_body
 from migrator.simulator.azure import not_found
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import AzureError, Json, Response
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def view(azure: Azure, document: Json, version: str) -> Json:
 
 def settled(properties: Json) -> Json:
     """Configuration and template as answers show them, the first one too (recorded): defaults filled in."""
-    configuration = copy.deepcopy(properties.get("configuration") or {})
+    configuration = copied(properties.get("configuration") or {})
     trigger = str(configuration.get("triggerType") or "")
     configuration["triggerType"] = _TRIGGERS.get(trigger.lower(), trigger)
     configuration["secrets"] = [documents.public_secret(s) for s in configuration.get("secrets") or []] or None
@@ -275,7 +275,7 @@ def poll_status(call: Call) -> Response:
 
 def load(azure: Azure, document: Json) -> None:
     """Take a job of an estate file in. Inline secrets without a value get one that is made up."""
-    given: Json = copy.deepcopy(document)
+    given: Json = copied(document)
     subscription, group, name = places.parts(given["id"])
     properties: Json = schema.lenient(given.get("properties") or {}, "JobProperties")
     loading.texts(properties.get("template") or {})

@@ -6,7 +6,6 @@ whole estate is there, as an event that is due at once.
 
 from __future__ import annotations
 
-import copy
 import json
 import re
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from migrator.simulator.apps import (
     schema,
     secrets,
 )
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def load_app(azure: Azure, document: Json) -> None:
 
     An app without an environment gets one of its group's own, made like every one that an app names and the file lacks.
     """
-    given: Json = {key: value for key, value in copy.deepcopy(document).items() if key != "resourceGroup"}
+    given: Json = {key: value for key, value in copied(document).items() if key != "resourceGroup"}
     subscription, group, name = places.parts(given["id"])
     properties: Json = schema.lenient(given.get("properties") or {}, "Properties")
     texts(properties.get("template") or {})

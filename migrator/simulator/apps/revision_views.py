@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from migrator.simulator.apps import documents, validation
 from migrator.simulator.apps.revisions import live
 from migrator.simulator.apps.schema import show
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def view(azure: Azure, document: Json, record: Json, version: str) -> Json:
 
 def _template(azure: Azure, app: str, template: Json) -> Json:
     """The part of a template that revisions show; plain env values are in it as they were."""
-    shown = copy.deepcopy(template)
+    shown = copied(template)
     shown["revisionSuffix"] = None
     for container in validation.containers(shown):
         container["resources"] = {

@@ -11,10 +11,10 @@ goes to zero after the cooldown period: recorded revisions of such apps run one 
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator.apps import documents, replicas, validation
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def _random(azure: Azure) -> str:
 def make(azure: Azure, document: Json, name: str, moment: float, *, running: bool = False) -> Json:
     """Make the latest revision of an app from its template, and start its replicas."""
     app, properties = document["id"].lower(), document["properties"]
-    template = copy.deepcopy(properties["template"])
+    template = copied(properties["template"])
     record: Json = {
         "name": name,
         "created": moment,

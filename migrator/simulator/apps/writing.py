@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator import principals
@@ -20,6 +19,7 @@ from migrator.simulator.apps import (
 from migrator.simulator.apps.schema import InvalidValueError, UnknownPropertyError, accept
 from migrator.simulator.apps.versions import PROVIDER, answer, since
 from migrator.simulator.azure import not_found
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json, Response
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     validation.check_template(settled["template"], names)
 
     document = {**draft, "id": (old or {}).get("id", resource), "name": call.params["name"], "type": documents.KIND}
-    document["properties"] = {**properties, **copy.deepcopy(settled), "provisioningState": "InProgress"}
+    document["properties"] = {**properties, **copied(settled), "provisioningState": "InProgress"}
     document["properties"].pop("deploymentErrors", None)
     revision = revisions.wanted(azure, document, old)
     _check_removed(azure, old, settled, names, revision)

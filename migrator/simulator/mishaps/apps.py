@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +9,7 @@ from migrator.simulator.apps import documents, operations, revisions, secrets, w
 from migrator.simulator.apps.versions import NEWEST_PREVIEW
 from migrator.simulator.mishap import NotYetError, Occasion, named
 from migrator.simulator.mishaps.somebody import SOMEBODY, send
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def suffix_taken(occasion: Occasion, loud: bool = True) -> None:
         return
     name = f"{document['name']}--{suffix}"
     known = revisions.records(azure, str(document["id"]).lower())
-    latest = copy.deepcopy(known[str(document["properties"]["latestRevisionName"])])
+    latest = copied(known[str(document["properties"]["latestRevisionName"])])
     known[name] = {**latest, "name": name, "replicas": [], "active": loud, "state": "Stopped"}
 
 
@@ -98,7 +98,7 @@ def app_redeployed(occasion: Occasion, app: str = "", body: Json | None = None, 
 
 def redeployment(azure: Azure, document: Json, *, entry: bool = True) -> Json:
     """The body of a PUT that deploys an app as it is, values included, with one more env entry if `entry`."""
-    body: Json = copy.deepcopy(documents.view(azure, document, NEWEST_PREVIEW))
+    body: Json = copied(documents.view(azure, document, NEWEST_PREVIEW))
     kept = secrets.values(azure, str(document["id"]).lower())
     for secret in body["properties"]["configuration"].get("secrets") or []:
         if not secret.get("keyVaultUrl"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from migrator.simulator.apps import documents, loading, places, restarts, secrets, writing
 from migrator.simulator.apps.schema import show
 from migrator.simulator.apps.validation import refused
 from migrator.simulator.apps.versions import VERSIONS, answer
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import Json, Response
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _put(call: Call) -> Response:
     if isinstance(body, Response):
         return body
     document = writing.find(call)
-    properties = copy.deepcopy(body.get("properties") or {})
+    properties = copied(body.get("properties") or {})
     known = secrets.names(document)
     for name in restarts.setting_names(properties):
         if name not in known:

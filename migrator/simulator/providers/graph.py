@@ -10,7 +10,6 @@ Tables: `graph-history` (lower-case id -> [[virtual moment of a write, the row b
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
 import re
@@ -21,6 +20,7 @@ from migrator.simulator import kql, rbac
 from migrator.simulator.azure import ARM, Azure, Call
 from migrator.simulator.clock import iso
 from migrator.simulator.kql_expressions import QueryError
+from migrator.simulator.plain import copied
 from migrator.simulator.providers.resources import tracked
 from migrator.simulator.wire import AzureError, Json, Request, Response
 
@@ -105,7 +105,7 @@ def view(azure: Azure, document: Json) -> Json:
 
 
 def _without_values(document: Json) -> Json:
-    bare = copy.deepcopy(document)
+    bare = copied(document)
     template = (bare.get("properties") or {}).get("template") or {}
     for container in [*(template.get("containers") or []), *(template.get("initContainers") or [])]:
         for entry in container.get("env") or []:
@@ -121,7 +121,7 @@ def _remember(azure: Azure, request: Request) -> None:
         return
     key, now = found["id"].lower(), azure.clock.now()
     document = azure.world.resources.get(key)
-    row = copy.deepcopy(dict(_Row(azure, document))) if document is not None else None
+    row = copied(dict(_Row(azure, document))) if document is not None else None
     history = azure.world.table("graph-history")
     entries = [entry for entry in history.get(key, []) if entry[0] > now - staleness]
     history[key] = [*entries, [now, row]]

@@ -10,7 +10,6 @@ learn.microsoft.com/azure/container-registry/container-registry-rbac-abac-reposi
 
 from __future__ import annotations
 
-import copy
 import hmac
 import re
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from migrator.simulator import principals, rbac, vault_store
 from migrator.simulator import registry_shapes as shapes
 from migrator.simulator.azure import ARM, not_found, page
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.providers import vaults
 from migrator.simulator.wire import AzureError, Json, Response
 
@@ -120,7 +120,7 @@ def load(azure: Azure, document: Json) -> None:
     `properties.credentials` (of the estate file only) may give the admin user's `{"password", "password2"}`. Without
     it, the passwords are those that the estate's apps and jobs pull with, so that what ran before runs here.
     """
-    stored = copy.deepcopy(document)
+    stored = copied(document)
     key = str(stored["id"]).lower().rstrip("/")
     given = {k: v for k, v in (stored.get("properties") or {}).items() if v is not None}
     credentials = given.pop("credentials", None)
@@ -290,7 +290,7 @@ def _checked(call: Call) -> Json:
             "InvalidParameter",
             f"The roleAssignmentMode '{mode}' is neither '{shapes.ABAC}' nor '{shapes.LEGACY}'.",
         )
-    properties = {name: copy.deepcopy(given[name]) for name in given if name in _WRITABLE and given[name] is not None}
+    properties = {name: copied(given[name]) for name in given if name in _WRITABLE and given[name] is not None}
     return {**body, "properties": properties}
 
 

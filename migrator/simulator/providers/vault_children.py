@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING
 
 from migrator.simulator.azure import ARM
+from migrator.simulator.plain import copied
 from migrator.simulator.providers import vault_secrets
 from migrator.simulator.providers.vaults import (
     HEADERS,
@@ -59,7 +59,7 @@ def _policies(call: Call) -> Response:
         if entry is None:
             if kind == "remove":
                 continue
-            entry = copy.deepcopy(change)
+            entry = copied(change)
             held.append(entry)
         else:
             entry["permissions"] = _merged(entry["permissions"], change["permissions"], kind)
@@ -79,7 +79,7 @@ def _policies(call: Call) -> Response:
 
 def _merged(before: Json, change: Json, kind: str) -> Json:
     if kind == "replace":
-        return copy.deepcopy(change)
+        return copied(change)
     merged: Json = {}
     for area in dict.fromkeys([*before, *change]):
         old, new = list(before.get(area) or []), list(change.get(area) or [])

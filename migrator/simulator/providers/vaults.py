@@ -11,13 +11,13 @@ learn.microsoft.com/azure/key-vault/general/access-control-default.
 from __future__ import annotations
 
 import base64
-import copy
 import re
 from typing import TYPE_CHECKING, Any
 
 from migrator.simulator import principals
 from migrator.simulator.azure import ARM, not_found
 from migrator.simulator.clock import iso
+from migrator.simulator.plain import copied
 from migrator.simulator.wire import AzureError, Json, Response
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def load(azure: Azure, document: Json) -> None:
     A document that names `enableRbacAuthorization` (null means access policies) or has `accessPolicies` is taken at its
     word, as one that Azure gave; one with neither is a vault as it is made today, with roles.
     """
-    stored = copy.deepcopy(document)
+    stored = copied(document)
     given = stored.get("properties") or {}
     properties: Json = {k: v for k, v in given.items() if v is not None and k not in {"vaultUri", "provisioningState"}}
     properties.setdefault("sku", {"family": "A", "name": "standard"})
@@ -163,7 +163,7 @@ def load(azure: Azure, document: Json) -> None:
 def render(azure: Azure, vault: Json, version: str) -> Json:
     """A vault as GET shows it at an api-version."""
     document: Json = {key: vault[key] for key in ("id", "name", "type", "location", "tags")}
-    properties: Json = copy.deepcopy(vault["properties"])
+    properties: Json = copied(vault["properties"])
     for policy in properties.get("accessPolicies", []):
         policy["objectId"] = object_id(azure, policy["objectId"])
     # a vault whose name is not yet in DNS shows its address without the slash (recorded 2021)
@@ -341,7 +341,7 @@ def _checked(body: Json, version: str, existing: Json | None, *, patch: bool) ->
     writable = _WRITABLE | ({"tokenBindingParameters"} if version == "2026-03-01-preview" else set())
     for name in [*({*body} - _TOP), *({*given} - writable - _READ_ONLY)]:
         raise bad(f"The property '{name}' is not known to Microsoft.KeyVault/vaults at api-version '{version}'.")
-    set_now: Json = {k: copy.deepcopy(v) for k, v in given.items() if k in writable and v is not None}
+    set_now: Json = {k: copied(v) for k, v in given.items() if k in writable and v is not None}
     for name in {*set_now.get("networkAcls", {})} - _NETWORK:
         raise bad(f"The property 'networkAcls.{name}' is not known.")
     before = existing["properties"] if existing else {}

@@ -107,10 +107,11 @@ def closed(path: Path) -> bytes:
 
 def _torn(before: bytes, after: bytes, dice: random.Random) -> bytes:
     """A prefix of what the last write wrote over what was there."""
-    first = next(
-        (i for i, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), min(len(before), len(after))
-    )
-    cut = dice.randint(first, len(after))
+    same, unlike = 0, min(len(before), len(after)) + 1
+    while unlike - same > 1:
+        middle = (same + unlike) // 2
+        same, unlike = (middle, unlike) if before[:middle] == after[:middle] else (same, middle)
+    cut = dice.randint(same, len(after))
     return after[:cut] + before[cut:]
 
 

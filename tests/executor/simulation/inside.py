@@ -86,18 +86,20 @@ def _response(request: Any, modern: bool, answer: Response) -> Any:
         raise IncompleteReadError("the answer broke off", error=None)
     made = requests.Response()
     made.status_code = answer.status
-    made.headers = CaseInsensitiveDict({"Content-Type": "application/json", **answer.headers})
-    made.headers["Content-Length"] = str(len(content))
+    headers = {"Content-Type": "application/json", **answer.headers, "Content-Length": str(len(content))}
     made._content = content
     made._content_consumed = True
     made.url = request.url
     made.encoding = "utf-8"
     made.reason = ""
     if not modern:
+        made.headers = CaseInsensitiveDict(headers)
         return RequestsTransportResponse(request, made)
+    made.headers = headers  # type: ignore[assignment]  # the answer makes its own kind of them
     response: Any = RestRequestsTransportResponse(  # type: ignore[no-untyped-call]
         request=request, internal_response=made
     )
+    response.encoding = "utf-8"  # which it would look for in its headers, each time
     response.read()
     return response
 
