@@ -165,6 +165,7 @@ class Missing:
         self._step = step
         self._ctx = ctx
         self._values = Values(ctx.fingerprinter)
+        self._recover = ""
         self._sources = [self._from_memory, self._from_secrets, self._from_revisions, self._from_vault]
 
     def __call__(self, mark: str) -> Secret:
@@ -183,8 +184,9 @@ class Missing:
             raise CloudError(
                 f"the value with fingerprint {mark} is in none of the places it was in",
                 why="looked in the app's secrets, its kept revisions and the vault"
-                + (f"; {'; '.join(reasons)}" if reasons else ""),
-                hint=f"set it by hand, then go on: keylift rollback {self._ctx.run}",
+                + (f"; {'; '.join(reasons)}" if reasons else "")
+                + ("; somebody deleted the vault secret that has it, which can be recovered" if self._recover else ""),
+                hint=f"{self._recover or 'set it by hand'}, then go on: keylift rollback {self._ctx.run}",
             )
         self._ctx.see(found)
         return found
@@ -207,15 +209,18 @@ class Missing:
         for step in self._ctx.steps.values():
             if step.kind == "vault-secret" and step.change["fingerprint"] == mark:
                 facts = self._ctx.facts_of(step.id)
-                version = facts.get("version")
+                uri, name, version = step.change["vault_uri"], step.change["name"], facts.get("version")
                 try:
-                    found = self._ctx.cloud.get_secret(step.change["vault_uri"], step.change["name"], version)
+                    found = self._ctx.cloud.get_secret(uri, name, version)
                 except DeniedError as error:
                     if error.code != "SecretDisabled" or not version or "previous" not in facts:
                         raise
                     found = self._enabled_for_a_moment(step, version)
                 if found is not None:
                     self._values.add(found[0])
+                elif (gone := self._ctx.cloud.describe_secret(uri, name)) is not None and gone.deleted:
+                    vault = ResourceId.parse(step.change["vault"]).name
+                    self._recover = f"az keyvault secret recover --vault-name {vault} --name {name}"
 
     def _enabled_for_a_moment(self, step: Step, version: str) -> tuple[Secret, VaultSecret] | None:
         """This run's own version, which somebody disabled; it is disabled again at once.

@@ -109,6 +109,10 @@ class Cloud(Protocol):
         """Properties of the newest version without its value (it may be disabled), soft-deleted ones included."""
         ...
 
+    def list_secret_versions(self, vault_uri: str, name: str) -> tuple[VaultSecret, ...]:
+        """Properties of every version of a secret, without values, in no order; none when there is no such secret."""
+        ...
+
     def set_secret(self, vault_uri: str, name: str, value: Secret, tags: dict[str, str]) -> str:
         """Write a new version; its id (the last segment)."""
         ...

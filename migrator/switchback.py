@@ -11,9 +11,9 @@ from __future__ import annotations
 from migrator import health
 from migrator.appwrite import Live, Missing, listed, read, write
 from migrator.errors import CloudError, NotFoundError, UnprovenError
-from migrator.model import AppSecret, Json, ResourceId, Step
+from migrator.model import AppSecret, Json, ResourceId, Step, same_id
 from migrator.ports import StepContext
-from migrator.switching import patch_body, repinned, restored, switched
+from migrator.switching import patch_body, repinned, restored, switched, unshifted
 from migrator.veil import section
 
 DRAINING = 120.0
@@ -85,6 +85,7 @@ class _TakeBack:
             self.left += odd
             if wanted == live.veiled:
                 return live, False
+            wanted = self._unshifted(wanted)
             inlined |= {
                 str(entry["name"])
                 for entry in section(wanted, "properties", "configuration", "secrets") or []
@@ -96,6 +97,16 @@ class _TakeBack:
             if change["revision"] == "suffix":
                 body["properties"].setdefault("template", {})["revisionSuffix"] = None
             return write(self.step, ctx, live, body, wanted, self._missing), True
+
+    def _unshifted(self, wanted: Json) -> Json:
+        """With the traffic as it was pinned, where its own step could not move it back without the vault."""
+        for other in self.ctx.steps.values():
+            if other.kind == "traffic-shift" and same_id(other.target, self.step.target):
+                shift = self.ctx.facts_of(other.id).get("pre_image")
+                if shift is not None:
+                    own = str(self.ctx.record.facts.get("revision") or "")
+                    return unshifted(wanted, other.change, shift, self.before, own)
+        return wanted
 
     def move_traffic(self) -> None:
         """Traffic as before the switch."""
@@ -166,13 +177,19 @@ class _TakeBack:
         added = self._added()
         if not live.multiple or not added:
             return {}
-        ours = {self.ctx.record.facts.get("revision"), *also_ours}
+        own = self.ctx.record.facts.get("revision")
+        revisions = self.ctx.cloud.list_revisions(self.step.target)
+        # what is older than the switch cannot refer to what it added, whatever it shows
+        since = next((_created(revision) for revision in revisions if revision.get("name") == own), "")
         others = [
             revision
-            for revision in self.ctx.cloud.list_revisions(self.step.target)
-            if section(revision, "properties", "active") and revision.get("name") not in ours
+            for revision in revisions
+            if section(revision, "properties", "active")
+            and revision.get("name") not in {own, self.latest, *also_ours}
+            and _created(revision) >= since
         ]
-        found = {name: [str(r.get("name")) for r in others if _refers(r, name)] for name in added}
+        names = {str(entry["name"]) for entry in section(live.veiled, "properties", "configuration", "secrets") or []}
+        found = {name: [str(r.get("name")) for r in others if _refers(r, name, names)] for name in added}
         return {name: revisions for name, revisions in found.items() if revisions}
 
     def _body(self, live: Live, wanted: Json) -> Json:
@@ -191,12 +208,16 @@ def _serving(live: Live) -> str:
     return "" if live.multiple else str(section(live.raw, "properties", "latestReadyRevisionName") or "")
 
 
-def _refers(revision: Json, name: str) -> bool:
-    """Whether a revision's template uses a secret; its name may be shown with a prefix (ACA#1705)."""
+def _created(revision: Json) -> str:
+    return str(section(revision, "properties", "createdTime") or "")
+
+
+def _refers(revision: Json, name: str, names: set[str]) -> bool:
+    """Whether a revision's template uses a secret, or shows a name that stands for nobody knows which (ACA#1705)."""
     for kind in ("containers", "initContainers"):
         for container in section(revision, "properties", "template", kind) or []:
             for entry in container.get("env") or []:
                 shown = str(entry.get("secretRef") or "")
-                if shown == name or shown.endswith(f"-{name}"):
+                if shown == name or (shown and shown not in names):
                     return True
     return False

@@ -13,10 +13,12 @@ from migrator.model import AppSecret, Json, is_job, same_id
 from migrator.veil import MARK, Values, comparable, section
 from scanners.model import Secret
 
+TRAFFIC = ("properties", "configuration", "ingress", "traffic")
+
 SECTIONS = (
     ("properties", "configuration", "secrets"),
     ("properties", "configuration", "registries"),
-    ("properties", "configuration", "ingress", "traffic"),
+    TRAFFIC,
     ("properties", "template", "containers"),
     ("properties", "template", "initContainers"),
 )
@@ -147,12 +149,42 @@ def restored(
 
 def repinned(document: Json, before: Json, latest: str) -> Json:
     """The document with the traffic as before the switch, if it still is as the switch pinned it."""
-    old = section(before, "properties", "configuration", "ingress", "traffic")
-    now = section(document, "properties", "configuration", "ingress", "traffic")
-    if comparable(now) != comparable(pinned(old, latest)):
+    old, now = section(before, *TRAFFIC), section(document, *TRAFFIC)
+    return document if comparable(now) != comparable(pinned(old, latest)) else with_traffic(document, old)
+
+
+def shifted(document: Json, change: Json, switch_before: Json, revision: str) -> Json | None:
+    """The document with its traffic on the new revision; None where it does not name the old one any more.
+
+    Args:
+        document: The app, veiled.
+        change: Of a `traffic-shift` step.
+        switch_before: The app right before it was switched.
+        revision: The new revision.
+    """
+    if change.get("restore_latest"):
+        return with_traffic(document, section(switch_before, *TRAFFIC))
+    entries = copy.deepcopy(section(document, *TRAFFIC) or [])
+    moved = [entry for entry in entries if entry.get("revisionName") == change["from"]]
+    if not moved or not revision:
+        return None
+    for entry in moved:
+        entry["revisionName"] = revision
+    return with_traffic(document, entries)
+
+
+def unshifted(document: Json, change: Json, shift_before: Json, switch_before: Json, revision: str) -> Json:
+    """The document with its traffic as right before a `traffic-shift`, if it still is as that left it."""
+    after = shifted(shift_before, change, switch_before, revision)
+    if after is None or comparable(section(after, *TRAFFIC)) != comparable(section(document, *TRAFFIC)):
         return document
+    return with_traffic(document, section(shift_before, *TRAFFIC))
+
+
+def with_traffic(document: Json, traffic: list[Json] | None) -> Json:
+    """The document with other traffic."""
     after: Json = copy.deepcopy(document)
-    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(old) or FOLLOWING
+    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(traffic or FOLLOWING)
     return after
 
 

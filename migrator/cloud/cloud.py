@@ -76,6 +76,9 @@ class AzureCloud:
     def describe_secret(self, vault_uri: str, name: str) -> VaultSecret | None:
         return vaults.describe_secret(self._session, vault_uri, name)
 
+    def list_secret_versions(self, vault_uri: str, name: str) -> tuple[VaultSecret, ...]:
+        return vaults.list_secret_versions(self._session, vault_uri, name)
+
     def set_secret(self, vault_uri: str, name: str, value: Secret, tags: dict[str, str]) -> str:
         return vaults.set_secret(self._session, vault_uri, name, value, tags)
 

@@ -164,14 +164,7 @@ def describe_secret(session: Session, vault_uri: str, name: str) -> VaultSecret 
     There is no call for one secret's properties alone, so the versions are listed. Their times count whole seconds;
     when two share the newest, the one without version in the path decides, if it may be read.
     """
-    client = session.secrets(vault_uri)
-    try:
-        versions = session.call(
-            f"list the versions of the vault secret {_where(vault_uri, name)}",
-            lambda: list(client.list_properties_of_secret_versions(name)),
-        )
-    except NotFoundError:
-        versions = []
+    versions = _versions(session, vault_uri, name)
     if not versions:
         return _deleted(session, vault_uri, name)
     newest = max(_created(version) for version in versions)
@@ -185,6 +178,22 @@ def describe_secret(session: Session, vault_uri: str, name: str) -> VaultSecret 
             return answer[1]
         candidates.sort(key=lambda version: (version.enabled is not False, version.version or ""))
     return _described(candidates[0])
+
+
+def list_secret_versions(session: Session, vault_uri: str, name: str) -> tuple[VaultSecret, ...]:
+    """Properties of every version of a secret, without values, in no order; none when there is no such secret."""
+    return tuple(_described(version) for version in _versions(session, vault_uri, name))
+
+
+def _versions(session: Session, vault_uri: str, name: str) -> list[SecretProperties]:
+    client = session.secrets(vault_uri)
+    try:
+        return session.call(
+            f"list the versions of the vault secret {_where(vault_uri, name)}",
+            lambda: list(client.list_properties_of_secret_versions(name)),
+        )
+    except NotFoundError:
+        return []
 
 
 def _deleted(session: Session, vault_uri: str, name: str) -> VaultSecret | None:

@@ -230,11 +230,12 @@ class AppSwitch(Kind):
         wanted, _ = switched(before, step.change, latest)
         reached, odd = switched(live.veiled, step.change, latest)
         fresh = step.change["revision"] == "none" or live.latest != latest
-        if odd or not fresh or unlike(reached, live.veiled) or self._unresolved(step, ctx):
+        if odd or not fresh or unlike(reached, live.veiled):
             return False
         compare(step, ctx, live, wanted)
         ctx.record.note(revision=live.latest)
-        return True
+        # the write stands, and is what the next try expects, though a reference may give nothing yet
+        return not self._unresolved(step, ctx)
 
     def verify(self, step: Step, ctx: StepContext) -> None:
         live = read(step.target, ctx)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 
 from migrator.appwrite import REPLAN, Live, Missing, begin, compare, read, unlike, write
-from migrator.errors import NotFoundError, StaleError, UnprovenError
+from migrator.errors import NotFoundError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import Json, ResourceId, Step, same_id
 from migrator.ports import Outcome, StepContext
-from migrator.switching import FOLLOWING
+from migrator.switching import FOLLOWING, TRAFFIC, shifted, with_traffic
 from migrator.veil import section
-
-_PATH = ("properties", "configuration", "ingress", "traffic")
 
 
 class TrafficShift(Kind):
@@ -32,7 +29,7 @@ class TrafficShift(Kind):
         with ctx.lane(environment):
             live = begin(step, ctx)
             wanted = _wanted(step, ctx, live)
-            body = _body(section(wanted, *_PATH))
+            body = _body(section(wanted, *TRAFFIC))
             write(step, ctx, live, body, wanted, Missing(step, ctx))
         return Outcome()
 
@@ -71,27 +68,26 @@ class TrafficShift(Kind):
                 return ""
             if unlike(_only(_wanted(step, ctx, Live(live.raw, before, live.values))), _only(live.veiled)):
                 return "the traffic was changed by somebody else and is left as it is"
-            wanted = _with_traffic(live.veiled, section(before, *_PATH))
-            write(step, ctx, live, _body(section(before, *_PATH)), wanted, Missing(step, ctx))
+            wanted = with_traffic(live.veiled, section(before, *TRAFFIC))
+            try:
+                write(step, ctx, live, _body(section(before, *TRAFFIC)), wanted, Missing(step, ctx))
+            except ReferenceRefusedError:
+                # every write resolves the references anew, and the vault gives nothing now: the switch is taken back
+                # next, with values in their place, and the traffic in the same write (`switchback`)
+                return ""
         return ""
 
 
 def _wanted(step: Step, ctx: StepContext, live: Live) -> Json:
     facts = _switch_facts(step, ctx)
-    if step.change.get("restore_latest"):
-        return _with_traffic(live.veiled, section(facts.get("pre_image") or {}, *_PATH))
-    old, new = step.change["from"], str(facts.get("revision") or "")
-    entries = copy.deepcopy(section(live.veiled, *_PATH) or [])
-    moved = [entry for entry in entries if entry.get("revisionName") == old]
-    if not moved or not new:
+    wanted = shifted(live.veiled, step.change, facts.get("pre_image") or {}, str(facts.get("revision") or ""))
+    if wanted is None:
         raise StaleError(
-            f"the traffic of {ResourceId.parse(step.target).name} does not name {old} any more",
+            f"the traffic of {ResourceId.parse(step.target).name} does not name {step.change['from']} any more",
             why="somebody changed it",
             hint=REPLAN,
         )
-    for entry in moved:
-        entry["revisionName"] = new
-    return _with_traffic(live.veiled, entries)
+    return wanted
 
 
 def _switch_facts(step: Step, ctx: StepContext) -> Json:
@@ -101,18 +97,12 @@ def _switch_facts(step: Step, ctx: StepContext) -> Json:
     return {}
 
 
-def _with_traffic(document: Json, traffic: list[Json] | None) -> Json:
-    after: Json = copy.deepcopy(document)
-    after["properties"]["configuration"]["ingress"]["traffic"] = copy.deepcopy(traffic or FOLLOWING)
-    return after
-
-
 def _body(traffic: list[Json] | None) -> Json:
     return {"properties": {"configuration": {"ingress": {"traffic": traffic or FOLLOWING}}}}
 
 
 def _only(document: Json) -> Json:
-    return {"traffic": section(document, *_PATH)}
+    return {"traffic": section(document, *TRAFFIC)}
 
 
 STEP = TrafficShift()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from migrator.appwrite import REPLAN
-from migrator.errors import NotFoundError, StaleError, UnprovenError
+from migrator.errors import DeniedError, NotFoundError, StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import Json, ResourceId, Step, VaultSecret
 from migrator.ports import Outcome, StepContext
@@ -103,20 +103,26 @@ class VaultSecretStep(Kind):
         newest = ctx.cloud.describe_secret(uri, name)
         if newest is None or newest.deleted:
             return ""
-        version = facts.get("version") or (newest.version if newest.tags.get(RUN_TAG) == ctx.run else None)
-        if not version:
-            return ""
+        # an answer that was lost leaves a version that nobody noted, and somebody may have written another over it
+        versions = ctx.cloud.list_secret_versions(uri, name)
+        ours = [v.version for v in versions if v.version and _is_ours(v, ctx, facts.get("version"))]
         left, previous = "", facts["previous"]
-        if newest.version == version and previous and previous["enabled"]:
+        if newest.version in ours and previous and previous["enabled"]:
             left = self._restore(step, ctx, previous)
         # disabled, not deleted: a deleted name is occupied (FACTS, rule 15)
         tags = _tags(step, ctx, **{STATE_TAG: "rolled-back"})
-        ctx.cloud.update_secret(uri, name, version, enabled=False, tags=tags)
+        for version in ours:
+            ctx.cloud.update_secret(uri, name, version, enabled=False, tags=tags)
         return left
 
     def _restore(self, step: Step, ctx: StepContext, previous: Json) -> str:
         uri, name = step.change["vault_uri"], step.change["name"]
-        older = ctx.cloud.get_secret(uri, name, previous["version"])
+        try:
+            older = ctx.cloud.get_secret(uri, name, previous["version"])
+        except DeniedError as error:
+            if error.code != "SecretDisabled":
+                raise
+            return f"the older version {previous['version']} of {name} was disabled meanwhile, and stays so"
         if older is None:
             return f"the older version {previous['version']} of {name} is gone"
         ctx.see(older[0])
@@ -168,6 +174,10 @@ def _env_value(source: Json, ctx: StepContext) -> Secret | None:
 def _tags(step: Step, ctx: StepContext, **more: str) -> dict[str, str]:
     own = {RUN_TAG: ctx.run, **more}
     return dict(list(step.change["tags"].items())[: TAGS - len(own)]) | own
+
+
+def _is_ours(found: VaultSecret, ctx: StepContext, noted: str | None) -> bool:
+    return found.version == noted or found.tags.get(RUN_TAG) == ctx.run
 
 
 def _stale(step: Step, why: str) -> StaleError:

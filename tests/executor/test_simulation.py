@@ -47,6 +47,48 @@ FOUND = [
     Scenario(593, "mixed", ways=["rollback", "resume"], edits=[Edit(1, 6, "firewall")]),
     # the platform took a reference unresolved, and somebody disabled the secret behind it
     Scenario(24, "system", 1, {"resolve_on_write": False}, ["rollback"], edits=[Edit(0, 74, "disable")]),
+    # resume took a write of its own, whose reference did not resolve yet, for somebody else's
+    Scenario(
+        202260,
+        "shared",
+        3,
+        {"resolve_on_write": False, "role_propagation": [10.0, 84.0]},
+        ["resume", "resume"],
+        [Kill(0, 217)],
+    ),
+    # a version whose answer was lost stayed enabled when somebody had written another over it
+    Scenario(
+        100349,
+        "zero",
+        1,
+        {"app_operation": 8.0},
+        ["rollback", "rollback"],
+        [Kill(0, 91, "power")],
+        [Edit(1, 3, "version")],
+    ),
+    # the same where somebody had disabled the version that was to be written again
+    Scenario(104541, "new-version", 1, {"app_operation": 8.0}, ["rollback"], edits=[Edit(0, 85, "disable")]),
+    # traffic could not go back without the vault
+    Scenario(102933, "multiple", 1, {"role_propagation": [0.0, 1.0]}, ["rollback"], edits=[Edit(0, 146, "role")]),
+    # a revision of somebody else needs the secret, and shows its reference under no name that is known
+    Scenario(
+        101990,
+        "mixed",
+        2,
+        {"secret_ref_display": "prefixed", "role_propagation": [0.0, 1.0]},
+        ["rollback"],
+        edits=[Edit(0, 402, "value"), Edit(0, 486, "image")],
+    ),
+    # the last copy of a value lay in a vault secret that somebody deleted: nobody was told to recover it
+    Scenario(
+        202329,
+        "inline",
+        1,
+        {"resolve_on_write": False, "role_propagation": [10.0, 84.0]},
+        ["resume", "resume"],
+        [Kill(0, 196, "power")],
+        [Edit(1, 36, "delete-secret")],
+    ),
 ]
 
 

@@ -62,6 +62,13 @@ class Others:
             self._firewall("Allow")
             self.closed = False
 
+    def recover(self) -> None:
+        """Bring the vault secrets back that somebody deleted."""
+        for items in self.inside.azure.world.table("vault-secrets").values():
+            for item in items.values():
+                if item["state"] == "deleted":
+                    item.update(state="active", deleted=None, purges=None)
+
     # Where
 
     def app(self, dice: random.Random) -> str:

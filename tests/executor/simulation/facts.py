@@ -48,9 +48,10 @@ def _facts(inside: Inside) -> Facts:
             _vault(inside, key, document, found)
         elif not kind.startswith("microsoft.app/containerapps/"):
             found["resource", key] = kind
-    people = azure.world.table("principals")
+    # a principal that went with its app leaves its roles, which then name nobody
+    inside.names |= {key: str(entry.get("name", "?")) for key, entry in azure.world.table("principals").items()}
     for assignment in azure.world.table("assignments").values():
-        who = people.get(assignment["principalId"], {}).get("name", "?")
+        who = inside.names.get(assignment["principalId"], "?")
         role = assignment["role"].rsplit("/", 1)[-1].lower()
         found["role", assignment["scope"].lower(), role, who.lower()] = True
     return found
@@ -88,10 +89,11 @@ def _app(inside: Inside, key: str, found: Facts) -> None:
             json.dumps([url, (secret.get("identity") or "").lower()]) if url else values[secret["name"]]["value"]
         )
     if str(configuration.get("activeRevisionsMode")).lower() == "multiple":
-        _revisions(inside, key, name, traffic, found)
+        _revisions(inside, key, document["properties"]["latestRevisionName"], traffic, found)
 
 
-def _revisions(inside: Inside, key: str, name: str, traffic: Any, found: Facts) -> None:
+def _revisions(inside: Inside, key: str, latest: str, traffic: Any, found: Facts) -> None:
+    name = key.rsplit("/", 1)[-1]
     listed = inside.request("GET", f"{key}/revisions", APPS_VERSION).body["value"]
     kinds = {}
     for revision in listed:
@@ -100,7 +102,6 @@ def _revisions(inside: Inside, key: str, name: str, traffic: Any, found: Facts) 
         flat: Facts = {}
         _flat(template, (), flat)
         kinds[revision["name"]] = json.dumps(sorted((list(k), v) for k, v in flat.items()))
-    latest = max(listed, key=lambda r: (r["properties"].get("createdTime") or "", r["name"]))["name"] if listed else ""
     goes = []
     for entry in traffic or [{"latestRevision": True, "weight": 100}]:
         to = latest if entry.get("latestRevision") else entry.get("revisionName")

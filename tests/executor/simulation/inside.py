@@ -140,6 +140,8 @@ class Inside:
         self.azure.origins |= {ARM: ORIGIN, entra.PLANE: ORIGIN}
         estates.load(self.azure, document)
         operator = principals.operator(self.azure)
+        self.names: dict[str, str] = {}
+        """Name of every principal that was ever seen, by object id."""
         self.secret = entra.client_secret(self.azure)
         credential = ClientSecret(self.azure.world.tenant, operator["clientId"], Secret(self.secret))
         self.profile = CloudProfile("inside", ORIGIN, ORIGIN, ORIGIN, credential=credential)
