@@ -15,6 +15,7 @@ from migrator.kinds import kind_of
 from migrator.model import AppState, Json, Plan, ResourceId, RunState, Step, StepState, by_app
 from migrator.ports import Clock, Cloud, Event
 from migrator.scheduling import Job, Scheduler, Threads
+from migrator.swapping import needed_back
 from migrator.walking import Walk
 from scanners.model import Fingerprinter
 
@@ -270,6 +271,11 @@ class Executor:
             for step in plan.steps
             if step.kind == "app-switch"
             for entry in step.change["registries"]
+        } | {
+            (step.app.lower(), name)
+            for step in plan.steps
+            if step.kind == "app-switch"
+            for name in needed_back(step.change)
         }
         for entry, contract in self._journal.contracts(run):
             step = next(step for step in self._journal.plan(contract).steps if step.id == entry.step)

@@ -13,12 +13,13 @@ from migrator.about import tool
 from migrator.errors import UsageError
 from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
-from migrator.passwordless.suggesting import suggestions
+from migrator.passwordless import applying
+from migrator.passwordless.suggesting import code_of, judge, suggestions
 from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
 from migrator.planning.building import AppPlan, Builder, labels
 from migrator.planning.denials import Denials
-from migrator.planning.draft import Drafting
-from migrator.planning.identities import Chosen, Identities
+from migrator.planning.draft import AppDraft, Drafting
+from migrator.planning.identities import Chosen
 from migrator.planning.options import Options
 from migrator.planning.places import AppView
 from migrator.planning.roles import Roles
@@ -73,9 +74,7 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
         rest_risk=rest_risk.entries(plans, set(findings), fingerprinter),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
-        passwordless=suggestions(plans, estate, options.code, fingerprinter)
-        if options.passwordless == "suggest"
-        else (),
+        passwordless=suggestions(plans, estate, options.code, fingerprinter) if options.passwordless != "never" else (),
     )
 
 
@@ -140,7 +139,26 @@ def slots(
 def _drafted(estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter) -> Drafting:
     drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter, options.choices)
     drafting.run(findings)
+    if options.passwordless == "apply":
+        for app in drafting.apps:
+            _swap(app, drafting, options)
     return drafting
+
+
+def _swap(app: AppDraft, drafting: Drafting, options: Options) -> None:
+    """Take the values that an identity replaces out of those that go into the vault."""
+    view, targets = app.view, drafting.estate.targets
+    chosen = drafting.identities.choose(view, options.identity_of(view.id)) if app.items else None
+    code = code_of(view, options.code)
+    rulings = {item.fingerprint: judge(item, chosen, targets, code, drafting.fingerprinter) for item in app.items}
+    app.swaps, stay = applying.of_app(app.items, rulings, chosen)
+    gone = {one.item.fingerprint for one in app.swaps}
+    for item in app.items:
+        if item.fingerprint in stay:
+            names = ", ".join(item.names)
+            text = f"{names} stays a secret, in the vault: {stay[item.fingerprint]}"
+            drafting.note(view, "passwordless", text)
+    app.items = [item for item in app.items if item.fingerprint not in gone]
 
 
 def _vault(estate: Estate, wish: str) -> Vault:
@@ -182,14 +200,11 @@ class _Chosen:
     """The identity of each app, chosen once: of two that are to be made, neither gets the other's name."""
 
     def __init__(self, drafting: Drafting, options: Options) -> None:
-        self._identities = Identities(drafting.estate, drafting.views.values())
+        self._identities = drafting.identities
         self._options = options
-        self._known: dict[str, Chosen] = {}
 
     def of(self, view: AppView) -> Chosen:
-        if view.key not in self._known:
-            self._known[view.key] = self._identities.choose(view, self._options.identity_of(view.id))
-        return self._known[view.key]
+        return self._identities.choose(view, self._options.identity_of(view.id))
 
 
 def _undenied(drafting: Drafting, items: Sequence[VaultItem], chosen: _Chosen) -> list[VaultItem]:
@@ -222,10 +237,10 @@ def _app_plans(drafting: Drafting, items: Sequence[VaultItem], identities: _Chos
             mine.setdefault(item.view.key, {})[item.fingerprint] = one
     plans = []
     for app in drafting.apps:
-        if not app.items and not app.switches:
+        if not app.every and not app.switches:
             continue
         view, taken = app.view, mine.get(app.view.key, {})
-        chosen = identities.of(view) if taken or app.switches else None
+        chosen = identities.of(view) if taken or app.switches or app.swaps else None
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
         parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
         plans.append(AppPlan(app, chosen, taken, fingerprint, parts))
@@ -255,6 +270,8 @@ def _notes(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]
             )
         for switch in plan.draft.switches:
             found += _lock_note(estate, switch.registry.id, view.id)
+        for scope in sorted({grant.scope for one in plan.draft.swaps for grant in one.grants}):
+            found += _lock_note(estate, scope, view.id)
     found += [
         {
             "app": "",
@@ -305,7 +322,8 @@ def _estate_fingerprint(estate: Estate, vault: Vault, plans: Sequence[AppPlan], 
     """Of all that the steps depend on; what Azure moves by itself (states, times, addresses) is left out."""
     principals = {plan.identity.principal for plan in plans if plan.identity and plan.identity.principal}
     registries = {switch.registry.id.lower() for plan in plans for switch in plan.draft.switches}
-    document = {
+    services = {one.decision.resource.lower() for plan in plans for one in plan.draft.swaps}
+    document: Json = {
         "tenant": estate.tenant,
         "apps": {plan.view.key: plan.fingerprint for plan in plans},
         "vault": [vault.id.lower(), vault.uri, vault.document["properties"].get("networkAcls")],
@@ -322,4 +340,6 @@ def _estate_fingerprint(estate: Estate, vault: Vault, plans: Sequence[AppPlan], 
         ),
         "locks": sorted([lock.id.lower(), lock.scope.lower(), lock.level] for lock in estate.locks),
     }
+    if services:
+        document["services"] = sorted(services)
     return fingerprinter.of(canonical(document))

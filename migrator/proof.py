@@ -18,6 +18,7 @@ from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by
 from migrator.ports import Cloud
 from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
+from migrator.swapping import checks, marked
 from migrator.switching import same_url, switched
 from migrator.veil import Known, Values, section
 from scanners.model import Fingerprinter
@@ -263,6 +264,12 @@ class _App:
                 str(wanted["key_vault_url"]).rsplit("/", 1)[-1],
             )
         veiled = Values(self.fingerprinter).veil(settled(document))
+        client = str(self.facts.get(step.id, {}).get("clientId") or "")
+        change = marked(change, client, self.fingerprinter.of_secret)
+        for name, subject, good, text in checks(veiled, change):
+            yield Check(
+                name, subject, Status.OK if good else Status.FAILED, text if good else f"{text}; {who(document)}"
+            )
         _, odd = switched(veiled, change | {"secrets": [], "traffic": None}, "")
         for env in change["env"]:
             problem = next((text for text in odd if text.startswith(env["path"])), "")

@@ -114,12 +114,12 @@ def gather(
 
     with api.session(place, tell) as opened:
         estate = api.read(opened, scope, tell, whole=True, vault=vault, on_progress=progress, on_app=seen)
-        estate = _with_targets(opened, estate, fingerprinter if compare_keys else None)
+        estate = with_targets(opened, estate, fingerprinter if compare_keys else None)
     steer.checkpoint()
     return Material(estate, api.scan_estate(estate, engine, fingerprinter), fingerprinter, scope)
 
 
-def _with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None) -> Estate:
+def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None) -> Estate:
     """The estate with the resources that its values point at; they serve advice only, so a failure is no more than that."""
     from migrator.cloud import inventory, targets
     from migrator.passwordless.suggesting import kinds_of, pointed_at

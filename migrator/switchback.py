@@ -13,6 +13,7 @@ from migrator.appwrite import Live, Missing, listed, read, write
 from migrator.errors import CloudError, NotFoundError, UnprovenError
 from migrator.model import AppSecret, Json, ResourceId, Step, same_id
 from migrator.ports import StepContext
+from migrator.swapping import prepared
 from migrator.switching import patch_body, repinned, restored, switched, unshifted
 from migrator.veil import section
 
@@ -61,6 +62,7 @@ class _TakeBack:
         self.step = step
         self.ctx = ctx
         self.before = before
+        self.change = prepared(step, ctx)
         self.latest = latest
         """The revision that was the latest before the switch."""
         self.left: list[str] = []
@@ -71,13 +73,13 @@ class _TakeBack:
         """Note the revision that the switch made, if the process died before it could."""
         if self.ctx.record.facts.get("revision") or live.latest == self.latest:
             return
-        reached, odd = switched(live.veiled, self.step.change, self.latest)
+        reached, odd = switched(live.veiled, self.change, self.latest)
         if not odd and reached == live.veiled:
             self.ctx.record.note(revision=live.latest)
 
     def restore(self) -> tuple[Live, bool]:
         """Everything but traffic and the added secrets, in one PATCH; whether one was needed."""
-        ctx, change = self.ctx, self.step.change
+        ctx, change = self.ctx, self.change
         with ctx.lane(self._environment):
             live = read(self.step.target, ctx)
             inlined, held = self._inlined(), self._holders(live)
@@ -152,7 +154,7 @@ class _TakeBack:
 
     def _drop_new(self) -> None:
         live = read(self.step.target, self.ctx)
-        wanted, odd = restored(live.veiled, self.step.change, self.before, inlined=self._inlined())
+        wanted, odd = restored(live.veiled, self.change, self.before, inlined=self._inlined())
         self.left += odd
         if wanted == live.veiled:
             return

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from migrator.model import AppSecret, Json, is_job, same_id
+from migrator.swapping import restored_swaps, swapped
 from migrator.veil import MARK, Values, comparable, section
 from scanners.model import Secret
 
@@ -21,6 +22,8 @@ SECTIONS = (
     TRAFFIC,
     ("properties", "template", "containers"),
     ("properties", "template", "initContainers"),
+    ("properties", "template", "scale", "rules"),
+    ("properties", "configuration", "eventTriggerConfig", "scale", "rules"),
 )
 """The arrays a switch may replace; a PATCH replaces an array whole (FACTS, section 1.5)."""
 
@@ -39,7 +42,7 @@ def switched(document: Json, change: Json, latest: str) -> tuple[Json, list[str]
 
     Args:
         document: The app, veiled.
-        change: Of an `app-switch` step.
+        change: Of an `app-switch` step, with marks where it has swaps (`swapping.marked`).
         latest: Name of the latest revision, which traffic is pinned to.
     """
     after: Json = copy.deepcopy(document)
@@ -78,6 +81,7 @@ def switched(document: Json, change: Json, latest: str) -> tuple[Json, list[str]
             odd.append(f"registry {wanted['server']} is gone")
         else:
             entry.update(identity=wanted["identity"], username="", passwordSecretRef="")
+    odd += swapped(after, change)
     if change["traffic"] and latest:
         configuration["ingress"]["traffic"] = pinned(section(configuration, "ingress", "traffic"), latest)
     return after, odd
@@ -96,7 +100,7 @@ def restored(
 
     Args:
         document: The app as it stands, veiled.
-        change: Of an `app-switch` step.
+        change: Of an `app-switch` step, with marks where it has swaps.
         before: The app right before the step, veiled.
         keep_new: Leave the secrets that the switch added, because a revision that is active may still need them, but as
             inline values: Azure resolves every reference at each write, and the vault may be out of reach.
@@ -123,6 +127,7 @@ def restored(
             entry.update(copy.deepcopy(old))
         elif comparable(entry) != comparable(old):
             left.append(f"registry {wanted['server']} was changed by somebody else")
+    left += restored_swaps(after, change, before, lambda document: set(references(document)), keep=keep_new)
     used = set(references(after))
     entries: list[Json] = []
     by_name = {wanted["name"]: wanted for wanted in change["secrets"]}

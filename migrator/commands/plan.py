@@ -27,8 +27,9 @@ from migrator.commands.common import Settings, common, configured, scope_options
 )
 @click.option(
     "--passwordless",
-    type=click.Choice(["never", "suggest"]),
-    help="Whether to say where a managed identity could replace a key altogether [suggest].",
+    type=click.Choice(["never", "suggest", "apply"]),
+    help="Where a managed identity could replace a key altogether: say it, or plan it where configuration alone is "
+    "enough [suggest].",
 )
 @click.option(
     "--code",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from migrator.model import Json
@@ -41,6 +42,10 @@ class Change:
     """`set` or `remove`."""
     name: str
     value: str = ""
+    at: str = "env"
+    """Where: `env`, `rule` (a scale rule), `dapr` (metadata of a component) or `sign-in`."""
+    key: str = ""
+    """Within a scale rule: `identity`, `auth`, or the metadata's name."""
 
     def as_dict(self) -> Json:
         """The object of the plan format."""
@@ -64,6 +69,12 @@ class Verdict:
     """The service in use, where the secret opens several."""
     warns: tuple[str, ...] = ()
     """What a person must know who follows it."""
+    also: tuple[tuple[str, str], ...] = ()
+    """`(service id, need)` of other services of the same resource that this use needs, too."""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Parts of the resource that this use is about (`queue`, `container`, ...), where it tells."""
+    stays: tuple[str, ...] = ()
+    """Why keylift itself leaves the value a secret, though configuration alone is enough for a person who knows more."""
 
     @property
     def good(self) -> bool:
@@ -83,6 +94,32 @@ def identity_env(case: Case) -> tuple[Change, ...]:
     """Variables that make a default credential take the managed identity and nothing else."""
     pin = (Change("set", "AZURE_TOKEN_CREDENTIALS", "ManagedIdentityCredential"),)
     return (*pin, Change("set", "AZURE_CLIENT_ID", case.client_id)) if case.client_id else pin
+
+
+_SIGNS_IN = re.compile(
+    r"__(?:fullyQualifiedNamespace|accountName|(?:blob|queue|table)?ServiceUri|accountEndpoint|credential|clientId|"
+    r"managedIdentityClientId|topicEndpointUri)$|^(?:AZURE_CLIENT_ID|AZURE_TOKEN_CREDENTIALS|IDENTITY_ENDPOINT)$"
+    r"|^SPRING_CLOUD_AZURE_\w*(?:ENDPOINT|NAMESPACE|ACCOUNTNAME|CREDENTIAL_\w+)$",
+    re.IGNORECASE,
+)
+_KEYED = re.compile(r"(?i)(?:key|password|pwd|secret|signature|accesskey)\s*=")
+
+
+def signing_in(case: Case) -> tuple[str, ...]:
+    """What else of the container signs in with a credential that variables for all of them would move.
+
+    Variables with the name of an identity-based connection, connection strings without a key, and credentials that code
+    builds without naming an identity. Nothing in it: the evidence shows that nothing else moves.
+    """
+    code, found = case.evidence.code, []
+    for name, value in sorted(case.evidence.env.items()):
+        endpoint = name.lower().startswith("connectionstrings__") and value is not None and not _KEYED.search(value)
+        if name != case.name and (_SIGNS_IN.search(name) or (endpoint and "." in str(value))):
+            found.append(f"{name} signs in with an identity already")
+    sights = [s for key, all_ in code.names.items() if key.startswith("credential:") for s in all_] if code else []
+    if sights:
+        found.append(f"code signs in elsewhere with a credential that it would move ({shown(sights)})")
+    return tuple(found)
 
 
 def shown(sights: Sequence[object], most: int = 3) -> str:

@@ -57,6 +57,20 @@ class Decision:
     """`{"close", "breaks"}`: what closes key access when nobody uses the key any more, and who else breaks then."""
     scripts: tuple[str, ...] = ()
     """Statements for a database administrator; nothing of keylift runs them."""
+    stays: tuple[str, ...] = ()
+    """Why keylift itself does not follow it, though configuration alone is enough."""
+
+    service_id: str = ""
+    """Of the one service in use, in `services.toml`."""
+
+    @property
+    def service_of(self) -> Service:
+        """The one service in use.
+
+        Raises:
+            KeyError: it is not known.
+        """
+        return services()[self.service_id]
 
     def as_dict(self) -> Json:
         """The object of the plan format."""
@@ -155,8 +169,16 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
         moved = replace(
             base, outcome=Outcome.CONFIGURATION, client=verdict.client, holds=(*base.holds, *verdict.holds), changes=verdict.changes,
             fails=(*verdict.warns, *_mints(subject.evidence)), before=missing,
+            stays=(*verdict.stays, *_mints(subject.evidence)), service_id=used.id,
         )  # fmt: skip
-        return _with_rights(moved, subject, one.pointer, used, target, verdict.needs)
+        # what the value itself names is narrower than what its use names, or the same
+        pointed = replace(one.pointer, parts={**verdict.parts, **one.pointer.parts})
+        told = _with_rights(moved, subject, pointed, used, target, verdict.needs)
+        for other, need in verdict.also:
+            bare = replace(one.pointer, parts={}, rights=frozenset(), told_by="")
+            more = rights(bare, services()[other], target, (need,), Asker(subject.identity, subject.principal))
+            told = replace(told, grants=(*told.grants, *more.grants))
+        return told
     if verdicts:
         holds = tuple(text for _, found in verdicts for text in found.holds)
         fails = tuple(text for _, found in verdicts for text in found.fails)

@@ -99,19 +99,26 @@ def _narrow(pointer: Pointer, service: Service) -> tuple[Pointer, list[str]]:
     entity = pointer.parts.get("entity")
     if not entity or not service.scope:
         return pointer, []
-    if len(service.scope) == 1:
-        (part,) = service.scope
+    choices = {part: path for part, path in service.scope.items() if part != "subscription"}
+    if any(pointer.parts.get(part) == entity for part in choices):
+        return pointer, []
+    if len(choices) == 1:
+        (part,) = choices
         return replace(pointer, parts={part: entity}), []
-    ways = " or ".join(path.format(**{part: entity}) for part, path in service.scope.items())
+    ways = " or ".join(path.format(**{part: entity}) for part, path in choices.items())
     return pointer, [f"the string names the entity {entity}: narrow the scope to {ways}, whichever it is"]
 
 
 def _grant(pointer: Pointer, service: Service, target: Resource | None, need: str, asker: Asker) -> Grant:
     role = service.roles[need]
     scope = target.id if target else ""
-    for part, path in service.scope.items():
-        if scope and part in pointer.parts:
-            scope = f"{scope}/{path.format(**pointer.parts)}"
+    paths = [
+        path.format(**pointer.parts)
+        for part, path in service.scope.items()
+        if part in pointer.parts and (part != "subscription" or (need == "receive" and "topic" in pointer.parts))
+    ]
+    if scope and paths:
+        scope = f"{scope}/{paths[-1]}"
     if service.command and target is not None:
         parsed = ResourceId.parse(target.id)
         database = pointer.parts.get("database")

@@ -9,7 +9,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Any
 
-from migrator.model import Json
+from migrator.model import Json, ResourceId
 from migrator.planning.places import child
 
 NEEDS = ("read", "write", "send", "receive", "manage", "mint")
@@ -51,6 +51,20 @@ class Service:
     close: str = ""
     breaks: str = ""
     choices: tuple[str, ...] = ()
+    rotate: str = ""
+    """Makes the old key worthless."""
+    shut: str = ""
+    """Closes key access."""
+    prove: str = ""
+    """Shows whether somebody still signs in with a key: only time can prove that nobody does."""
+    failures: tuple[str, ...] = ()
+    """Texts of a log that tell that signing in with an identity fails there."""
+
+    def told(self, what: str, resource: str) -> str:
+        """A command (`rotate`, `shut` or `prove`) for one resource."""
+        text = str(getattr(self, what))
+        parsed = ResourceId.parse(resource)
+        return text.format(name=parsed.name, group=parsed.group, id=resource)
 
     def lacking(self, document: Json) -> tuple[str, str] | None:
         """Why a resource takes no token as it stands, and the command that mends it; None when it does."""
@@ -85,7 +99,7 @@ def services() -> Mapping[str, Service]:
 def _service(entry: dict[str, Any]) -> Service:
     own = {need: Role(name) for need, name in entry.pop("system_roles", {}).items()}
     roles = {need: Role(name, guid) for need, (guid, name) in entry.pop("roles", {}).items()}
-    for key in ("types", "endpoints", "choices"):
+    for key in ("types", "endpoints", "choices", "failures"):
         entry[key] = tuple(entry.get(key, ()))
     hosts = {cloud: tuple(suffixes) for cloud, suffixes in entry.pop("hosts", {}).items()}
     return Service(**entry, hosts=hosts, roles={**roles, **own})

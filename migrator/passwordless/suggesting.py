@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from migrator.model import Estate, Json, Resource
 from migrator.passwordless import dapr, token_store
@@ -12,12 +13,14 @@ from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
 from migrator.passwordless.pointer import LONGEST, Pointer, key_of, point
 from migrator.passwordless.services import by_host, services
-from migrator.planning.building import AppPlan
 from migrator.planning.consumers import consumers, rules_with
 from migrator.planning.draft import Item
-from migrator.planning.identities import SYSTEM
+from migrator.planning.identities import SYSTEM, Chosen
 from migrator.planning.places import AppView
 from scanners.model import Fingerprinter, Secret, reveal
+
+if TYPE_CHECKING:
+    from migrator.planning.building import AppPlan
 
 EVERY_APP = ""
 """The key of code that was given for no app in particular."""
@@ -54,6 +57,40 @@ def _hosts(text: str) -> list[str]:
     return _HOST.findall(text) if len(text) <= LONGEST else []
 
 
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One use of a value, and what was decided about it."""
+
+    decision: Decision
+    name: str = ""
+    """The variable; empty for a scale rule."""
+    container: str = ""
+    init: bool = False
+    rule: str = ""
+    """The scale rule; empty for a variable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """What one value of one app could end as."""
+
+    decision: Decision
+    """The most doubtful of the decisions on each use: an identity must do for all of them."""
+    uses: tuple[Use, ...] = ()
+    """Variables and scale rules that are given the value; empty where something else takes it."""
+    evidence: Code | None = None
+
+    def of(self, view: AppView, item: Item) -> Json:
+        """The object of the plan format."""
+        head = {"app": view.id, "names": item.names, "fingerprint": item.fingerprint}
+        return {**head, **self.decision.as_dict()}
+
+
+def code_of(view: AppView, code: Mapping[str, Code]) -> Code | None:
+    """What somebody gave as the code of an app."""
+    return code.get(view.name.lower(), code.get(EVERY_APP))
+
+
 def suggestions(
     plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Code], fingerprinter: Fingerprinter
 ) -> tuple[Json, ...]:
@@ -70,43 +107,56 @@ def suggestions(
     """
     found = []
     for plan in sorted(plans, key=lambda plan: plan.view.key):
-        own = code.get(plan.view.name.lower(), code.get(EVERY_APP))
-        for item in sorted(plan.draft.items, key=lambda item: item.names):
-            decision = _of_item(item, plan, estate.targets, own, fingerprinter)
-            head = {"app": plan.view.id, "names": item.names, "fingerprint": item.fingerprint}
-            found.append({**head, **decision.as_dict()})
+        own = code_of(plan.view, code)
+        for item in sorted(plan.draft.every, key=lambda item: item.names):
+            ruling = judge(item, plan.identity, estate.targets, own, fingerprinter)
+            found.append(ruling.of(plan.view, item))
     return (*found, *dapr.suggestions(estate, fingerprinter))
 
 
-def _of_item(
-    item: Item, plan: AppPlan, targets: Iterable[Resource], code: Code | None, fingerprinter: Fingerprinter
-) -> Decision:
-    """The most doubtful of the decisions on each use of the value: an identity must do for all of them."""
+def judge(
+    item: Item, chosen: Chosen | None, targets: Iterable[Resource], code: Code | None, fingerprinter: Fingerprinter
+) -> Ruling:
+    """What one value could end as, use by use.
+
+    Args:
+        item: The value, with its places.
+        chosen: The app's identity.
+        targets: Resources that secrets of the estate may point at.
+        code: What the app's code shows.
+        fingerprinter: That of the keys in the targets' documents.
+    """
     names = {place.name for place in item.secrets}
-    uses = [(name, _evidence(item.view, container, code)) for name, container in _uses(item)]
-    uses += [(f"scale rule {name}", Evidence(rule=rule)) for name, rule in rules_with(item.view, names)]
+    uses = [
+        (Use(_NOTHING, name, str(container.get("name") or ""), init), name, _evidence(item.view, container, code))
+        for name, init, container in _uses(item)
+    ]
+    uses += [
+        (Use(_NOTHING, rule=name), f"scale rule {name}", Evidence(rule=rule))
+        for name, rule in rules_with(item.view, names)
+    ]
     others = tuple(
         f"{use.kind} {use.name}"
         for use in consumers(item.view)
         if use.kind not in {"env", "scale rule"} and use.secret in names
     )
-    chosen = plan.identity
     identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
     principal = (chosen.principal if chosen is not None else "") or ""
     value = _value(item)
     alone = [use.kind for use in consumers(item.view) if use.secret in names] == ["sign-in"]
     if not uses and alone and token_store.takes(item.view, names):
         reference = chosen.ref if chosen is not None else ""
-        return token_store.decide(value, identity, reference, principal, targets)
+        return Ruling(token_store.decide(value, identity, reference, principal, targets), evidence=code)
     inner = key_of(value) if value is not None else None
     key = fingerprinter.of_secret(inner) if inner is not None else ""
-    decisions = []
-    for name, evidence in uses or [(item.names[0], _evidence(item.view, {}, code))]:
+    told: list[Use] = []
+    for use, name, evidence in uses or [(Use(_NOTHING), item.names[0], _evidence(item.view, {}, code))]:
         pointer = point(value) if value is not None else None
         if pointer is None or not pointer.name:
             pointer = _beside(name, pointer, evidence)
         subject = Subject(name, pointer, evidence, others, identity, principal, key)
-        decisions.append(decide(subject, tuple(targets)))
+        told.append(replace(use, decision=decide(subject, tuple(targets))))
+    decisions = [use.decision for use in told]
     worst = min(decisions, key=lambda decision: _DOUBT.index(decision.outcome))
     if len(uses) > 1 and worst.outcome is Outcome.CONFIGURATION:
         worst = replace(
@@ -116,8 +166,12 @@ def _of_item(
             fails=tuple(dict.fromkeys(text for decision in decisions for text in decision.fails)),
             grants=tuple(dict.fromkeys(grant for decision in decisions for grant in decision.grants)),
             changes=tuple(dict.fromkeys(change for decision in decisions for change in decision.changes)),
+            stays=tuple(dict.fromkeys(text for decision in decisions for text in decision.stays)),
         )
-    return worst
+    return Ruling(worst, tuple(told) if uses else (), code)
+
+
+_NOTHING = Decision(Outcome.VAULT)
 
 
 def _value(item: Item) -> Secret | None:
@@ -125,12 +179,12 @@ def _value(item: Item) -> Secret | None:
     return values[0] if values else None
 
 
-def _uses(item: Item) -> list[tuple[str, Json]]:
-    """`(variable, container)` of each env entry that holds the value or refers to its app secret."""
+def _uses(item: Item) -> list[tuple[str, bool, Json]]:
+    """`(variable, init, container)` of each env entry that holds the value or refers to its app secret."""
     mine = {(place.init, place.index, place.name) for place in item.env}
     names = {place.name for place in item.secrets}
     return [
-        (str(entry.get("name")), container)
+        (str(entry.get("name")), init, container)
         for init, index, container in item.view.containers()
         for entry in container.get("env") or []
         if (init, index, entry.get("name")) in mine or entry.get("secretRef") in names

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrator.model import Json, Step, Vault
+from migrator.passwordless import applying
 from migrator.planning import names, traffic
 from migrator.planning.draft import AppDraft, Item
 from migrator.planning.identities import SYSTEM, Chosen
@@ -99,6 +100,7 @@ class Builder:
             keys.append(("vault-secret", scope.lower()))
             keys.append(self._triple(plan, SECRETS_USER, scope))
         keys += [self._triple(plan, switch.need, switch.registry.id) for switch in plan.draft.switches]
+        keys += [self._triple(plan, need, scope) for need, scope in _data_needs(plan)]
         return keys
 
     def _scope(self, one: VaultItem) -> str:
@@ -127,6 +129,9 @@ class Builder:
             before.append(
                 self._assign(plan, label, switch.need, switch.registry.id, switch.place.server.lower(), exists)
             )
+        for need, scope in _data_needs(plan):
+            what = f"{need.name.replace(' ', '-').lower()}/{_within(scope)}"
+            before.append(self._assign(plan, label, need, scope, what, exists))
         self._switch(plan, label, tuple(dict.fromkeys(before)))
 
     def _add(self, step: Step) -> str:
@@ -211,6 +216,8 @@ class Builder:
         if held:
             why = f"{who} has this access already"
             self._wider(plan, need, scope, who, held)
+        elif not need.right:
+            why = f"{who} must be able to do with {what.rpartition('/')[2]} what the key let the app do, and no more"
         elif need is SECRETS_USER:
             why = f"{who} must be able to read this one secret, and no other"
         else:
@@ -227,6 +234,7 @@ class Builder:
                 "identity": chosen.ref,
                 "principal_id": chosen.principal,
                 "existing": held.adopted.id if held else None,
+                **({} if need.right else {"data": True}),
             },
             undo={} if held else {"delete": True},
             why=why,
@@ -257,8 +265,9 @@ class Builder:
         secrets = _secrets(plan, self.vault)
         env = _env(plan)
         registries = _registries(plan)
+        swaps = applying.together(plan.draft.swaps, chosen) if plan.draft.swaps and chosen else None
         # a job has no revisions: its next execution uses what it is then
-        revision = "none" if view.job else "template" if env else "suffix" if registries else "none"
+        revision = "none" if view.job else "template" if env or swaps else "suffix" if registries else "none"
         moves = traffic.of(view) if revision != "none" else traffic.Traffic()
         self.notes += [{"app": view.id, "kind": "traffic", "text": text} for text in moves.notes]
         switch = Step(
@@ -272,9 +281,10 @@ class Builder:
                 "registries": registries,
                 "revision": revision,
                 "traffic": moves.pin,
+                **({"swaps": swaps} if swaps else {}),
             },
             undo={"restore": True},
-            why=_why(secrets, env, registries, "job" if view.job else revision),
+            why=_why(secrets, env, registries, len(plan.draft.swaps), "job" if view.job else revision),
             permission=write_action(view),
             after=before,
             # the parts stand once, with the first step that writes the app
@@ -384,7 +394,24 @@ def _registries(plan: AppPlan) -> list[Json]:
     ]
 
 
-def _why(secrets: list[Json], env: list[Json], registries: list[Json], revision: str) -> str:
+def _data_needs(plan: AppPlan) -> list[tuple[Need, str]]:
+    """Roles on other services, by scope, that the app's identity needs in the place of keys."""
+    found = {
+        (grant.scope.lower(), grant.role.id): (Need(grant.role.id, grant.role.name, "", data=True), grant.scope)
+        for one in plan.draft.swaps
+        for grant in one.grants
+        if grant.role.id
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def _within(scope: str) -> str:
+    """A resource and the part of it, for people and step ids: `ns1.orders`."""
+    parts = scope.rstrip("/").split("/")
+    return ".".join(name for kind, name in zip(parts[7::2], parts[8::2], strict=False) if name != "default").lower()
+
+
+def _why(secrets: list[Json], env: list[Json], registries: list[Json], swaps: int, revision: str) -> str:
     inline = sum(1 for entry in secrets if entry["was"] == "inline")
     told = [
         (
@@ -393,6 +420,7 @@ def _why(secrets: list[Json], env: list[Json], registries: list[Json], revision:
             "inline secrets become references, names unchanged",
         ),
         (len(env), "plaintext env value becomes a secret reference", "plaintext env values become secret references"),
+        (swaps, "key gives way to the identity", "keys give way to the identity"),
         (len(registries), "registry is pulled from with the identity", "registries are pulled from with the identity"),
     ]
     parts = [f"{number} {one if number == 1 else many}" for number, one, many in told if number]

@@ -94,6 +94,11 @@ def rules_with(view: AppView, names: Collection[str]) -> list[tuple[str, Json]]:
     ]
 
 
+def rule_of(view: AppView, name: str) -> tuple[str, Json]:
+    """Kind (`custom`, `azureQueue`, ..., or `event` for a job's) and body of a scale rule; empty when there is none."""
+    return next(((kind, body) for rule, kind, body in _rules(view) if rule == name), ("", {}))
+
+
 def mounts_all_secrets(view: AppView) -> str | None:
     """The name of a `Secret` volume without a list: it mounts every secret of the app as a file."""
     for volume in view.template.get("volumes") or []:

@@ -20,6 +20,7 @@ from migrator.planning.places import AppView, child
 from migrator.planning.rest_risk import ROTATED
 from migrator.steps.registry_admin_off import registry_fingerprint
 from migrator.steps.revision_deactivate import serves
+from migrator.swapping import needed_back, swapped_values
 from scanners.model import Fingerprinter
 
 DEACTIVATE = "Microsoft.App/containerApps/revisions/deactivate/action"
@@ -191,6 +192,7 @@ class _Contract:
         switches = [step for step in steps if step.kind == "app-switch"]
         names = {str(entry["env"]) for step in switches for entry in step.change["env"]}
         values = {str(e["fingerprint"]) for step in switches for e in (*step.change["env"], *step.change["secrets"])}
+        values |= {mark for step in switches for mark in swapped_values(step.change)}
         for revision in () if view.job else view.app.revisions:
             template = child(revision, "properties", "template") or {}
             shown = sorted(
@@ -257,12 +259,14 @@ class _Contract:
     # Secrets
 
     def _secrets(self, view: AppView, steps: Sequence[Step], label: str, gone: set[str]) -> Step | None:
+        switches = [step for step in steps if step.kind == "app-switch"]
         kept = {
-            str(entry["was"]["secret"]): str(entry["server"])
-            for step in steps
-            if step.kind == "app-switch"
+            str(entry["was"]["secret"]): f"the password of {entry['server']}"
+            for step in switches
             for entry in step.change["registries"]
         }
+        for step in switches:
+            kept |= needed_back(step.change)
         # what this plan deactivates first uses nothing any more when the removal comes
         revisions = [r for r in view.app.revisions if str(r.get("name")) not in gone]
         unused = []
@@ -274,9 +278,7 @@ class _Contract:
                 if name in kept:
                     self._skip(view.id, f"secret {name} is still used by {listed(found)}", "take that use away first")
                 continue
-            because = (
-                f"the password of {kept[name]}, kept for rollback" if name in kept else "nothing in the app uses it"
-            )
+            because = f"{kept[name]}, kept for rollback" if name in kept else "nothing in the app uses it"
             unused.append(
                 {"name": name, "fingerprint": self._fingerprinter.of_secret(secret.value), "because": because}
             )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from migrator.model import AppSecret, Estate, Json, Vault, is_job
 from migrator.planning import consumers, names, skips
 from migrator.planning.choices import Choices
+from migrator.planning.identities import Identities
 from migrator.planning.places import (
     ENV_PATH,
     REGISTRY_PATH,
@@ -23,6 +25,9 @@ from migrator.planning.places import size as size_of
 from migrator.planning.registries import Registries, Switch
 from migrator.planning.skip import Skip
 from scanners.model import AzureLocation, Confidence, Finding, Fingerprinter
+
+if TYPE_CHECKING:
+    from migrator.passwordless.applying import Swap
 
 _COMMAND = re.compile(r"az containerapp (?!job )")
 
@@ -63,6 +68,13 @@ class AppDraft:
     view: AppView
     items: list[Item] = field(default_factory=list)
     switches: list[Switch] = field(default_factory=list)
+    swaps: list[Swap] = field(default_factory=list)
+    """Values that the app's identity replaces; they are not among the items."""
+
+    @property
+    def every(self) -> list[Item]:
+        """Every value that moves, into the vault or away."""
+        return [*self.items, *(one.item for one in self.swaps)]
 
 
 class Drafting:
@@ -77,6 +89,7 @@ class Drafting:
         self.vault = vault
         self.fingerprinter = fingerprinter
         self.views = {view.key: view for view in map(AppView, estate.workloads)}
+        self.identities = Identities(estate, self.views.values())
         self.apps: list[AppDraft] = []
         self.notes: list[Json] = []
         self._skipped: list[tuple[tuple[str, ...], Json]] = []

@@ -44,17 +44,24 @@ class Identities:
             parts = ResourceId.parse(identity.id)
             self._names.setdefault(_group(parts), set()).add(parts.name.lower())
         self._users: dict[str, list[str]] = {}
+        self._chosen: dict[tuple[str, str], Chosen] = {}
         for view in views:
             for attached in attached_to(view):
                 self._users.setdefault(attached.lower(), []).append(view.name)
 
     def choose(self, view: AppView, wish: str) -> Chosen:
-        """The identity of one app.
+        """The identity of one app; asked again, the same.
 
         Args:
             view: The app.
             wish: `user`, `system` or an ARM id, as in the options.
         """
+        key = (view.key, wish)
+        if key not in self._chosen:
+            self._chosen[key] = self._choose(view, wish)
+        return self._chosen[key]
+
+    def _choose(self, view: AppView, wish: str) -> Chosen:
         if wish == SYSTEM:
             has = "systemassigned" in str(child(view.app.document, "identity", "type")).lower()
             principal = child(view.app.document, "identity", "principalId") if has else None

@@ -14,7 +14,7 @@ from migrator.planning.choices import Choices
 NAME_TEMPLATE = "{app}-{name}"
 NAME_FIELDS = ("app", "name", "group")
 ON_CONFLICT = (None, "new-version", "rename")
-PASSWORDLESS = ("never", "suggest")
+PASSWORDLESS = ("never", "suggest", "apply")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,8 @@ class Options:
     on_conflict: str | None = None
     """When the vault holds another value under a name: None skips and says so, `new-version`, `rename`."""
     passwordless: str = "suggest"
-    """`suggest` says where an identity could replace a secret altogether; `never` does not look."""
+    """`suggest` says where an identity could replace a secret altogether, `apply` plans it where configuration alone is
+    enough; `never` does not look."""
     code: Mapping[str, Code] = field(default_factory=dict)
     """What the code of apps shows, by lower-case app name; under `""` for every app without one of its own."""
     choices: Choices = field(default_factory=Choices)
@@ -55,7 +56,7 @@ class Options:
             )
         if self.passwordless not in PASSWORDLESS:
             raise UsageError(
-                f"--passwordless {self.passwordless!r} is unknown", hint="use --passwordless never or suggest"
+                f"--passwordless {self.passwordless!r} is unknown", hint="use --passwordless never, suggest or apply"
             )
         self._check_template()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from migrator.model import Json
+from migrator.model import Json, ResourceId
 from migrator.planning.building import AppPlan
 from migrator.planning.draft import Item
 from migrator.planning.places import AppView
@@ -19,7 +19,7 @@ def entries(plans: Iterable[AppPlan], findings: Iterable[Finding], fingerprinter
     found: list[Json] = []
     for plan in ordered:
         found += _of_app(plan, fingerprinter)
-    groups = {(plan.view.parts.subscription, plan.view.parts.group) for plan in ordered if plan.draft.items}
+    groups = {(plan.view.parts.subscription, plan.view.parts.group) for plan in ordered if plan.draft.every}
     for subscription, group in sorted(groups, key=lambda pair: (pair[0].lower(), pair[1].lower())):
         found.append(
             _entry(
@@ -28,7 +28,7 @@ def entries(plans: Iterable[AppPlan], findings: Iterable[Finding], fingerprinter
                 "the deployments are deleted and the values rotated",
             )
         )
-    if any(plan.draft.items for plan in ordered):
+    if any(plan.draft.every for plan in ordered):
         found += _copies(ordered, findings)
     return tuple({tuple(sorted(entry.items())): entry for entry in found}.values())
 
@@ -36,7 +36,7 @@ def entries(plans: Iterable[AppPlan], findings: Iterable[Finding], fingerprinter
 def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
     view = plan.view
     found = _revisions(plan, fingerprinter)
-    inline = sorted(place.name for item in plan.draft.items for place in item.secrets)
+    inline = sorted(place.name for item in plan.draft.every for place in item.secrets)
     if inline:
         found.append(
             _entry(
@@ -46,7 +46,7 @@ def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
                 ROTATED,
             )
         )
-    if plan.draft.items:
+    if plan.draft.every:
         found.append(
             _entry(
                 f"{view.id}/listSecrets",
@@ -56,6 +56,7 @@ def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
                 "nobody holds the action who should not read the values",
             )
         )
+    found += _keys(plan)
     for switch in plan.draft.switches:
         found.append(
             _entry(
@@ -67,11 +68,31 @@ def _of_app(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
     return found
 
 
+def _keys(plan: AppPlan) -> list[Json]:
+    """Keys that an identity replaced: the service still takes them, until somebody else than keylift says otherwise."""
+    found: dict[str, Json] = {}
+    for one in plan.draft.swaps:
+        service = one.decision.service_of
+        resource, name = one.decision.resource, ResourceId.parse(one.decision.resource).name
+        kept = "; the app keeps it as a secret for a way back" if one.item.secrets or one.kept else ""
+        found.setdefault(
+            resource,
+            _entry(
+                resource,
+                f"{name} still takes the key that {plan.view.name} signed in with{kept}. When nobody else uses it: "
+                f"{service.told('rotate', resource)}; and when nobody uses any key of {name}: "
+                f"{service.told('shut', resource)} ({service.close}), which also breaks {service.breaks}",
+                f"the key is rotated, or key access is closed. What only time can prove: {service.told('prove', resource)}",
+            ),
+        )
+    return list(found.values())
+
+
 def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
     """Each kept revision that shows a migrated value, or another value of a migrated variable."""
     view = plan.view
-    names = {place.name for item in plan.draft.items for place in item.env}
-    values = {item.fingerprint for item in plan.draft.items}
+    names = {place.name for item in plan.draft.every for place in item.env}
+    values = {item.fingerprint for item in plan.draft.every}
     shown: dict[str, set[str]] = {}
     for revision in view.app.revisions:
         template = (revision.get("properties") or {}).get("template") or {}
@@ -103,11 +124,11 @@ def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
 
 def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
     """Other copies: those a scan found, in Azure and outside, and a word on those nobody has looked for."""
-    values = {item.fingerprint for plan in plans for item in plan.draft.items}
+    values = {item.fingerprint for plan in plans for item in plan.draft.every}
     moved = {
         (plan.view.key, path)
         for plan in plans
-        for item in plan.draft.items
+        for item in plan.draft.every
         for path in (*(place.path for place in item.env), *_secret_paths(plan.view, item))
     }
     found = []

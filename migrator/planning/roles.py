@@ -18,7 +18,7 @@ class Need:
     """GUID."""
     name: str
     right: str
-    """The action the platform's fetch is checked against."""
+    """The action the platform's fetch is checked against; empty: nothing but the role itself counts."""
     data: bool
     """Whether it is a data action."""
 
@@ -138,6 +138,8 @@ class Roles:
         return Held(giving[0], wider)
 
     def _gives(self, assignment: RoleAssignment, need: Need) -> bool:
+        if not need.right:
+            return assignment.role.lower() == need.role.lower()
         role = self._definitions.get(assignment.role.lower())
         if role is None:
             return False

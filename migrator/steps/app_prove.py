@@ -10,6 +10,7 @@ from migrator.errors import StaleError, UnprovenError
 from migrator.kinds import Kind
 from migrator.model import ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
+from migrator.swapping import prepared
 from migrator.switching import switched
 from migrator.veil import section
 
@@ -64,7 +65,7 @@ class AppProve(Kind):
             if other.kind != "app-switch" or not same_id(other.target, step.target):
                 continue
             live = read(step.target, ctx)
-            reached, odd = switched(live.veiled, other.change | {"traffic": None}, "")
+            reached, odd = switched(live.veiled, prepared(other, ctx) | {"traffic": None}, "")
             if odd or unlike(reached, live.veiled):
                 raise StaleError(
                     f"somebody deployed over {ResourceId.parse(step.target).name} while the run was at work",

@@ -9,8 +9,9 @@ from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, rea
 from migrator.diagnosis import Diagnosis, Reference, diagnose
 from migrator.errors import CloudError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
-from migrator.model import AppSecret, ResourceId, Step, is_job, same_id
+from migrator.model import AppSecret, Json, ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
+from migrator.swapping import client_id_of, prepared
 from migrator.switchback import take_back
 from migrator.switching import patch_body, references_again, same_url, switched
 from migrator.veil import section
@@ -41,6 +42,7 @@ class AppSwitch(Kind):
             for env in change["env"]
         ]
         lines += [("~", f"registry {entry['server']}: password → identity") for entry in change["registries"]]
+        lines += _swap_lines(change.get("swaps") or {})
         if change["traffic"]:
             lines.append(("~", "traffic: stays on the revision that serves now, until the new one is proven"))
         effect = {"none": "no new revision", "template": "one new revision", "suffix": "one new revision, to pull anew"}
@@ -49,6 +51,10 @@ class AppSwitch(Kind):
         return [*lines, (" ", effect[change["revision"]])]
 
     def do(self, step: Step, ctx: StepContext) -> Outcome:
+        swaps = step.change.get("swaps")
+        if swaps and "clientId" not in ctx.record.facts:
+            ctx.record.note(clientId=client_id_of(swaps["identity"], ctx))
+        self._settled(step, ctx)
         self._check_roles(step, ctx)
         deadline, tries, suspect = 0.0, 0, ""
         environment = read(step.target, ctx).environment
@@ -77,12 +83,32 @@ class AppSwitch(Kind):
             ctx.clock.sleep(min(PAUSES[min(tries, len(PAUSES) - 1)], max(0.1, deadline - now)))
             tries += 1
 
+    def _settled(self, step: Step, ctx: StepContext) -> None:
+        """Wait until the rights that this run gave on other services may be taken to be in effect.
+
+        Nothing shows that they are but the app itself, which would run without its key by then; so the time that Azure
+        says a change may take passes first.
+        """
+        swaps = step.change.get("swaps")
+        if not swaps:
+            return
+        made = [
+            float(ctx.facts_of(name)["made"])
+            for name in step.after
+            if name in ctx.steps and ctx.steps[name].change.get("data") and ctx.facts_of(name).get("made")
+        ]
+        until = max(made, default=0.0) + min(float(swaps["settle"]), ctx.propagation)
+        while (rest := until - ctx.clock.now()) > 0:
+            ctx.tell(f"the identity's rights to take effect everywhere ({rest / 60:.0f} more minutes)")
+            ctx.clock.sleep(min(rest, 30.0))
+
     def _try(self, step: Step, ctx: StepContext) -> None:
         live = begin(step, ctx)
         secrets = self._secrets(step, ctx, live)
         if not ctx.record.facts.get("latest"):
             ctx.record.note(latest=live.latest)
-        wanted, odd = switched(live.veiled, step.change, ctx.record.facts["latest"])
+        change = prepared(step, ctx, live.values.add)
+        wanted, odd = switched(live.veiled, change, ctx.record.facts["latest"])
         if odd:
             raise StaleError(f"{_name(step)} is not as the plan saw it", why=listed(odd), hint=REPLAN)
         body = patch_body(live.veiled, wanted, secrets, live.values)
@@ -227,8 +253,9 @@ class AppSwitch(Kind):
             return False
         live = read(step.target, ctx)
         latest = ctx.record.facts.get("latest") or live.latest
-        wanted, _ = switched(before, step.change, latest)
-        reached, odd = switched(live.veiled, step.change, latest)
+        change = prepared(step, ctx)
+        wanted, _ = switched(before, change, latest)
+        reached, odd = switched(live.veiled, change, latest)
         fresh = step.change["revision"] == "none" or live.latest != latest
         if odd or not fresh or unlike(reached, live.veiled):
             return False
@@ -239,7 +266,7 @@ class AppSwitch(Kind):
 
     def verify(self, step: Step, ctx: StepContext) -> None:
         live = read(step.target, ctx)
-        reached, odd = switched(live.veiled, step.change, ctx.record.facts.get("latest") or "")
+        reached, odd = switched(live.veiled, prepared(step, ctx), ctx.record.facts.get("latest") or "")
         if odd or unlike(reached, live.veiled):
             raise UnprovenError(
                 f"{_name(step)} does not show the references it was given",
@@ -256,6 +283,26 @@ def _taken(error: CloudError) -> bool:
     return error.code == NOTHING_MADE or (
         error.code == "WebhookInvalidParameterValue" and "revisionsuffix" in error.why.lower()
     )
+
+
+def _swap_lines(swaps: Json) -> list[tuple[str, str]]:
+    """What an identity in the place of keys changes."""
+    lines = []
+    for group in swaps.get("env", ()):
+        put = {entry["env"] for entry in group["put"]}
+        lines += [
+            ("-", f"env {drop['env']} of {group['container']}: the key goes")
+            for drop in group["drop"]
+            if drop["env"] not in put
+        ]
+        lines += [("+", f"env {entry['env']} of {group['container']} = {entry['value']}") for entry in group["put"]]
+    for rule in swaps.get("rules", ()):
+        told = "".join(f", {key} = {value}" for key, value in rule["put"].items())
+        lines.append(("~", f"scale rule {rule['rule']}: secret → identity{told}"))
+    lines += [
+        (" ", f"secret {one['name']}: keeps the key for a way back, until finalize") for one in swaps.get("kept", ())
+    ]
+    return lines
 
 
 def _name(step: Step) -> str:

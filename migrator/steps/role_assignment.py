@@ -1,4 +1,4 @@
-"""`role-assignment`: let an identity read one secret, or pull from one registry, and nothing else."""
+"""`role-assignment`: let an identity read one secret, pull from one registry, or use one part of a service."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RoleAssignmentStep(Kind):
             return Outcome(adopted=True)
         if found is None:
             # noted before the call: one that is there after a crash under this name is this run's own
-            ctx.record.note(absent=True, assignment=ours, principal=principal)
+            ctx.record.note(absent=True, assignment=ours, principal=principal, made=ctx.clock.now())
             found, made = ctx.cloud.put_assignment(
                 change["scope"], name, change["role"], principal, f"keylift plan {ctx.plan}, run {ctx.run}"
             )

@@ -6,7 +6,7 @@ import copy
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -184,11 +184,11 @@ class World:
         cloud = given.pop("cloud", self.cloud)
         return Executor(cloud, self.journal, self.clock, KEY, **given)
 
-    def plan(self, **options: Any) -> Plan:
-        """A plan of every planted value."""
-        found = self.read()
+    def plan(self, *, estate: Estate | None = None, planted: Collection[str] = (), **options: Any) -> Plan:
+        """A plan of every planted value, `planted` among them."""
+        found = estate or self.read()
         chosen = Options(vault=VAULT, **options)
-        findings = list(find(found))
+        findings = list(find(found, planted))
         names = planner.wanted(found, findings, chosen, KEY)
         (vault,) = found.vaults
         found = found.with_vault(vaults.read_vault_secrets(self.session, vault, names, KEY))
@@ -221,9 +221,9 @@ class World:
         return set(world.resources) | set(world.table("assignments"))
 
 
-def find(found: Estate) -> Iterator[Finding]:
+def find(found: Estate, more: Collection[str] = ()) -> Iterator[Finding]:
     """Every planted value, wherever it lies."""
-    planted = set(PLANTED.values())
+    planted = {*PLANTED.values(), *more}
 
     def one(app_: App, path: str, name: str, value: str, rule: str) -> Finding:
         return Finding(

@@ -6,7 +6,7 @@ build a development credential that leaves managed identities out (`AzureCredent
 
 from __future__ import annotations
 
-from migrator.passwordless.cases import Case, Change, Verdict, calls, identity_env, shown
+from migrator.passwordless.cases import Case, Change, Verdict, calls, identity_env, shown, signing_in
 
 _PREFIX = "connectionstrings__"
 
@@ -39,6 +39,7 @@ class Aspire:
             holds=holds,
             fails=tuple(fails),
             changes=(Change("set", case.name, value), *identity_env(case)),
+            stays=signing_in(case),
         )
 
     def _endpoint(self, case: Case) -> str:

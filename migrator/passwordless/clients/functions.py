@@ -56,7 +56,17 @@ class Functions:
             fails=self._falsified(case, _HOST),
             changes=(*changes, *self._credential(case, _HOST)),
             at_service="storage-blob",
+            stays=self._host_needs_more(case),
         )
+
+    def _host_needs_more(self, case: Case) -> tuple[str, ...]:
+        """What the host keeps in its storage beside leases: triggers that need a role of the control plane, Durable's state."""
+        code = case.evidence.code
+        if code is None:
+            return ("nobody gave the app's code, so nothing shows what else the host keeps in its storage",)
+        found = [name for name in code.names if name.startswith(("blob-triggered:", "durable:"))]
+        what = sorted({"a blob trigger" if name.startswith("blob") else "Durable Functions" for name in found})
+        return tuple(f"{one} needs more of the host's storage than keylift gives an identity" for one in what)
 
     def _binding(self, case: Case, name: str, where: str) -> Verdict:
         keys = _ENDPOINTS.get(case.service.id)
@@ -76,7 +86,13 @@ class Functions:
             holds=(f"a binding names the connection {name} ({where})",),
             fails=tuple(fails),
             changes=(*changes, *self._credential(case, name)),
+            # a blob trigger keeps its receipts in queues of the same account
+            also=(("storage-queue", "write"),) if self._triggered_by_blobs(case, name) else (),
         )
+
+    def _triggered_by_blobs(self, case: Case, name: str) -> bool:
+        code = case.evidence.code
+        return case.service.id == "storage-blob" and code is not None and f"blob-trigger:{name}".lower() in code.names
 
     def _needs(self, case: Case, name: str) -> tuple[str, ...]:
         """By the direction of the bindings; a blob trigger keeps receipts in queues of its own, so it owns its blobs."""

@@ -7,7 +7,7 @@ name of a namespace, because it appends the suffix itself (kedacore/keda, `pkg/s
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from migrator.model import Json
 from migrator.passwordless.cases import Case, Change, Verdict
@@ -25,6 +25,8 @@ class Scaler:
     """Each a choice of metadata of which one must be there already."""
     drops: tuple[str, ...]
     warns: str = ""
+    parts: Mapping[str, str] = field(default_factory=dict)
+    """Part of the resource -> metadata that names it."""
 
 
 SCALERS = {
@@ -35,12 +37,15 @@ SCALERS = {
         (("queueName", "topicName"),),
         ("connection", "connectionFromEnv"),
         "the scaler asks the namespace's administration: Data Owner, so give it an identity of its own with the lifecycle None",
+        {"queue": "queueName", "topic": "topicName", "subscription": "subscriptionName"},
     ),
     "azure-queue": Scaler(
-        ("storage", "storage-queue"), ("read",), {"accountName": "name"}, (("queueName",),), ("connection", "connectionFromEnv")
+        ("storage", "storage-queue"), ("read",), {"accountName": "name"}, (("queueName",),), ("connection", "connectionFromEnv"),
+        parts={"queue": "queueName"},
     ),
     "azure-blob": Scaler(
-        ("storage", "storage-blob"), ("read",), {"accountName": "name"}, (("blobContainerName",),), ("connection", "connectionFromEnv")
+        ("storage", "storage-blob"), ("read",), {"accountName": "name"}, (("blobContainerName",),), ("connection", "connectionFromEnv"),
+        parts={"container": "blobContainerName"},
     ),
     "azure-eventhub": Scaler(
         ("event-hubs",),
@@ -49,8 +54,12 @@ SCALERS = {
         (("eventHubName",), ("storageAccountName",)),
         ("connection", "connectionFromEnv", "storageConnection", "storageConnectionFromEnv"),
         "it reads its checkpoints, too: Storage Blob Data Reader on their container",
+        {"hub": "eventHubName"},
     ),
 }  # fmt: skip
+_STAYS = {
+    "azure-eventhub": ("its rule asks a second service for checkpoints, whose account the secret does not name",),
+}
 _OF_STORAGE = {"azure-queue": "storage-queue", "azure-blob": "storage-blob"}
 
 
@@ -77,17 +86,21 @@ class Keda:
         if len(rule.get("auth") or []) > 1:
             fails.append("the rule is given several secrets, and an identity replaces all of them")
         where = case.name
-        sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name) for key in scaler.sets]
-        gone = [Change("remove", f"{where}: metadata.{key}") for key in scaler.drops if key in metadata]
-        identity = Change("set", f"{where}: identity", case.identity or "system")
+        sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name, "rule", key) for key in scaler.sets]
+        gone = [
+            Change("remove", f"{where}: metadata.{key}", "", "rule", key) for key in scaler.drops if key in metadata
+        ]
+        identity = Change("set", f"{where}: identity", case.identity or "system", "rule", "identity")
         return Verdict(
             f"KEDA {kind}",
             needs=scaler.needs,
             holds=(f"the scaler {kind} takes an identity in Container Apps",),
             fails=tuple(fails),
-            changes=(identity, Change("remove", f"{where}: auth"), *gone, *sets),
+            changes=(identity, Change("remove", f"{where}: auth", "", "rule", "auth"), *gone, *sets),
             at_service=_OF_STORAGE.get(kind, ""),
             warns=(scaler.warns,) if scaler.warns else (),
+            parts={part: metadata[key] for part, key in scaler.parts.items() if metadata.get(key)},
+            stays=_STAYS.get(kind, ()),
         )
 
 

@@ -6,7 +6,7 @@ relaxed: upper case, dots as `_`, dashes dropped.
 
 from __future__ import annotations
 
-from migrator.passwordless.cases import Case, Change, Verdict, shown
+from migrator.passwordless.cases import Case, Change, Verdict, shown, signing_in
 
 _SECRETS = {
     "SPRING_CLOUD_AZURE_STORAGE_BLOB_ACCOUNTKEY": "storage-blob",
@@ -28,6 +28,17 @@ _STARTERS = {
     "SPRING_DATASOURCE": "spring-cloud-azure-starter-jdbc",
     "SPRING_DATA_REDIS": "spring-cloud-azure-starter-data-redis-lettuce",
 }
+
+_UNSURE = {
+    "SPRING_JMS_SERVICEBUS": (
+        "the properties of Service Bus JMS without a key were not checked against a running app",
+    ),
+    "SPRING_DATASOURCE": ("a principal of the database must be made first",),
+    "SPRING_DATA_REDIS": (
+        "the user name must be the identity's object id, and the cache's other settings stay as they are",
+    ),
+}
+"""Why keylift leaves the step to a person."""
 
 
 class Spring:
@@ -56,6 +67,8 @@ class Spring:
             fails=tuple(fails),
             changes=(Change("remove", case.name), *self._after(case, stem), *self._credential(case)),
             at_service=_SECRETS[name],
+            # these set the credential of every Spring Cloud Azure client
+            stays=(*signing_in(case), *_UNSURE.get(stem, ())),
         )
 
     def _after(self, case: Case, stem: str) -> tuple[Change, ...]:

@@ -1,0 +1,200 @@
+"""From decisions to what a plan does: which values an identity replaces, and which stay secrets all the same.
+
+Only what configuration alone can do, whole: every use of the value, at every place of the app, with rights that one knows how
+to give. Whatever lacks a part of that becomes a vault reference, as it would without `--passwordless apply`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from migrator.model import Json
+from migrator.passwordless.decision import Decision, Outcome
+from migrator.passwordless.rights import Grant
+from migrator.passwordless.suggesting import Ruling, Use
+from migrator.planning.consumers import rule_of
+from migrator.planning.draft import Item
+from migrator.planning.identities import Chosen
+from migrator.planning.places import AppView
+
+SETTLE = 600
+"""Seconds that a new role may take until a service honours it (learn.microsoft.com/azure/role-based-access-control/
+troubleshooting: up to ten minutes)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """One value of one app that its identity replaces."""
+
+    item: Item
+    decision: Decision
+    env: tuple[Json, ...]
+    """As `migrator.swapping` takes them."""
+    rules: tuple[Json, ...]
+
+    @property
+    def grants(self) -> tuple[Grant, ...]:
+        """Rights that the identity needs."""
+        return self.decision.grants
+
+    @property
+    def kept(self) -> Json | None:
+        """The value as an app secret that nothing uses, for the way back; None where it is one already."""
+        item = self.item
+        if item.secrets or item.reference is not None or not item.app_secret:
+            return None
+        return {"name": item.app_secret, "fingerprint": item.fingerprint}
+
+
+def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
+    """How an identity replaces a value, or why it stays a secret; an empty reason where nothing was decided for it.
+
+    Args:
+        item: The value, with its places.
+        ruling: What was decided about it.
+        chosen: The app's identity.
+    """
+    decision = ruling.decision
+    if decision.outcome is not Outcome.CONFIGURATION:
+        return ""
+    if chosen is None:
+        return "the app has no identity"
+    if item.reference is not None:
+        return "it is a vault reference already"
+    if decision.before:
+        return f"first, and for a person to decide: {decision.before[0]['what']} ({decision.before[0]['command']})"
+    if decision.stays:
+        return decision.stays[0]
+    if decision.scripts:
+        return "a principal of the database must be made first, by its administrator: the script lies beside the plan"
+    if not ruling.uses:
+        return "no place is known where the app would be told"
+    if not decision.grants or any(not grant.scope for grant in decision.grants):
+        return "it is not known which right the identity needs"
+    if any(use.decision.outcome is not Outcome.CONFIGURATION for use in ruling.uses):
+        return "one of its uses needs the key"
+    return _edited(item, ruling.uses, decision, chosen)
+
+
+def _edited(item: Item, uses: Sequence[Use], decision: Decision, chosen: Chosen) -> Swap | str:
+    groups: dict[tuple[bool, str], Json] = {}
+    rules = []
+    for use in uses:
+        if use.rule:
+            rules.append(_rule(item.view, use, chosen))
+            continue
+        group = groups.setdefault(
+            (use.init, use.container), {"container": use.container, "init": use.init, "drop": [], "put": []}
+        )
+        why = _group(group, item, use)
+        if why:
+            return why
+    return Swap(item, decision, tuple(groups[key] for key in sorted(groups)), tuple(rules))
+
+
+def _group(group: Json, item: Item, use: Use) -> str:
+    """Add what becomes of one variable; why it cannot, if so."""
+    entries = _env(item.view, use)
+    here = entries.get(use.name) or {}
+    drop: Json = {"env": use.name}
+    if here.get("secretRef"):
+        drop["secret"] = str(here["secretRef"])
+    else:
+        drop["fingerprint"] = item.fingerprint
+    group["drop"].append(drop)
+    for change in use.decision.changes:
+        if change.at != "env":
+            return f"it is set in {change.at}"
+        if change.action == "remove":
+            if change.name != use.name:
+                return f"{change.name} would have to go, too"
+        elif change.name == use.name or change.name not in entries:
+            entry = {"env": change.name, "value": change.value}
+            group["put"] += [entry] if entry not in group["put"] else []
+        elif entries[change.name].get("value") != change.value:
+            return f"{change.name} is set already, to something else"
+    return ""
+
+
+def _env(view: AppView, use: Use) -> dict[str, Json]:
+    for init, _, container in view.containers():
+        if init == use.init and str(container.get("name") or "") == use.container:
+            return {str(entry.get("name")): entry for entry in container.get("env") or []}
+    return {}
+
+
+def _rule(view: AppView, use: Use, chosen: Chosen) -> Json:
+    kind, body = rule_of(view, use.rule)
+    changes = [change for change in use.decision.changes if change.at == "rule"]
+    return {
+        "event": kind == "event",
+        "rule": use.rule,
+        "kind": kind,
+        "identity": chosen.ref,
+        "secrets": sorted(str(auth.get("secretRef")) for auth in body.get("auth") or []),
+        "drop": [change.key for change in changes if change.action == "remove" and change.key != "auth"],
+        "put": {change.key: change.value for change in changes if change.action == "set" and change.key != "identity"},
+    }
+
+
+def together(swaps: Iterable[Swap], chosen: Chosen) -> Json:
+    """The part `swaps` of one `app-switch`: the changes of all values, container by container."""
+    groups: dict[tuple[bool, str], Json] = {}
+    rules: list[Json] = []
+    kept: list[Json] = []
+    values: set[str] = set()
+    for one in swaps:
+        for part in one.env:
+            group = groups.setdefault((part["init"], part["container"]), {**part, "drop": [], "put": []})
+            group["drop"] += part["drop"]
+            known = {entry["env"] for entry in group["put"]}
+            group["put"] += [entry for entry in part["put"] if entry["env"] not in known]
+        rules += one.rules
+        kept += [one.kept] if one.kept else []
+        values.add(one.item.fingerprint)
+    return {
+        "identity": chosen.ref,
+        "env": [groups[key] for key in sorted(groups)],
+        "rules": sorted(rules, key=lambda rule: str(rule["rule"])),
+        "kept": sorted(kept, key=lambda entry: str(entry["name"])),
+        "values": sorted(values),
+        "settle": SETTLE,
+    }
+
+
+def conflicts(swaps: Sequence[Swap]) -> dict[str, str]:
+    """Fingerprint of a value -> why it stays, for values that would set one variable in two ways."""
+    seen: dict[tuple[bool, str, str], tuple[str, str]] = {}
+    found: dict[str, str] = {}
+    for one in swaps:
+        for group in one.env:
+            for entry in group["put"]:
+                place = (bool(group["init"]), str(group["container"]), str(entry["env"]))
+                value, _ = seen.setdefault(place, (str(entry["value"]), one.item.fingerprint))
+                if value != entry["value"]:
+                    found[one.item.fingerprint] = f"{entry['env']} would be set in two ways"
+    return found
+
+
+def of_app(
+    items: Sequence[Item], rulings: Mapping[str, Ruling], chosen: Chosen | None
+) -> tuple[list[Swap], dict[str, str]]:
+    """What an identity replaces in one app, and by fingerprint why other values that it could replace stay secrets.
+
+    Args:
+        items: The app's values that move.
+        rulings: By fingerprint.
+        chosen: The app's identity.
+    """
+    swaps: list[Swap] = []
+    stay: dict[str, str] = {}
+    for item in items:
+        found = swap(item, rulings[item.fingerprint], chosen)
+        if isinstance(found, Swap):
+            swaps.append(found)
+        elif found:
+            stay[item.fingerprint] = found
+    stay |= conflicts(swaps)
+    swaps = [one for one in swaps if one.item.fingerprint not in stay]
+    return swaps, stay

@@ -1,0 +1,212 @@
+"""`--passwordless apply` on a live estate: the identity in the place of the key, and the way back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from migrator import api
+from migrator.model import Plan
+from migrator.passwordless.code import read_code
+from migrator.proposing import with_targets
+from scanners.model import Secret
+from tests.e2e.promises import CANARY, Witness, as_people_see_it, witness
+from tests.e2e.test_estates import app, estate, rid, vault
+from tests.executor import world
+from tests.executor.contracts import finalize
+
+KEY = f"{CANARY}kT9vQ2xZ7mLw4pRsHb3nJ6=="
+BUS = f"Endpoint=sb://ns1.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey={KEY}"
+NAMESPACE = rid("Microsoft.ServiceBus/namespaces", "ns1")
+FUNCTION = 'void Run([ServiceBusTrigger("orders", Connection = "Bus")] string message) {}'
+
+
+def namespace() -> dict[str, Any]:
+    return {
+        "id": NAMESPACE,
+        "location": "westeurope",
+        "properties": {"serviceBusEndpoint": "https://ns1.servicebus.windows.net:443/"},
+    }
+
+
+@contextmanager
+def applying(document: dict[str, Any], **options: Any) -> Iterator[Witness]:
+    """A cloud in which a role counts within a second, so that nobody waits ten minutes."""
+    with witness(document, **options) as seen:
+        seen.place = replace(seen.place, propagation=2.0)
+        yield seen
+
+
+def env_of(document: dict[str, Any]) -> dict[str, Any]:
+    (container,) = document["properties"]["template"]["containers"]
+    return {entry["name"]: entry.get("secretRef") or entry.get("value") for entry in container["env"]}
+
+
+def steps(plan: Plan) -> list[str]:
+    return [step.kind for step in plan.steps]
+
+
+def test_a_functions_connection_signs_in_with_the_identity_and_goes_back(tmp_path: Path) -> None:
+    """Plain value: the key goes from the template, the identity gets the right of a trigger, and all of it comes back."""
+    (tmp_path / "F.cs").write_text(FUNCTION)
+    document = estate(
+        vault(), namespace(), app("func", {"A": "1", "Bus": BUS, "FUNCTIONS_WORKER_RUNTIME": "dotnet-isolated"})
+    )
+    with applying(document) as seen:
+        before, values, things = seen.documents(), seen.values(), seen.left_behind()
+        plan = seen.plan(passwordless="apply", code=[str(tmp_path)])
+        assert steps(plan) == [
+            "identity-create",
+            "identity-attach",
+            "role-assignment",
+            "app-switch",
+            "app-prove",
+        ]
+        (role,) = [step for step in plan.steps if step.kind == "role-assignment"]
+        assert role.change["role_name"] == "Azure Service Bus Data Receiver"
+        assert not [step for step in plan.steps if step.kind == "vault-secret"]
+        result = seen.apply(plan)
+        assert result.exit_code == 0, result
+        (name,) = seen.apps
+        env = env_of(seen.documents()[name])
+        client = seen.azure.arm(
+            "GET", rid("Microsoft.ManagedIdentity/userAssignedIdentities", "id-func"), version="2023-01-31"
+        )
+        assert env == {
+            "A": "1",
+            "FUNCTIONS_WORKER_RUNTIME": "dotnet-isolated",
+            "Bus__fullyQualifiedNamespace": "ns1.servicebus.windows.net",
+            "Bus__credential": "managedidentity",
+            "Bus__clientId": client.body["properties"]["clientId"],
+        }
+        checks = api.verify_run(seen.place, result.run)
+        assert checks.exit_code == 0, checks
+        # the key itself stays for the way back, and the plan says how it ends
+        assert [risk for risk in plan.rest_risk if risk["where"] == NAMESPACE]
+        back = seen.rollback(result.run)
+        assert back.exit_code == 0
+        assert {k: as_people_see_it(v) for k, v in seen.documents().items()} == {
+            k: as_people_see_it(v) for k, v in before.items()
+        }
+        assert (seen.values(), seen.left_behind()) == (values, things)
+        seen.check_silence()
+        assert CANARY not in plan.to_json()
+        assert json.loads(plan.to_json())["options"]["passwordless"] == "apply"
+
+
+# The rest in one process, where time passes only when somebody waits
+
+
+GROUP = world.GROUP
+QUEUE = f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/ns1/queues/orders"
+
+
+def bus() -> dict[str, Any]:
+    return {**namespace(), "id": QUEUE.partition("/queues/")[0]}
+
+
+def planned(live: world.World, folder: Path, code: dict[str, str], **options: Any) -> Plan:
+    """The plan of the live estate with `--passwordless apply` and the app's code."""
+    source = folder / "code"
+    for path, text in code.items():
+        (source / path).parent.mkdir(parents=True, exist_ok=True)
+        (source / path).write_text(text)
+    given = {"": read_code(source)} if code else {}
+    found = with_targets(live.session, live.read(), None)
+    return live.plan(passwordless="apply", code=given, estate=found, planted=[BUS], **options)
+
+
+def functions(**secrets: str) -> dict[str, Any]:
+    """A Functions app whose connection and whose scale rule share one inline secret."""
+    rule = {
+        "name": "queue",
+        "custom": {
+            "type": "azure-servicebus",
+            "metadata": {"queueName": "orders", "messageCount": "5", "connectionFromEnv": "Bus"},
+            "auth": [{"secretRef": "bus", "triggerParameter": "connection"}],
+        },
+    }
+    found = world.app("func", {"FUNCTIONS_WORKER_RUNTIME": "node"}, {"bus": BUS, **secrets})
+    template = found["properties"]["template"]
+    template["containers"][0]["env"].append({"name": "Bus", "secretRef": "bus"})
+    template["scale"]["rules"] = [rule]
+    return found
+
+
+TRIGGER = {"f.cs": FUNCTION}
+
+
+def test_a_scale_rule_gets_the_identity_and_keeps_what_it_asks(tmp_path: Path) -> None:
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        before = live.app("func")
+        plan = planned(live, tmp_path, TRIGGER)
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        (rule,) = live.app("func")["properties"]["template"]["scale"]["rules"]
+        ref = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-func"
+        assert rule["custom"]["identity"].lower() == ref.lower()
+        assert not rule["custom"].get("auth")
+        # KEDA appends the suffix: the bare name, and nothing of the key is left to win
+        assert rule["custom"]["metadata"] == {"queueName": "orders", "messageCount": "5", "namespace": "ns1"}
+        roles = {(step.change["role_name"], step.target) for step in plan.steps if step.kind == "role-assignment"}
+        assert roles == {
+            ("Azure Service Bus Data Receiver", QUEUE.partition("/queues/")[0]),
+            ("Azure Service Bus Data Owner", QUEUE),
+        }
+        assert executor.rollback(result.run).exit_code == 0
+        assert as_people_see_it(live.app("func")) == as_people_see_it(before)
+        assert {n: v for n, v in live.values("func").items() if v} == {"bus": Secret(BUS)}
+
+
+def test_the_change_waits_until_the_rights_may_be_in_effect(tmp_path: Path) -> None:
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        plan = planned(live, tmp_path, TRIGGER)
+        result = live.executor().apply(plan)
+        facts = {step: entry.facts for step, entry in live.journal.steps(result.run).items()}
+        (done,) = [event.at for event in live.events if (event.kind, event.step) == ("step-done", "func/app-switch")]
+        made = [f["made"] for f in facts.values() if "made" in f]
+        assert made
+        assert done - max(made) >= 600
+
+
+def test_what_was_assigned_before_is_adopted_and_stays(tmp_path: Path) -> None:
+    ref = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/own"
+    app_ = functions()
+    app_["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {ref: {}}}
+    held = [{"principal": ref, "role": "Azure Service Bus Data Owner", "scope": QUEUE}]
+    with world.inside(world.estate(app_, bus(), roleAssignments=held), tmp_path) as live:
+        things = live.resources()
+        plan = planned(live, tmp_path, TRIGGER)
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0
+        states = {name: entry.state for name, entry in live.journal.steps(result.run).items()}
+        assert [state for name, state in states.items() if "owner" in name] == ["adopted"]
+        assert executor.rollback(result.run).exit_code == 0
+        assert live.resources() == things
+
+
+def test_code_that_builds_the_client_keeps_the_secret(tmp_path: Path) -> None:
+    code = {"f.cs": FUNCTION, "g.cs": "var c = new ServiceBusClient(connectionString);"}
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        plan = planned(live, tmp_path, code)
+        assert "vault-secret" in steps(plan)
+        assert not any(step.change.get("swaps") for step in plan.steps)
+        (blind,) = [planned(live, tmp_path / "none", {})]
+        assert "vault-secret" in steps(blind)
+
+
+def test_finalize_takes_the_unused_secret_away(tmp_path: Path) -> None:
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        live.clock.sleep(120)
+        plan = finalize(live, result.run)
+        assert plan.steps, plan.skipped
+        (removal,) = [step for step in plan.steps if step.kind == "secret-remove"]
+        assert [entry["name"] for entry in removal.change["secrets"]] == ["bus"]
+        assert "rollback" in removal.change["lost"]
