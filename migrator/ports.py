@@ -62,6 +62,10 @@ class Cloud(Protocol):
         """Replicas of one revision."""
         ...
 
+    def tail_log(self, app: str, endpoint: str) -> tuple[str, ...]:
+        """The last lines that a container wrote; `endpoint` is its `logStreamEndpoint`. They may hold values."""
+        ...
+
     def revision_action(self, app: str, revision: str, action: str) -> None:
         """`restart`, `activate` or `deactivate`."""
         ...

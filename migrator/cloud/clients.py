@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from azure.core import PipelineClient
 from azure.core.pipeline import policies
 from azure.mgmt.core import ARMPipelineClient
 from azure.mgmt.core.policies import ARMChallengeAuthenticationPolicy
@@ -160,6 +161,17 @@ class Clients:
             )
 
         return self._client("arm", "", make)
+
+    def bare(self) -> PipelineClient[Any, Any]:
+        """Any host, without the operator's token: for what carries a token of its own."""
+
+        def make() -> PipelineClient[Any, Any]:
+            # all but the last, which signs in to Resource Manager
+            return PipelineClient(
+                base_url=self.profile.resource_manager, policies=self._policies()[:-1], transport=self.transport
+            )
+
+        return self._client("bare", "", make)
 
     def secrets(self, vault_uri: str) -> SecretClient:
         """Client of one vault's data plane."""

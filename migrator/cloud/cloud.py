@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migrator.cloud import reading, registries, surface, surroundings, vaults, writing
+from migrator.cloud import container_logs, reading, registries, surface, surroundings, vaults, writing
 from migrator.cloud.clients import LOCKS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import DeniedError
@@ -41,6 +41,9 @@ class AzureCloud:
 
     def list_replicas(self, app: str, revision: str) -> tuple[Json, ...]:
         return writing.list_replicas(self._session, app, revision)
+
+    def tail_log(self, app: str, endpoint: str) -> tuple[str, ...]:
+        return container_logs.tail(self._session, app, endpoint)
 
     def revision_action(self, app: str, revision: str, action: str) -> None:
         writing.revision_action(self._session, app, revision, action)

@@ -6,7 +6,7 @@ to give. Whatever lacks a part of that becomes a vault reference, as it would wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.model import Json
@@ -138,7 +138,7 @@ def _rule(view: AppView, use: Use, chosen: Chosen) -> Json:
     }
 
 
-def together(swaps: Iterable[Swap], chosen: Chosen) -> Json:
+def together(swaps: Sequence[Swap], chosen: Chosen) -> Json:
     """The part `swaps` of one `app-switch`: the changes of all values, container by container."""
     groups: dict[tuple[bool, str], Json] = {}
     rules: list[Json] = []
@@ -159,6 +159,7 @@ def together(swaps: Iterable[Swap], chosen: Chosen) -> Json:
         "rules": sorted(rules, key=lambda rule: str(rule["rule"])),
         "kept": sorted(kept, key=lambda entry: str(entry["name"])),
         "values": sorted(values),
+        "services": sorted({one.decision.service_id for one in swaps}),
         "settle": SETTLE,
     }
 

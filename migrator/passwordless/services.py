@@ -89,11 +89,20 @@ class Service:
         return None if good else (self.ready["lacks"], self.ready["mend"])
 
 
+def _table() -> dict[str, Any]:
+    return tomllib.loads(files("migrator.passwordless").joinpath("services.toml").read_text(encoding="utf-8"))
+
+
+@lru_cache(maxsize=1)
+def common_failures() -> tuple[str, ...]:
+    """Texts of a log that tell that a client got no token at all, whatever the service."""
+    return tuple(_table()["failures"])
+
+
 @lru_cache(maxsize=1)
 def services() -> Mapping[str, Service]:
     """All services by id, in the order of the file."""
-    table = tomllib.loads(files("migrator.passwordless").joinpath("services.toml").read_text(encoding="utf-8"))
-    return {entry["id"]: _service(entry) for entry in table["service"]}
+    return {entry["id"]: _service(entry) for entry in _table()["service"]}
 
 
 def _service(entry: dict[str, Any]) -> Service:

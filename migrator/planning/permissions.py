@@ -128,6 +128,8 @@ def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:
         rights |= {_Right(vault.id, f"{_SECRETS}/{verb}/action", _OFFICER, data=True) for verb in verbs}
     if plan.vault_items:
         rights |= {_Right(vault.id, f"{_ASSIGNMENTS}/{verb}", _GRANTER) for verb in ("write", "delete")}
+    if plan.draft.swaps and not view.job:
+        rights.add(_Right(view.id, "Microsoft.App/containerApps/getAuthToken/action", _APPS))
     for scope in {grant.scope for one in plan.draft.swaps for grant in one.grants if grant.role.id}:
         rights |= {_Right(scope, f"{_ASSIGNMENTS}/{verb}", _ADMINISTRATOR) for verb in ("write", "delete")}
     for switch in plan.draft.switches:

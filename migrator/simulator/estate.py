@@ -42,7 +42,7 @@ CONSUMERS = ("microsoft.app/containerapps", "microsoft.app/jobs")
 
 _KEYS = {
     *("schema", "subscriptions", "resources", "vaultSecrets", "roleAssignments", "roleDefinitions", "denyAssignments"),
-    *("locks", "operator", "needs", "switches", "faults", "serviceKeys", "groups"),
+    *("locks", "operator", "needs", "switches", "faults", "serviceKeys", "groups", "connections"),
 }
 _RESOURCE = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)(?:/providers/([^/]+)((?:/[^/]+/[^/]+)+))?", re.IGNORECASE
@@ -91,6 +91,7 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
         _secrets(azure, document)
         _service_keys(azure, document)
         estate_needs.load(azure, document)
+        estate_needs.connections(azure, document)
         _take(azure, (entry for entry in entries if entry.last))
         estate_access.load(azure, document)
         rules = [dict(rule) for _, rule in mappings(document, "faults")]

@@ -1,6 +1,8 @@
-"""What the replicas of an estate's apps need: environment variables that must have the right value.
+"""What the replicas of an estate's apps need: environment variables that must have the right value, and services.
 
-Table `needs`: lower-case app id -> list of {"env", "value": str | None}; None means that any value will do.
+Table `needs`: lower-case app id -> list of {"env", "value": str | None}; None means that any value will do. Table
+`connections`: lower-case app id -> list of {"env", "resource", "action", "says"}: a client that is told by `env` (or by
+`<env>__…`) how to sign in to a resource, what it does there, and what it writes to its log when it may not.
 """
 
 from __future__ import annotations
@@ -39,6 +41,20 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
             if value is None:
                 raise ValueError(f"{place}.env: {name!r} has no value in {app['id']} when the estate is loaded")
         table.setdefault(str(app["id"]).lower().rstrip("/"), []).append({"env": name, "value": value})
+
+
+def connections(azure: Azure, document: Mapping[str, Any]) -> None:
+    """Take `connections` in.
+
+    Raises:
+        ValueError: an app that is not in the document, or something is missing; the place comes first.
+    """
+    table = azure.world.table("connections")
+    for place, entry in mappings(document, "connections"):
+        known(entry, {"app", "env", "resource", "action", "says"}, place)
+        app = _app(document, text(entry, "app", place), f"{place}.app")
+        told = {key: text(entry, key, place) for key in ("env", "resource", "action", "says")}
+        table.setdefault(str(app["id"]).lower().rstrip("/"), []).append(told)
 
 
 def _app(document: Mapping[str, Any], named: str, place: str) -> Mapping[str, Any]:

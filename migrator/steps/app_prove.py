@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from migrator import executions, health
+from migrator import executions, health, signins
 from migrator.appwrite import REPLAN, listed, read, unlike, who
 from migrator.errors import StaleError, UnprovenError
 from migrator.kinds import Kind
@@ -40,13 +40,22 @@ class AppProve(Kind):
             for other in ctx.steps.values()
         )
         found = health.wait(step.target, revision, ctx, pulls=pulls)
+        proven, told = True, ""
+        if found.state is health.State.RUNS:
+            proven, told = self._signed_in(step, revision, ctx)
         self._still(step, ctx)
         ctx.record.note(revision=revision, replicas=list(found.replicas))
         if found.state is health.State.AT_ZERO:
             return Outcome(
                 proven=False, text=f"unproven: {found.text}, no replica of {revision} runs that could prove it"
             )
-        return Outcome(text=f"{revision}: {found.text}")
+        return Outcome(proven=proven, text=f"{revision}: {found.text}{f'; {told}' if told else ''}")
+
+    def _signed_in(self, step: Step, revision: str, ctx: StepContext) -> tuple[bool, str]:
+        for other in ctx.steps.values():
+            if other.kind == "app-switch" and same_id(other.target, step.target) and other.change.get("swaps"):
+                return signins.wait(other, revision, ctx)
+        return True, ""
 
     def _job(self, step: Step, ctx: StepContext) -> Outcome:
         found = executions.wait(step.target, ctx)

@@ -210,3 +210,64 @@ def test_finalize_takes_the_unused_secret_away(tmp_path: Path) -> None:
         (removal,) = [step for step in plan.steps if step.kind == "secret-remove"]
         assert [entry["name"] for entry in removal.change["secrets"]] == ["bus"]
         assert "rollback" in removal.change["lost"]
+
+
+# What the app's own log says
+
+
+def speaking(action: str = "receive", **more: Any) -> dict[str, Any]:
+    """The Functions app, and what its client does and says."""
+    connection = {
+        "app": "func",
+        "env": "Bus",
+        "resource": QUEUE,
+        "action": f"Microsoft.ServiceBus/namespaces/messages/{action}/action",
+        "says": "System.UnauthorizedAccessException: Put token failed. status-code: 401, 40103: Invalid authorization token",
+    }
+    return world.estate(functions(), bus(), connections=[connection], **more)
+
+
+def test_the_log_of_the_new_revision_is_part_of_the_proof(tmp_path: Path) -> None:
+    with world.inside(speaking(), tmp_path) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        assert (result.exit_code, [one.proven for one in result.apps]) == (0, [True])
+        (said,) = [event.text for event in live.events if event.kind == "app-done"]
+        assert "its log lacks the known failures of Service Bus" in said
+
+
+def test_an_app_that_is_not_let_in_is_put_back(tmp_path: Path) -> None:
+    """Its code only shows a trigger, and it sends, too: nobody could know but the app."""
+    with world.inside(speaking("send"), tmp_path) as live:
+        before, things = live.app("func"), live.resources()
+        plan = planned(live, tmp_path, TRIGGER)
+        # without the rule's wider role
+        plan = replace(
+            plan,
+            steps=tuple(
+                replace(step, after=tuple(name for name in step.after if "owner" not in name))
+                for step in plan.steps
+                if "owner" not in step.id
+            ),
+        )
+        result = live.executor().apply(plan)
+        assert result.exit_code == 12
+        (app_,) = result.apps
+        assert app_.error is not None
+        assert "40103" in app_.error["why"]
+        assert "az containerapp logs show" in app_.error["hint"]
+        assert as_people_see_it(live.app("func")) == as_people_see_it(before)
+        assert live.resources() == things
+
+
+def test_a_right_that_is_late_is_waited_for(tmp_path: Path) -> None:
+    with world.inside(speaking(), tmp_path, switches={"role_propagation": [1100, 1100]}) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        assert result.exit_code == 0
+        assert any("its log says" in event.text for event in live.events if event.kind == "step-waiting")
+
+
+def test_a_log_that_nobody_may_read_leaves_it_unproven(tmp_path: Path) -> None:
+    with world.inside(speaking(), tmp_path) as live:
+        live.fault(method="POST", path="getAuthToken", status=403, code="AuthorizationFailed", times=10**6)
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        assert (result.exit_code, [one.proven for one in result.apps]) == (0, [False])

@@ -94,6 +94,7 @@ def _list_secrets(call: Call) -> Response:
 def _auth_token(call: Call) -> Response:
     document = writing.find(call)
     token = f"{call.azure.trace.getrandbits(512):0128x}"
+    call.world.table("log-tokens")[token] = {"app": document["id"].lower(), "expires": call.now + TOKEN_LIFETIME}
     return answer(
         200,
         {
