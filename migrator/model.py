@@ -215,6 +215,19 @@ class RoleAssignment:
 
 
 @dataclass(frozen=True, slots=True)
+class DataRole:
+    """One assignment in a service's own role system (Cosmos DB, Redis)."""
+
+    id: str
+    role: str
+    """GUID of a role definition of the account (Cosmos DB), or the name of an access policy (Redis)."""
+    principal_id: str
+    """Lower case."""
+    scope: str
+    """The resource, or a database or container of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rights:
     """One permission block: its exceptions take from it, and not from blocks beside it."""
 

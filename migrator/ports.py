@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from migrator.model import AppSecret, Json, Lock, Permission, RoleAssignment, Step, VaultSecret
+from migrator.model import AppSecret, DataRole, Json, Lock, Permission, RoleAssignment, Step, VaultSecret
 from scanners.model import Fingerprinter, Secret
 
 OnOperation = Callable[[str], None]
@@ -103,6 +103,22 @@ class Cloud(Protocol):
 
     def delete_assignment(self, assignment: str) -> None:
         """Delete by id; one that is gone is a success."""
+        ...
+
+    def list_data_roles(self, system: str, resource: str) -> tuple[DataRole, ...]:
+        """Assignments of a service's own role system; `system` is `cosmos`, `redis` or `managed-redis`."""
+        ...
+
+    def data_role_id(self, system: str, resource: str, name: str) -> str:
+        """ARM id that an assignment of some name has."""
+        ...
+
+    def put_data_role(self, system: str, role: DataRole, on_operation: OnOperation) -> None:
+        """Make an assignment and wait until it is there; made again under its name, it stays as it is."""
+        ...
+
+    def delete_data_role(self, system: str, assignment: str) -> None:
+        """Take an assignment away; one that is gone is a success."""
         ...
 
     def get_secret(self, vault_uri: str, name: str, version: str | None = None) -> tuple[Secret, VaultSecret] | None:

@@ -222,6 +222,8 @@ class _App:
                 yield self._identity(document, step.change["identity"])
             elif step.kind == "role-assignment":
                 yield from _guarded(partial(self._role, step), "role", ResourceId.parse(step.target).name)
+            elif step.kind == "data-role":
+                yield from _guarded(partial(self._data_role, step), "role", ResourceId.parse(step.target).name)
             elif step.kind == "app-switch":
                 yield from self._switch(step, document, secrets)
             for name, subject, good, text in contract_proof.found(step, self.cloud, document):
@@ -252,6 +254,15 @@ class _App:
             yield Check("role", subject, Status.OK, f"held by assignment {other.id}{through}")
             return
         yield Check("role", subject, Status.FAILED, "the assignment is gone: the app's next refresh will fail")
+
+    def _data_role(self, step: Step) -> Iterator[Check]:
+        change = step.change
+        held = self.cloud.list_data_roles(change["system"], step.target)
+        assignment = self.facts.get(step.id, {}).get("assignment")
+        there = any(same_id(role.id, assignment) for role in held)
+        text = "assigned" if there else "the assignment is gone: the app is not let in any more"
+        subject = f"{change['role_name']} on {ResourceId.parse(step.target).name}"
+        yield Check("role", subject, Status.OK if there else Status.FAILED, text)
 
     def _switch(self, step: Step, document: Json, secrets: tuple[AppSecret, ...]) -> Iterator[Check]:
         change = step.change

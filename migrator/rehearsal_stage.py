@@ -73,6 +73,7 @@ class Source:
         self.document = estate_document(estate, fingerprinter, tokens, revisions=True)
         self.document = _renamed(self.document, {v.uri: f"https://{v.name}.vault.azure.net" for v in estate.vaults})
         self.document["needs"] = list(self._needs())
+        self.document["resources"] += list(self._services())
         self.marks = {fingerprinter.of(value): fingerprinter.of(token) for value, token in tokens.known.items()}
         # a vault secret whose value no app has is a token of its fingerprint
         self.marks |= {value: fingerprinter.of(token) for value, token in tokens.known.items() if value[:3] == "f1:"}
@@ -101,6 +102,20 @@ class Source:
                     why=f"changed: {', '.join(parts[:8])}" if parts else "the estate was read anew",
                     hint=REPLAN,
                 )
+
+    def _services(self) -> Iterable[Json]:
+        """The services whose keys identities replace, as far as roles are assigned there."""
+        there = {str(entry["id"]).lower() for entry in self.document["resources"]}
+        for step in self.plan.steps:
+            if not step.change.get("data"):
+                continue
+            # the resource itself: a queue or a container is a part of it
+            resource = "/".join(step.target.split("/")[:9])
+            if resource.lower() not in there:
+                there.add(resource.lower())
+                # a cache whose sign-in by token is off is nothing that a plan assigns on
+                properties = {"redisConfiguration": {"aad-enabled": "true"}} if step.kind == "data-role" else {}
+                yield {"id": resource, "location": "westeurope", "properties": properties}
 
     def _needs(self) -> Iterable[Json]:
         """Every moved variable must reach the container with the value it has now, or its replica fails."""
@@ -226,7 +241,9 @@ class Stage:
         }
         return {
             "apps": apps,
-            "there": sorted({*azure.world.resources, *azure.world.table("assignments")}),
+            "there": sorted(
+                {*azure.world.resources, *azure.world.table("assignments"), *azure.world.table("data-roles")}
+            ),
             "vault": {key: version["value"] for key, version in newest.items() if version["enabled"]},
             "registries": {
                 key: bool(document["properties"].get("adminUserEnabled"))

@@ -1,12 +1,12 @@
 """What an identity in place of a key does to an app's document, and its inverse: pure functions over veiled documents.
 
-A swap is the part `swaps` of an `app-switch`: `{"identity", "env": [...], "rules": [...], "kept": [...], "values", "settle"}`.
+A swap is the part `swaps` of an `app-switch`: `{"identity", "env": [...], "rules": [...], "kept": [...], "values", "services"}`.
 
 * `env`, one a container: `{"container", "init", "drop": [{"env", "fingerprint" | "secret"}], "put": [{"env", "value"}]}`.
 * `rules`, one a scale rule: `{"event", "rule", "kind", "identity", "secrets", "drop": [metadata], "put": {metadata: value}}`.
 * `kept`: `{"name", "fingerprint"}` of plain values that stay in the app as secrets which nothing uses, so that going back
   needs neither the vault nor an old revision.
-* `values`: fingerprints of the keys. `services`: what they open, by id in `services.toml`. `settle`: seconds that pass between the last new right and the change.
+* `values`: fingerprints of the keys. `services`: what they open, by id in `services.toml`.
 
 Values that a swap puts are names and addresses. `<client id of NAME>` stands for what is known only when the identity is there.
 """

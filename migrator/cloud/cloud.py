@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from migrator.cloud import container_logs, reading, registries, surface, surroundings, vaults, writing
+from migrator.cloud import container_logs, data_roles, reading, registries, surface, surroundings, vaults, writing
 from migrator.cloud.clients import LOCKS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import DeniedError
-from migrator.model import AppSecret, Json, Lock, Permission, ResourceId, RoleAssignment, VaultSecret, is_job
+from migrator.model import AppSecret, DataRole, Json, Lock, Permission, ResourceId, RoleAssignment, VaultSecret, is_job
 from migrator.ports import OnOperation
 from scanners.model import Secret
 
@@ -72,6 +72,18 @@ class AzureCloud:
 
     def delete_assignment(self, assignment: str) -> None:
         writing.delete_assignment(self._session, assignment)
+
+    def list_data_roles(self, system: str, resource: str) -> tuple[DataRole, ...]:
+        return data_roles.found(self._session, system, resource)
+
+    def data_role_id(self, system: str, resource: str, name: str) -> str:
+        return data_roles.named(system, resource, name)
+
+    def put_data_role(self, system: str, role: DataRole, on_operation: OnOperation) -> None:
+        data_roles.put(self._session, system, role, on_operation)
+
+    def delete_data_role(self, system: str, assignment: str) -> None:
+        data_roles.delete(self._session, system, assignment)
 
     def get_secret(self, vault_uri: str, name: str, version: str | None = None) -> tuple[Secret, VaultSecret] | None:
         return vaults.get_secret(self._session, vault_uri, name, version)

@@ -70,6 +70,29 @@ def patch_app(
     return reading.get_app(session, app)
 
 
+def put_and_wait(session: Session, path: str, body: Json, doing: str, version: str, on_operation: OnOperation) -> None:
+    """PUT a resource of any provider, and follow its operation to the end if it has one.
+
+    Raises:
+        CloudError: refused or failed.
+    """
+    response = session.send(session.arm(), "PUT", path, doing, api_version=version, body=body)
+    url = _operation_url(response)
+    if url is not None:
+        on_operation(url)
+        state, document = _poll(session, url, doing, _first_wait(response))
+        if state != "Succeeded":
+            raise failures.of_operation({**document, "status": document.get("status") or state}, doing)
+
+
+def delete_and_wait(session: Session, path: str, doing: str, version: str) -> None:
+    """DELETE a resource of any provider, and follow its operation to the end if it has one."""
+    response = session.send(session.arm(), "DELETE", path, doing, api_version=version)
+    url = _operation_url(response)
+    if url is not None:
+        _poll(session, url, doing, _first_wait(response))
+
+
 def wait_operation(session: Session, url: str) -> str:
     """Poll an operation to its end: `Succeeded`, `Failed` or `Canceled`.
 

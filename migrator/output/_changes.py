@@ -22,6 +22,7 @@ _UNDO_OF = {
     ("app-switch", "restore"): "one change back to what was read before; needs no vault",
     ("traffic-shift", "restore"): "traffic as it was before this step",
     ("role-assignment", "delete"): "delete the assignment",
+    ("data-role", "delete"): "delete the assignment",
     ("revision-deactivate", "activate"): "activate it again, as long as Azure keeps it",
     ("registry-admin-off", "enable"): "turn it on again; Azure does not promise the same passwords",
 }
@@ -70,7 +71,11 @@ def no_return(plan: Plan) -> list[str]:
 
 
 def _changes_nothing(step: Step) -> bool:
-    return step.kind == "app-prove" or step.change.get("action") == "adopt" or bool(step.change.get("existing"))
+    return (
+        step.kind in {"app-prove", "access-wait"}
+        or step.change.get("action") == "adopt"
+        or bool(step.change.get("existing"))
+    )
 
 
 def groups(plan: Plan) -> list[Group]:
@@ -111,10 +116,15 @@ def summary(plan: Plan) -> str:
         (sum(len(s.change["env"]) for s in switches), "env value", ""),
         (sum(1 for s in switches for one in s.change["secrets"] if one["was"] == "inline"), "inline secret", ""),
         (sum(len(s.change["registries"]) for s in switches), "registry password", ""),
+        (
+            sum(len((s.change.get("swaps") or {}).get("values", ())) for s in switches),
+            "key to give up",
+            "keys to give up",
+        ),
         (len(written), "vault secret to write", "vault secrets to write"),
         (sum(1 for s in steps if s.kind == "identity-create"), "identity to make", "identities to make"),
         (
-            sum(1 for s in steps if s.kind == "role-assignment" and not s.change.get("existing")),
+            sum(1 for s in steps if s.kind in {"role-assignment", "data-role"} and not s.change.get("existing")),
             "role assignment",
             "",
         ),

@@ -19,8 +19,10 @@ from migrator.planning.identities import Chosen
 from migrator.planning.places import AppView
 
 SETTLE = 600
-"""Seconds that a new role may take until a service honours it (learn.microsoft.com/azure/role-based-access-control/
-troubleshooting: up to ten minutes)."""
+"""Seconds that a new role may take until a service honours it."""
+
+_OWN = frozenset({"cosmos", "redis", "managed-redis"})
+"""Services with a role system of their own in which keylift assigns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         return "a principal of the database must be made first, by its administrator: the script lies beside the plan"
     if not ruling.uses:
         return "no place is known where the app would be told"
+    if decision.grants and any(not grant.role.id for grant in decision.grants) and decision.service_id not in _OWN:
+        return "the service's own roles are not known to keylift"
     if not decision.grants or any(not grant.scope for grant in decision.grants):
         return "it is not known which right the identity needs"
     if any(use.decision.outcome is not Outcome.CONFIGURATION for use in ruling.uses):
@@ -160,7 +164,6 @@ def together(swaps: Sequence[Swap], chosen: Chosen) -> Json:
         "kept": sorted(kept, key=lambda entry: str(entry["name"])),
         "values": sorted(values),
         "services": sorted({one.decision.service_id for one in swaps}),
-        "settle": SETTLE,
     }
 
 

@@ -24,6 +24,8 @@ class Grant:
     """ARM id; empty when the resource was not found."""
     need: str
     command: str
+    within: str = ""
+    """Part of the resource in the service's own role system, `/dbs/shop`; empty for all of it."""
 
     def as_dict(self) -> Json:
         """The object of the plan format."""
@@ -119,15 +121,18 @@ def _grant(pointer: Pointer, service: Service, target: Resource | None, need: st
     ]
     if scope and paths:
         scope = f"{scope}/{paths[-1]}"
+    within = ""
     if service.command and target is not None:
         parsed = ResourceId.parse(target.id)
-        database = pointer.parts.get("database")
+        database, collection = pointer.parts.get("database"), pointer.parts.get("collection")
+        if service.system == "cosmos" and database:
+            within = f"/dbs/{database}" + (f"/colls/{collection}" if collection else "")
         command = service.command.format(
             name=parsed.name,
             group=parsed.group,
             role=role.name,
             principal=asker.object_id,
-            within=f"/dbs/{database}" if database else "/",
+            within=within or "/",
             identity=asker.called,
         )
     else:
@@ -135,4 +140,4 @@ def _grant(pointer: Pointer, service: Service, target: Resource | None, need: st
             f"az role assignment create --role {role.id} --assignee-object-id {asker.object_id} "
             f"--assignee-principal-type ServicePrincipal --scope {scope or 'RESOURCE_ID'}"
         )
-    return Grant(role, scope, need, command)
+    return Grant(role, scope, need, command, within)

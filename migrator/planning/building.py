@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from migrator.model import Json, Step, Vault
+from migrator.model import Json, ResourceId, Step, Vault
 from migrator.passwordless import applying
+from migrator.passwordless.rights import Grant
 from migrator.planning import names, traffic
 from migrator.planning.draft import AppDraft, Item
 from migrator.planning.identities import SYSTEM, Chosen
@@ -17,6 +18,17 @@ from migrator.planning.vaulting import VaultItem
 
 APP_WRITE = "Microsoft.App/containerApps/write"
 JOB_WRITE = "Microsoft.App/jobs/write"
+DATA_ROLES = {
+    "cosmos": "Microsoft.DocumentDB/databaseAccounts/sqlRoleAssignments/write",
+    "redis": "Microsoft.Cache/redis/accessPolicyAssignments/write",
+    "managed-redis": "Microsoft.Cache/redisEnterprise/databases/accessPolicyAssignments/write",
+}
+"""Role systems of services themselves, and the action that an assignment there needs."""
+COSMOS_ROLES = {
+    "Cosmos DB Built-in Data Reader": "00000000-0000-0000-0000-000000000001",
+    "Cosmos DB Built-in Data Contributor": "00000000-0000-0000-0000-000000000002",
+}
+"""Definitions that every account has (learn.microsoft.com/azure/cosmos-db/reference-data-plane-security)."""
 
 
 def write_action(view: AppView) -> str:
@@ -129,9 +141,18 @@ class Builder:
             before.append(
                 self._assign(plan, label, switch.need, switch.registry.id, switch.place.server.lower(), exists)
             )
+        given: list[str] = []
+        new = False
         for need, scope in _data_needs(plan):
             what = f"{need.name.replace(' ', '-').lower()}/{_within(scope)}"
-            before.append(self._assign(plan, label, need, scope, what, exists))
+            given.append(self._assign(plan, label, need, scope, what, exists))
+            new = new or not self.roles.held(chosen.principal if chosen else None, need, scope)
+        for right in own_roles(plan):
+            given.append(self._add(self._data_role(plan, label, right, exists)))
+            new = True
+        if new:
+            given.append(self._add(self._wait(plan, label, tuple(given))))
+        before += given
         self._switch(plan, label, tuple(dict.fromkeys(before)))
 
     def _add(self, step: Step) -> str:
@@ -245,6 +266,48 @@ class Builder:
         if same and same.change != step.change:  # equal identity names in two groups
             step = replace(step, id=f"{step.id}/{names.digest(chosen.ref.lower())}")
         return self._add(step)
+
+    def _data_role(self, plan: AppPlan, label: str, one: tuple[str, Grant], after: tuple[str, ...]) -> Step:
+        system, grant = one
+        view, chosen = plan.view, plan.identity
+        if chosen is None:
+            raise AssertionError(f"{view.name} needs a role and has no identity")
+        name = ResourceId.parse(grant.scope).name
+        return Step(
+            id=f"{label}/data-role/{grant.role.name.replace(' ', '-').lower()}/{(name + grant.within.replace('/', '.')).lower()}",
+            kind="data-role",
+            target=grant.scope,
+            app=view.id,
+            change={
+                "system": system,
+                "role": COSMOS_ROLES.get(grant.role.name, grant.role.name),
+                "role_name": grant.role.name,
+                "scope": grant.scope + grant.within,
+                # Managed Redis takes letters and digits only
+                "plain": system == "managed-redis",
+                "identity": chosen.ref,
+                "principal_id": chosen.principal,
+                "existing": None,
+                "data": True,
+            },
+            undo={"delete": True},
+            why=f"{chosen.name} must be able to do with {name} what the key let the app do; no role of Azure gives that",
+            permission=DATA_ROLES[system],
+            after=after,
+        )
+
+    def _wait(self, plan: AppPlan, label: str, after: tuple[str, ...]) -> Step:
+        return Step(
+            id=f"{label}/access-wait",
+            kind="access-wait",
+            target=plan.view.id,
+            app=plan.view.id,
+            change={"seconds": applying.SETTLE},
+            undo={},
+            why="nothing but the app shows that a service honours a new role, and the app would be without its key by then",
+            permission="",
+            after=after,
+        )
 
     def _wider(self, plan: AppPlan, need: Need, scope: str, who: str, held: Held) -> None:
         for assignment, role in held.wider:
@@ -401,6 +464,17 @@ def _data_needs(plan: AppPlan) -> list[tuple[Need, str]]:
         for one in plan.draft.swaps
         for grant in one.grants
         if grant.role.id
+    }
+    return [found[key] for key in sorted(found)]
+
+
+def own_roles(plan: AppPlan) -> list[tuple[str, Grant]]:
+    """Roles in services' own systems that the app's identity needs, each once: the service and the right."""
+    found = {
+        (grant.scope.lower(), grant.within, grant.role.name): (one.decision.service_id, grant)
+        for one in plan.draft.swaps
+        for grant in one.grants
+        if not grant.role.id
     }
     return [found[key] for key in sorted(found)]
 

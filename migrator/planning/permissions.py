@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.model import Estate, Json, Permission, Vault
-from migrator.planning.building import APP_WRITE, JOB_WRITE, AppPlan
+from migrator.planning.building import APP_WRITE, DATA_ROLES, JOB_WRITE, AppPlan, own_roles
 from migrator.planning.denials import Denials, look
 from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import grants
@@ -15,6 +15,11 @@ _APPS = "Container Apps Contributor"
 _JOBS = "Container Apps Jobs Contributor"
 _OFFICER = "Key Vault Secrets Officer"
 _GRANTER = "Key Vault Data Access Administrator"
+_DATA_ADMINS = {
+    "cosmos": "DocumentDB Account Contributor",
+    "redis": "Redis Cache Contributor",
+    "managed-redis": "Redis Cache Contributor",
+}
 _ADMINISTRATOR = "Role Based Access Control Administrator"
 _SECRETS = "Microsoft.KeyVault/vaults/secrets"
 _IDENTITIES = "Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -128,6 +133,11 @@ def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:
         rights |= {_Right(vault.id, f"{_SECRETS}/{verb}/action", _OFFICER, data=True) for verb in verbs}
     if plan.vault_items:
         rights |= {_Right(vault.id, f"{_ASSIGNMENTS}/{verb}", _GRANTER) for verb in ("write", "delete")}
+    for system, grant in own_roles(plan):
+        write, least = DATA_ROLES[system], _DATA_ADMINS[system]
+        rights |= {
+            _Right(grant.scope, f"{write.removesuffix('write')}{verb}", least) for verb in ("read", "write", "delete")
+        }
     if plan.draft.swaps and not view.job:
         rights.add(_Right(view.id, "Microsoft.App/containerApps/getAuthToken/action", _APPS))
     for scope in {grant.scope for one in plan.draft.swaps for grant in one.grants if grant.role.id}:

@@ -54,7 +54,6 @@ class AppSwitch(Kind):
         swaps = step.change.get("swaps")
         if swaps and "clientId" not in ctx.record.facts:
             ctx.record.note(clientId=client_id_of(swaps["identity"], ctx))
-        self._settled(step, ctx)
         self._check_roles(step, ctx)
         deadline, tries, suspect = 0.0, 0, ""
         environment = read(step.target, ctx).environment
@@ -82,25 +81,6 @@ class AppSwitch(Kind):
             ctx.tell(f"the identity's access to take effect ({tries + 1} tries)")
             ctx.clock.sleep(min(PAUSES[min(tries, len(PAUSES) - 1)], max(0.1, deadline - now)))
             tries += 1
-
-    def _settled(self, step: Step, ctx: StepContext) -> None:
-        """Wait until the rights that this run gave on other services may be taken to be in effect.
-
-        Nothing shows that they are but the app itself, which would run without its key by then; so the time that Azure
-        says a change may take passes first.
-        """
-        swaps = step.change.get("swaps")
-        if not swaps:
-            return
-        made = [
-            float(ctx.facts_of(name)["made"])
-            for name in step.after
-            if name in ctx.steps and ctx.steps[name].change.get("data") and ctx.facts_of(name).get("made")
-        ]
-        until = max(made, default=0.0) + min(float(swaps["settle"]), ctx.propagation)
-        while (rest := until - ctx.clock.now()) > 0:
-            ctx.tell(f"the identity's rights to take effect everywhere ({rest / 60:.0f} more minutes)")
-            ctx.clock.sleep(min(rest, 30.0))
 
     def _try(self, step: Step, ctx: StepContext) -> None:
         live = begin(step, ctx)

@@ -243,6 +243,8 @@ def test_every_kind_is_found_by_its_file() -> None:
         "identity-attach",
         "vault-secret",
         "role-assignment",
+        "data-role",
+        "access-wait",
         "app-switch",
         "app-prove",
         "traffic-shift",
