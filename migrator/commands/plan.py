@@ -84,6 +84,7 @@ def plan(
     from migrator.cli import Exit
     from migrator.console import write_file
     from migrator.errors import UsageError
+    from migrator.passwordless import script_files
 
     vault = configured(settings, "vault", vault)
     if not vault:
@@ -105,6 +106,9 @@ def plan(
     target, settings.console.output = settings.console.output, None
     if target is not None:
         write_file(target, made.to_json())
+        for name, text in script_files.files(made, target.stem).items():
+            write_file(target.with_name(name), text)
+            settings.console.say(f"wrote {target.with_name(name)}, for the database's administrator")
     settings.console.emit(rendering.plan(settings.format, made, settings.console))
     if target is not None:
         settings.console.say(f"wrote {target}; next: keylift apply {target}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from migrator.model import Json
+from migrator.model import Json, ResourceId
 from migrator.passwordless.decision import Decision, Outcome
 from migrator.passwordless.rights import Grant
 from migrator.passwordless.suggesting import Ruling, Use
@@ -66,10 +66,14 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         return "it is a vault reference already"
     if decision.before:
         return f"first, and for a person to decide: {decision.before[0]['what']} ({decision.before[0]['command']})"
+    if decision.scripts:
+        who = ResourceId.parse(decision.resource).name if decision.resource else "the database"
+        return (
+            f"an Entra administrator of {who} makes a principal for the app first, with the script beside the plan "
+            "(.sql, and .undo.sql for the way back), and then changes the app as the script's head says; no step waits for it"
+        )
     if decision.stays:
         return decision.stays[0]
-    if decision.scripts:
-        return "a principal of the database must be made first, by its administrator: the script lies beside the plan"
     if not ruling.uses:
         return "no place is known where the app would be told"
     if decision.grants and any(not grant.role.id for grant in decision.grants) and decision.service_id not in _OWN:

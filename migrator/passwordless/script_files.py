@@ -1,0 +1,52 @@
+"""Statements for database administrators as files beside a plan: one that makes the principal, one that takes it away.
+
+Nothing of keylift runs them, and no step waits for them: until a person ran one and changed the app, the app signs in with the
+value in the vault.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from migrator.model import Json, Plan, ResourceId
+
+VERIFY, UNDO = "-- verify: ", "-- undo: "
+
+
+def files(plan: Plan, stem: str) -> Mapping[str, str]:
+    """Name of a file -> its text, for a plan in the file `<stem>.json` that was made with `--passwordless apply`."""
+    found: dict[str, str] = {}
+    if plan.options.get("passwordless") != "apply":
+        return found
+    for entry in plan.passwordless:
+        if not entry["scripts"]:
+            continue
+        name = f"{stem}.{name_of(entry)}"
+        do = [line for line in entry["scripts"] if not line.startswith((VERIFY, UNDO))]
+        check = [line.removeprefix(VERIFY) for line in entry["scripts"] if line.startswith(VERIFY)]
+        back = [line.removeprefix(UNDO) for line in entry["scripts"] if line.startswith(UNDO)]
+        head = _head(entry)
+        found[f"{name}.sql"] = "\n".join([*head, "", *do, "", "-- verify: it must be listed", *check, ""])
+        found[f"{name}.undo.sql"] = "\n".join([*head[:2], "-- Takes back what the other file makes.", "", *back, ""])
+    return found
+
+
+def name_of(entry: Json) -> str:
+    """What the files of one suggestion are called: app and secret."""
+    app = ResourceId.parse(entry["app"]).name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", f"{app}.{'-'.join(entry['names'])}")
+
+
+def _head(entry: Json) -> list[str]:
+    server = ResourceId.parse(entry["resource"]).name if entry["resource"] else "the server"
+    lines = [
+        f"-- For an Entra administrator of {server} ({entry['service']}), signed in to the database that the app uses.",
+        "-- keylift runs none of this, and its plan waits for none of it.",
+        "-- <client id of NAME> is what this prints: az identity list --query \"[?name=='NAME'].clientId\" -o tsv",
+        "-- Afterwards, the app (until then it signs in with the value in the vault):",
+    ]
+    for change in entry["changes"]:
+        value = f" {change['name']}={change['value']}" if change["action"] == "set" else f" {change['name']}"
+        lines.append(f"--   {change['action']}{value}")
+    return lines
