@@ -21,6 +21,7 @@ from migrator.planning.denials import Denials
 from migrator.planning.draft import AppDraft, Drafting
 from migrator.planning.identities import Chosen
 from migrator.planning.options import Options
+from migrator.planning.part_steps import Components, of_components
 from migrator.planning.places import AppView
 from migrator.planning.roles import Roles
 from migrator.planning.vaulting import VaultItem
@@ -59,19 +60,23 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
     chosen = _Chosen(drafting, options)
     items = _undenied(drafting, _resolved(drafting, options), chosen)
     plans = _app_plans(drafting, items, chosen)
-    builder = Builder(vault, Roles(estate), labels(drafting.views.values()))
+    called = labels(drafting.views.values())
+    builder = Builder(vault, Roles(estate), called)
     steps = builder.steps(plans)
-    notes = [*drafting.notes, *builder.notes, *_notes(plans, estate, vault)]
-    needed = permissions.needed(plans, estate, vault)
+    components = Components()
+    if options.passwordless == "apply":
+        components = of_components(estate, called, fingerprinter)
+    notes = [*drafting.notes, *builder.notes, *_notes(plans, estate, vault), *components.notes]
+    needed = permissions.needed(plans, estate, vault, components.steps)
     return Plan(
         tool=tool(),
         cloud=estate.cloud,
         scope={key: sorted(values, key=str.lower) for key, values in sorted(options.scope.items())},
         options=options.as_dict(vault.id),
         estate={"fingerprint": _estate_fingerprint(estate, vault, plans, fingerprinter), "key": fingerprinter.key_id},
-        steps=steps,
+        steps=(*steps, *components.steps),
         skipped=drafting.skipped,
-        rest_risk=rest_risk.entries(plans, set(findings), fingerprinter),
+        rest_risk=(*rest_risk.entries(plans, set(findings), fingerprinter), *components.risks),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
         passwordless=suggestions(plans, estate, options.code, fingerprinter) if options.passwordless != "never" else (),

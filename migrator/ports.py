@@ -46,6 +46,14 @@ class Cloud(Protocol):
         """
         ...
 
+    def get_part(self, part: str) -> Json:
+        """GET a Dapr component or an app's sign-in settings; raises NotFoundError."""
+        ...
+
+    def put_part(self, part: str, body: Json, on_operation: OnOperation) -> None:
+        """PUT one whole, and wait for its end."""
+        ...
+
     def wait_operation(self, url: str) -> str:
         """Poll an operation begun earlier (perhaps by a killed process); its end: Succeeded, Failed or Canceled."""
         ...

@@ -203,6 +203,10 @@ class Stage:
             if any(key.startswith("#") for key in step.expects):
                 expects |= apps[step.app.lower()][1]
             change = _exchanged(_renamed(step.change, uris), marks)
+            if step.kind == "part-switch":
+                # the component's values are tokens here
+                document, secrets = self.cloud.get_part(step.target), self._secrets(step.target)
+                change["fingerprint"] = app_fingerprint(document, secrets, fingerprinter)
             steps.append(replace(step, change=change, expects=expects))
         return replace(plan, cloud=self.cloud.name, steps=tuple(steps))
 
@@ -244,6 +248,17 @@ class Stage:
             "there": sorted(
                 {*azure.world.resources, *azure.world.table("assignments"), *azure.world.table("data-roles")}
             ),
+            "parts": {
+                step.target.lower(): [
+                    settled(self.cloud.get_part(step.target))["properties"],
+                    {
+                        secret.name: reveal(secret.value) if secret.value else None
+                        for secret in self._secrets(step.target)
+                    },
+                ]
+                for step in self.source.plan.steps
+                if step.kind == "part-switch"
+            },
             "vault": {key: version["value"] for key, version in newest.items() if version["enabled"]},
             "registries": {
                 key: bool(document["properties"].get("adminUserEnabled"))

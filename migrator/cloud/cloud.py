@@ -28,6 +28,12 @@ class AzureCloud:
     def patch_app(self, app: str, body: Json, on_operation: OnOperation, *, patience: float | None = None) -> Json:
         return writing.patch_app(self._session, app, body, on_operation, patience=patience)
 
+    def get_part(self, part: str) -> Json:
+        return reading.get_app(self._session, part)
+
+    def put_part(self, part: str, body: Json, on_operation: OnOperation) -> None:
+        writing.put_part(self._session, part, body, on_operation)
+
     def wait_operation(self, url: str) -> str:
         return writing.wait_operation(self._session, url)
 

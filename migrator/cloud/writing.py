@@ -76,13 +76,20 @@ def put_and_wait(session: Session, path: str, body: Json, doing: str, version: s
     Raises:
         CloudError: refused or failed.
     """
-    response = session.send(session.arm(), "PUT", path, doing, api_version=version, body=body)
+    values = tuple(failures.strings_under_value(body))
+    response = session.send(session.arm(), "PUT", path, doing, api_version=version, body=body, values=values)
     url = _operation_url(response)
     if url is not None:
         on_operation(url)
         state, document = _poll(session, url, doing, _first_wait(response))
         if state != "Succeeded":
-            raise failures.of_operation({**document, "status": document.get("status") or state}, doing)
+            raise failures.of_operation({**document, "status": document.get("status") or state}, doing, values)
+
+
+def put_part(session: Session, part: str, body: Json, on_operation: OnOperation) -> None:
+    """PUT a part of an app or an environment (a Dapr component, sign-in settings), and wait for its end."""
+    doing = f"change {ResourceId.parse(part).name}"
+    put_and_wait(session, part, body, doing, APPS_VERSION, on_operation)
 
 
 def delete_and_wait(session: Session, path: str, doing: str, version: str) -> None:

@@ -98,6 +98,69 @@ def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...
     return tuple(found)
 
 
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What keylift does about a component that needs nothing but configuration."""
+
+    part: Part
+    apps: tuple[App, ...]
+    """Those that load it, in order of ids."""
+    identity: str
+    """ARM id of the one user-assigned identity that all of them have; `system` where each uses its own."""
+    principals: tuple[str, ...]
+    """Object ids of the identities, each once."""
+    grants: tuple[Grant, ...]
+    """What each of them needs."""
+    service: Service
+    drop: tuple[str, ...]
+    put: Mapping[str, str]
+    names: tuple[str, ...]
+    """Of the metadata that holds keys."""
+
+
+def applied(part: Part, estate: Estate) -> Applied | str:
+    """What is done about a component, or why its keys stay; empty where nothing was decided for it."""
+    look = _Look(part) if is_component(part) else None
+    if look is None or not look.keys or look.component is None:
+        return ""
+    decision, component = decide(look, estate), look.component
+    if decision.outcome is not Outcome.CONFIGURATION:
+        return ""
+    service, pointer = services().get(component.service), look.pointer
+    if decision.before:
+        return f"first, and for a person to decide: {decision.before[0]['what']} ({decision.before[0]['command']})"
+    if service is None or pointer is None or component.warns:
+        return component.warns or "which rights its apps need is not known"
+    if decision.scripts:
+        return "a principal of the database must be made first, by its administrator: the script lies beside the plan"
+    target = target_of(pointer, [service], estate.targets)
+    apps, _ = loaders(part, look.scopes, estate)
+    name, _ = _identity(apps)
+    shared = next((ref for ref in attached_to(AppView(apps[0])) if ResourceId.parse(ref).name == name), "")
+    principals = {_object_id(app, shared) if shared else _own_principal(app) for app in apps}
+    if not target or not all(principals) or (name and not shared):
+        return "the identity of an app that loads it is not known"
+    asked = rights(replace(pointer, rights=frozenset()), service, target, component.needs, Asker(name, "")).grants
+    if not asked:
+        return "which rights its apps need is not known"
+    changes = [change for change in decision.changes if change.action == "set"]
+    return Applied(
+        part,
+        tuple(sorted(apps, key=lambda app: app.id.lower())),
+        shared or "system",
+        tuple(sorted(principals)),
+        asked,
+        service,
+        tuple(change.name for change in decision.changes if change.action == "remove"),
+        {change.name: change.value for change in changes},
+        tuple(look.keys),
+    )
+
+
+def _own_principal(app: App) -> str:
+    return str(child(app.document, "identity", "principalId") or "")
+
+
 class _Look:
     """One component, read."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from migrator.model import Estate, Json, Permission, Vault
+from migrator.model import Estate, Json, Permission, Step, Vault
 from migrator.planning.building import APP_WRITE, DATA_ROLES, JOB_WRITE, AppPlan, own_roles
 from migrator.planning.denials import Denials, look
 from migrator.planning.identities import SYSTEM
@@ -76,7 +76,7 @@ def _below(action: str) -> str:
     return f"{head}//{verb}"
 
 
-def needed(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]:
+def needed(plans: Iterable[AppPlan], estate: Estate, vault: Vault, parts: Iterable[Step] = ()) -> list[Json]:
     """`{"scope", "action", "role", "held"}` each, by scope and action.
 
     One that a deny assignment takes away is not held, and has under `denied` which one it is: no role helps there.
@@ -84,6 +84,8 @@ def needed(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]
     rights: set[_Right] = set()
     for plan in plans:
         rights |= _of_app(plan, vault)
+    for step in parts:
+        rights |= _of_part(step)
     known, denials = Permissions(estate), Denials(estate)
     found = []
     for right in sorted(rights, key=lambda right: (right.scope.lower(), right.action)):
@@ -101,6 +103,26 @@ def needed(plans: Iterable[AppPlan], estate: Estate, vault: Vault) -> list[Json]
             entry["denied"] = {"name": denial.name, "scope": denial.scope, "look": look(denial)}
         found.append(entry)
     return found
+
+
+def _of_part(step: Step) -> set[_Right]:
+    """What a step on a Dapr component, or on a service for its sake, needs."""
+    if step.kind == "part-switch":
+        return {
+            _Right(step.target, f"{step.permission.removesuffix('write')}{verb}", _APPS)
+            for verb in ("read", "write", "listSecrets/action")
+        }
+    if step.kind == "part-prove":
+        return {_Right(app, step.permission, _APPS) for app in step.change["loaders"]}
+    if step.kind == "data-role":
+        least = _DATA_ADMINS[step.change["system"]]
+        return {
+            _Right(step.target, f"{step.permission.removesuffix('write')}{verb}", least)
+            for verb in ("read", "write", "delete")
+        }
+    if step.kind == "role-assignment" and not step.change["existing"]:
+        return {_Right(step.target, f"{_ASSIGNMENTS}/{verb}", _ADMINISTRATOR) for verb in ("write", "delete")}
+    return set()
 
 
 def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from migrator.model import Json, ResourceId
+from migrator.passwordless.services import Service
 from migrator.planning.building import AppPlan
 from migrator.planning.draft import Item
 from migrator.planning.places import AppView
@@ -72,20 +73,29 @@ def _keys(plan: AppPlan) -> list[Json]:
     """Keys that an identity replaced: the service still takes them, until somebody else than keylift says otherwise."""
     found: dict[str, Json] = {}
     for one in plan.draft.swaps:
-        service = one.decision.service_of
-        resource, name = one.decision.resource, ResourceId.parse(one.decision.resource).name
-        kept = "; the app keeps it as a secret for a way back" if one.item.secrets or one.kept else ""
-        found.setdefault(
-            resource,
-            _entry(
-                resource,
-                f"{name} still takes the key that {plan.view.name} signed in with{kept}. When nobody else uses it: "
-                f"{service.told('rotate', resource)}; and when nobody uses any key of {name}: "
-                f"{service.told('shut', resource)} ({service.close}), which also breaks {service.breaks}",
-                f"the key is rotated, or key access is closed. What only time can prove: {service.told('prove', resource)}",
-            ),
-        )
+        resource, kept = one.decision.resource, bool(one.item.secrets or one.kept)
+        found.setdefault(resource, key(one.decision.service_of, resource, plan.view.name, kept=kept))
     return list(found.values())
+
+
+def key(service: Service, resource: str, user: str, *, kept: bool) -> Json:
+    """A key that an identity replaced, and the commands that end it.
+
+    Args:
+        service: What it opens.
+        resource: ARM id of that.
+        user: What signed in with it.
+        kept: Whether it stays where it was, unused, for a way back.
+    """
+    name = ResourceId.parse(resource).name
+    stays = "; it stays there as a secret that nothing uses, for a way back" if kept else ""
+    return _entry(
+        resource,
+        f"{name} still takes the key that {user} signed in with{stays}. When nobody else uses it: "
+        f"{service.told('rotate', resource)}; and when nobody uses any key of {name}: "
+        f"{service.told('shut', resource)} ({service.close}), which also breaks {service.breaks}",
+        f"the key is rotated, or key access is closed. What only time can prove: {service.told('prove', resource)}",
+    )
 
 
 def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:

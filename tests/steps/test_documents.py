@@ -245,6 +245,8 @@ def test_every_kind_is_found_by_its_file() -> None:
         "role-assignment",
         "data-role",
         "access-wait",
+        "part-switch",
+        "part-prove",
         "app-switch",
         "app-prove",
         "traffic-shift",

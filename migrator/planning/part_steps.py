@@ -1,0 +1,166 @@
+"""Steps that take keys out of Dapr components: rights for every app that loads one, a wait, the component, the proof.
+
+They go with the first of the apps that load it, so that they are done and taken back in order; the others are restarted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from migrator.fingerprints import app_fingerprint
+from migrator.model import Estate, Json, Part, ResourceId, Step
+from migrator.parts import DAPR
+from migrator.passwordless import applying, dapr
+from migrator.passwordless.rights import Grant
+from migrator.planning import rest_risk
+from migrator.planning.building import COSMOS_ROLES, DATA_ROLES
+from migrator.planning.roles import Need, Roles
+from scanners.model import Fingerprinter
+
+WRITE = "Microsoft.App/managedEnvironments/daprComponents/write"
+
+
+@dataclass(frozen=True, slots=True)
+class Components:
+    """What a plan does about Dapr components."""
+
+    steps: tuple[Step, ...] = ()
+    notes: tuple[Json, ...] = ()
+    """On those whose keys stay though an identity could replace them."""
+    risks: tuple[Json, ...] = ()
+    """Keys that their services still take."""
+
+
+def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fingerprinter) -> Components:
+    """What becomes of all components.
+
+    Args:
+        estate: With parts, apps, targets and assignments.
+        labels: Lower-case app id -> what its step ids begin with.
+        fingerprinter: For what the steps depend on.
+    """
+    steps: list[Step] = []
+    notes: list[Json] = []
+    risks: list[Json] = []
+    roles = Roles(estate)
+    for part in sorted(estate.parts, key=lambda part: part.id.lower()):
+        found = dapr.applied(part, estate)
+        if isinstance(found, str):
+            if found:
+                notes.append(
+                    {"app": "", "kind": "passwordless", "text": f"component {part.name} keeps its key: {found}"}
+                )
+            continue
+        steps += _steps(found, roles, labels, fingerprinter)
+        resource = found.grants[0].scope
+        risks.append(
+            rest_risk.key(found.service, "/".join(resource.split("/")[:9]), f"component {part.name}", kept=True)
+        )
+    return Components(tuple(steps), tuple(notes), tuple(risks))
+
+
+def _steps(
+    found: dapr.Applied, roles: Roles, labels: Mapping[str, str], fingerprinter: Fingerprinter
+) -> Iterable[Step]:
+    part, host = found.part, found.apps[0]
+    stem = f"{labels[host.id.lower()]}/dapr/{part.name.lower()}"
+    home = part.id.partition("/daprComponents/")[0]
+    after: list[str] = []
+    new = False
+    for number, principal in enumerate(found.principals, start=1):
+        for grant in found.grants:
+            step, is_new = _right(found, grant, principal, roles, f"{stem}/{number}")
+            new = new or is_new
+            after.append(step.id)
+            yield step
+    if new:
+        wait = Step(
+            id=f"{stem}/access-wait",
+            kind="access-wait",
+            target=part.id,
+            app=host.id,
+            change={"seconds": applying.SETTLE},
+            undo={},
+            why="nothing but the apps shows that a service honours a new role, and they would be without the key by then",
+            permission="",
+            after=tuple(after),
+        )
+        after.append(wait.id)
+        yield wait
+    change: Json = {
+        "form": DAPR,
+        "drop": list(found.drop),
+        "put": dict(found.put),
+        "identity": found.identity,
+        "fingerprint": component_fingerprint(part, fingerprinter),
+        "loaders": [app.id for app in found.apps],
+        "lane": home,
+    }
+    names = ", ".join(app.name for app in found.apps)
+    switch = Step(
+        id=f"{stem}/part-switch",
+        kind="part-switch",
+        target=part.id,
+        app=host.id,
+        change=change,
+        undo={"restore": True},
+        why=f"{names} can sign in to {found.service.title} by themselves; a key that is left beside an identity wins",
+        permission=WRITE,
+        after=tuple(after),
+    )
+    yield switch
+    yield Step(
+        id=f"{stem}/part-prove",
+        kind="part-prove",
+        target=part.id,
+        app=host.id,
+        change={"form": DAPR, "loaders": change["loaders"]},
+        undo={},
+        why="a sidecar reads components when it starts: a running replica after a restart has loaded it",
+        permission="Microsoft.App/containerApps/revisions/restart/action",
+        after=(switch.id,),
+    )
+
+
+def _right(found: dapr.Applied, grant: Grant, principal: str, roles: Roles, stem: str) -> tuple[Step, bool]:
+    """One right, and whether it is new."""
+    own = not grant.role.id
+    need = Need(grant.role.id, grant.role.name, "", data=True)
+    held = None if own else roles.held(principal, need, grant.scope)
+    common = {
+        "role_name": grant.role.name,
+        "identity": found.identity,
+        "principal_id": principal,
+        "existing": held.adopted.id if held else None,
+        "data": True,
+    }
+    if own:
+        change: Json = {
+            "system": found.service.id,
+            "role": COSMOS_ROLES.get(grant.role.name, grant.role.name),
+            "scope": grant.scope + grant.within,
+            "plain": found.service.id == "managed-redis",
+            **common,
+        }
+    else:
+        change = {"role": grant.role.id, "scope": grant.scope, **common}
+    name = ResourceId.parse(grant.scope).name
+    step = Step(
+        id=f"{stem}/{'data-role' if own else 'role-assignment'}/{grant.role.name.replace(' ', '-').lower()}/{name.lower()}",
+        kind="data-role" if own else "role-assignment",
+        target=grant.scope,
+        app=found.apps[0].id,
+        change=change,
+        undo={} if held else {"delete": True},
+        why=f"the component {found.part.name} does with {name} what its apps may do, once its key is gone",
+        permission=DATA_ROLES[found.service.id]
+        if own
+        else f"Microsoft.Authorization/roleAssignments/{'read' if held else 'write'}",
+    )
+    return step, held is None
+
+
+def component_fingerprint(part: Part, fingerprinter: Fingerprinter) -> str:
+    """Of a component as it was read, its secrets included."""
+    return app_fingerprint(part.document, part.secrets, fingerprinter)

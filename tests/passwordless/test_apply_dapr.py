@@ -1,0 +1,108 @@
+"""Dapr components under `--passwordless apply`: the key leaves the metadata, every app that loads it gets the right."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from migrator.model import Plan
+from migrator.rehearsal import rehearse
+from migrator.rehearsal_stage import Source
+from tests.executor import world
+
+from .test_apply import BUS, GROUP, KEY, bus, planned, steps
+
+COMPONENT = f"{world.ENVIRONMENT}/daprComponents/orders"
+ENVIRONMENT = {
+    "id": world.ENVIRONMENT,
+    "location": "westeurope",
+    "properties": {"daprConfiguration": {"version": "1.14.4"}},
+}
+OWN = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/shared"
+
+
+def loader(name: str, identity: dict[str, Any] | None = None) -> dict[str, Any]:
+    found = world.app(name, configuration={"dapr": {"enabled": True, "appId": name, "appPort": 80}})
+    found["identity"] = identity or {"type": "UserAssigned", "userAssignedIdentities": {OWN: {}}}
+    return found
+
+
+def component(
+    metadata: list[dict[str, Any]], kind: str = "pubsub.azure.servicebus.topics", **more: Any
+) -> dict[str, Any]:
+    return {
+        "id": COMPONENT,
+        "properties": {"componentType": kind, "version": "v1", "metadata": metadata, "scopes": ["one", "two"], **more},
+    }
+
+
+PLAIN = [{"name": "connectionString", "value": BUS}, {"name": "consumerID", "value": "orders"}]
+BY_SECRET = [{"name": "connectionString", "secretRef": "bus"}]
+
+
+def apps() -> list[dict[str, Any]]:
+    return [ENVIRONMENT, loader("one"), loader("two"), bus()]
+
+
+def shown(live: world.World) -> dict[str, Any]:
+    properties = live.cloud.get_part(COMPONENT)["properties"]
+    return {entry["name"]: entry.get("value") or entry.get("secretRef") for entry in properties["metadata"]}
+
+
+def values(live: world.World) -> dict[str, Any]:
+    return {secret.name: secret.value for secret in live.cloud.get_app_secrets(COMPONENT)}
+
+
+def dapr_steps(plan: Plan) -> list[str]:
+    return [step.kind for step in plan.steps]
+
+
+@pytest.mark.parametrize("metadata", [PLAIN, BY_SECRET])
+def test_the_key_leaves_the_metadata_and_comes_back(tmp_path: Path, metadata: list[dict[str, Any]]) -> None:
+    secrets: dict[str, Any] = {"secrets": [{"name": "bus", "value": BUS}]} if metadata is BY_SECRET else {}
+    with world.inside(world.estate(*apps(), component(metadata, **secrets)), tmp_path) as live:
+        before, kept, things = shown(live), values(live), live.resources()
+        plan = planned(live, tmp_path, {}, planted=[])
+        assert steps(plan) == ["role-assignment", "role-assignment", "access-wait", "part-switch", "part-prove"]
+        assert KEY not in plan.to_json()
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        after = shown(live)
+        # the full host name, the one identity all have, and nothing of the key: a key that is left wins
+        assert after["namespaceName"] == "ns1.servicebus.windows.net"
+        client = live.cloud.get_identity(OWN)
+        assert client is not None
+        assert after["azureClientId"] == client["properties"]["clientId"]
+        assert "connectionString" not in after
+        assert BUS not in str(live.cloud.get_part(COMPONENT))
+        assert executor.rollback(result.run).exit_code == 0
+        assert shown(live) == before
+        assert values(live) == kept
+        assert live.resources() == things
+
+
+def test_a_component_that_changed_is_left_alone(tmp_path: Path) -> None:
+    with world.inside(world.estate(*apps(), component(PLAIN)), tmp_path) as live:
+        plan = planned(live, tmp_path, {}, planted=[])
+        properties = live.cloud.get_part(COMPONENT)["properties"]
+        changed = {**properties, "scopes": ["one"]}
+        live.cloud.put_part(COMPONENT, {"properties": changed}, lambda _url: None)
+        result = live.executor().apply(plan)
+        assert result.exit_code == 11
+        assert shown(live)["connectionString"] == BUS
+
+
+def test_apps_without_an_identity_in_common_keep_the_key(tmp_path: Path) -> None:
+    estranged = [ENVIRONMENT, loader("one"), loader("two", {"type": "SystemAssigned"}), bus(), component(PLAIN)]
+    with world.inside(world.estate(*estranged), tmp_path) as live:
+        assert steps(planned(live, tmp_path, {}, planted=[])) == []
+
+
+def test_a_rehearsal_meets_every_fault(tmp_path: Path) -> None:
+    with world.inside(world.estate(*apps(), component(PLAIN)), tmp_path) as live:
+        plan = planned(live, tmp_path, {}, planted=[])
+        held = rehearse(Source(plan, live.read(), world.KEY))
+        assert held.ok, (held.problems, [trial for trial in held.trials if not trial.survived])
