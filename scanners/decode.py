@@ -10,10 +10,11 @@ from __future__ import annotations
 import codecs
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 _SAMPLE = 8192
+_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _PRINTABLE = bytes(c if c in b"\t\n\r" or 32 <= c < 127 or c >= 160 else 10 for c in range(256))
 """Everything unprintable becomes a line break: runs end there, and offsets stay."""
 _WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\x00){12,65536}")
@@ -30,15 +31,18 @@ class View(NamedTuple):
     binary: bool = False
 
 
-def views(data: bytes) -> Iterator[View]:
+def views(data: bytes) -> Iterable[View]:
     """The readings of a document's bytes."""
+    if b"\x00" not in data and data[:2] not in _MARKS:
+        # Nearly every file.
+        return (View(data),)
     encoding = _wide_encoding(data)
     if encoding is not None:
-        yield _wide(data, encoding)
-        return
-    if b"\x00" not in data:
-        yield View(data)
-        return
+        return (_wide(data, encoding),)
+    return _of_binary(data)
+
+
+def _of_binary(data: bytes) -> Iterator[View]:
     yield View(data.translate(_PRINTABLE), binary=True)
     for start, end in _wide_runs(data):
         yield View(data[start:end:2], translate=_every_second(start), binary=True)
@@ -82,7 +86,7 @@ def _wide_encoding(data: bytes) -> str | None:
 
 
 def _wide(data: bytes, encoding: str) -> View:
-    mark = 2 if data[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else 0
+    mark = 2 if data[:2] in _MARKS else 0
     narrow = data[mark:].decode(encoding, "replace").encode()
 
     return View(narrow, _WayBack(narrow, mark, encoding))

@@ -99,7 +99,10 @@ class Engine:
 
     def candidates(self, view: View) -> list[Candidate]:
         """Everything that is found in one reading of a document, before it is settled who has what."""
-        found, kinds = self._look(view.data, binary=view.binary)
+        sight = self._matcher.look(view.data)
+        if sight is matching.NOTHING:
+            return []
+        found, kinds = self._confirmed(view.data, sight, binary=view.binary)
         if not view.binary and (kinds is None or kinds):
             from scanners.decoding import look_again
 
@@ -115,8 +118,12 @@ class Engine:
             placed.append(replace(candidate, match=replace(match, start=start, end=end)))
         return placed
 
-    def _look(self, data: bytes, *, binary: bool = False) -> tuple[list[Candidate], AbstractSet[int] | None]:
-        sight = self._matcher.look(data)
+    def _look(self, data: bytes) -> tuple[list[Candidate], AbstractSet[int] | None]:
+        return self._confirmed(data, self._matcher.look(data))
+
+    def _confirmed(
+        self, data: bytes, sight: matching.Sight, *, binary: bool = False
+    ) -> tuple[list[Candidate], AbstractSet[int] | None]:
         if not sight.windows:
             return [], sight.kinds
         from scanners.confirm import confirm

@@ -33,7 +33,8 @@ class Sight(NamedTuple):
     """Which kinds of encoding there may be, by their numbers in `scanners.decoding.KINDS`; None: not known."""
 
 
-_NOTHING = Sight()
+NOTHING = Sight()
+"""Nothing to be tried, and nothing that may be encoded."""
 
 
 class Matcher(Protocol):
@@ -65,7 +66,7 @@ class DatabaseMatcher:
 
         self._database.scan(data, match_event_handler=on_hit)
         if not hits:
-            return _NOTHING
+            return NOTHING
         kinds = {number - _KIND for number in hits if number >= _KIND}
         if len(kinds) == len(hits):
             return Sight((), kinds)

@@ -14,12 +14,7 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
-from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
-from detect_secrets.core.potential_secret import PotentialSecret
-from detect_secrets.filters import heuristic
-from detect_secrets.plugins.base import BasePlugin
-from detect_secrets.util.code_snippet import CodeSnippet
-
+from scanners import offline
 from scanners.baseline import OUR_TYPE
 from scanners.engine import Engine
 from scanners.model import (
@@ -41,9 +36,17 @@ from scanners.positions import Lines
 from scanners.published import emulator, published
 from scanners.sources.container_app import ENV, Place
 
+with offline.nothing_unneeded():
+    from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
+    from detect_secrets.core.potential_secret import PotentialSecret
+    from detect_secrets.filters import heuristic
+    from detect_secrets.plugins.base import BasePlugin
+    from detect_secrets.util.code_snippet import CodeSnippet
+
 RULE = "second-opinion"
 """The rule of what only detect-secrets finds."""
-_JUDGES_BY_SHAPE = frozenset({"KeywordDetector", "Base64HighEntropyString", "HexHighEntropyString"})
+_BY_NAME = "KeywordDetector"
+_JUDGES_BY_SHAPE = frozenset({_BY_NAME, "Base64HighEntropyString", "HexHighEntropyString"})
 _NOT_ASKED = frozenset({"IPPublicDetector", "PrivateKeyDetector", "BasicAuthDetector"})
 """Plugins whose word adds nothing: addresses are no secrets, and the other two see less than our own rules do."""
 _LONGEST_LINE = 4096
@@ -62,11 +65,37 @@ def opinions(line: str) -> dict[str, set[str]]:
     if len(line) > _LONGEST_LINE or heuristic.is_indirect_reference(line):
         return found
     for plugin in _plugins():
-        for secret in plugin.analyze_line(filename="line", line=line, line_number=1):
-            value = str(secret.secret_value)
-            if not _filtered(value, line, plugin):
-                found.setdefault(value, set()).add(type(plugin).__name__)
+        _ask(plugin, line, found)
     return found
+
+
+@lru_cache(maxsize=1024)
+def agreed(line: str) -> frozenset[str]:
+    """The values in a line that its plugins agree on: of `opinions`, those that `agrees` holds for, with less to ask.
+
+    Trees say the same in many places, so the answers are kept.
+    """
+    found: dict[str, set[str]] = {}
+    if len(line) > _LONGEST_LINE:
+        return frozenset()
+    for plugin in _plugins():
+        if type(plugin).__name__ != _BY_NAME:
+            _ask(plugin, line, found)
+    # The one that goes by names takes longer than all others, and agrees with nobody where they found nothing.
+    if not found or heuristic.is_indirect_reference(line):
+        return frozenset()
+    if not all(map(agrees, found.values())):
+        for plugin in _plugins():
+            if type(plugin).__name__ == _BY_NAME:
+                _ask(plugin, line, found)
+    return frozenset(value for value, names in found.items() if agrees(names))
+
+
+def _ask(plugin: BasePlugin, line: str, found: dict[str, set[str]]) -> None:
+    for secret in plugin.analyze_line(filename="line", line=line, line_number=1):
+        value = str(secret.secret_value)
+        if not _filtered(value, line, plugin):
+            found.setdefault(value, set()).add(type(plugin).__name__)
 
 
 def agrees(names: Iterable[str]) -> bool:
@@ -77,7 +106,8 @@ def agrees(names: Iterable[str]) -> bool:
 
 @cache
 def _plugins() -> tuple[BasePlugin, ...]:
-    kinds: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
+    with offline.nothing_unneeded():
+        kinds: Iterable[Any] = get_mapping_from_secret_type_to_class().values()
     asked = (kind for kind in kinds if kind.__name__ not in _NOT_ASKED and kind.secret_type != OUR_TYPE)
     return tuple(kind() for kind in sorted(asked, key=lambda kind: str(kind.__name__)))
 
@@ -166,7 +196,7 @@ def review_places(found: Sequence[Finding], places: Iterable[Place], fingerprint
 
 
 def _agreed(line: str, value: str) -> bool:
-    return any((said in value or value in said) and agrees(names) for said, names in opinions(line).items())
+    return any(said in value or value in said for said in agreed(line))
 
 
 def review(report: Report, fingerprinter: Fingerprinter) -> None:
@@ -183,9 +213,7 @@ def review(report: Report, fingerprinter: Fingerprinter) -> None:
         ):
             continue
         line = _line(finding.location)
-        if any(
-            agrees(names) and fingerprinter.of(value) == finding.fingerprint for value, names in opinions(line).items()
-        ):
+        if any(fingerprinter.of(value) == finding.fingerprint for value in agreed(line)):
             report.findings[number] = replace(finding, confidence=Confidence.HIGH)
     _lines.cache_clear()
 

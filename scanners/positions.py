@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from itertools import accumulate
-
-_FEW = 4
-"""Places that are counted one by one; for more, all line breaks are found once."""
-
 
 class Lines:
-    """Lines and columns of one document, whose line breaks are found once when there is more to ask than a few places."""
+    """Lines and columns of one document. Line breaks are counted on from the offset that was asked for last."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
-        self._asked = 0
-        self._starts: list[int] = []
+        self._offset = 0
+        self._number = 1
+        self._start = 0
 
     def at(self, offset: int) -> tuple[int, int]:
         """Line and column of a byte offset, both from one; the column counts characters where the line is UTF-8."""
@@ -29,13 +24,14 @@ class Lines:
 
     def _line(self, offset: int) -> tuple[int, int]:
         """The line of an offset and where it begins."""
-        self._asked += 1
-        if self._asked <= _FEW:
-            return self._data.count(b"\n", 0, offset) + 1, self._data.rfind(b"\n", 0, offset) + 1
-        if not self._starts:
-            self._starts = [0, *accumulate(len(line) + 1 for line in self._data.split(b"\n"))]
-        line = bisect_right(self._starts, offset)
-        return line, self._starts[line - 1]
+        if offset < self._offset:
+            self._offset, self._number, self._start = 0, 1, 0
+        breaks = self._data.count(b"\n", self._offset, offset)
+        if breaks:
+            self._start = self._data.rfind(b"\n", self._offset, offset) + 1
+            self._number += breaks
+        self._offset = offset
+        return self._number, self._start
 
 
 def line_and_column(data: bytes, offset: int) -> tuple[int, int]:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,7 +28,8 @@ _MANY_TO_SPAWN = 3
 """Starting a process anew pays for so many times as much."""
 _BATCH_FILES = 256
 _BATCH_BYTES = 1024 * 1024
-_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
+"""What was a file and is a pipe by now must not be waited for."""
 _NEVER_ENTERED = frozenset({".git", ".hg", ".svn"})
 _OPAQUE = words(
     "png jpg jpeg gif bmp ico webp tif tiff psd woff woff2 ttf otf eot mp3 mp4 m4a mov avi mkv webm wav flac ogg zip gz bz2 xz "
@@ -124,7 +126,8 @@ def walk(path: Path, errors: list[dict[str, str]], *, ignore: bool = True) -> It
         errors.append(_unreadable(root, error))
         return
     if not stat.S_ISDIR(about.st_mode):
-        yield root, about.st_size
+        # What a pipe or a device holds, nobody knows before.
+        yield root, about.st_size if stat.S_ISREG(about.st_mode) else PIECE
         return
     base, above = ignoring.above(path) if ignore else ("", ())
     yield from _below(root, base, above, errors, ignore=ignore)
@@ -204,32 +207,20 @@ def scan_file(
     engine: Engine,
     fingerprinter: Fingerprinter,
     allow: Allow | None = None,
-    last: Last | None = None,
     read: Callable[[int], None] | None = None,
 ) -> tuple[list[Finding], int]:
-    """The findings of one file and how many bytes were read.
+    """The findings of one file and how many bytes were read, a piece of it at a time.
 
     Args:
         name: path of the file.
         engine: loaded rules.
         fingerprinter: tells equal values without showing them.
         allow: what is allowed.
-        last: where the file before this one left what was found.
         read: told of bytes that were read of a large file, as it goes.
 
     Raises:
         OSError: it cannot be read.
     """
-    if opaque(name):
-        return [], 0
-    data = _small(name)
-    if data is not None:
-        # Nearly every file is of this kind, and nearly all of them hold nothing.
-        found = (last or Last()).matches(data, engine)
-        if not found:
-            return [], len(data)
-        whole = Piece(data, 0, len(data), 0, 0)
-        return list(_located(name, whole, found, fingerprinter, allow)), len(data)
     findings: list[Finding] = []
     size = 0
     with open(name, "rb") as file:  # noqa: PTH123 - pathlib costs more than opening does
@@ -244,14 +235,16 @@ def scan_file(
     return findings, size
 
 
-def _small(name: str) -> bytes | None:
-    """The bytes of a regular file that is read at once; None for any other."""
+def _small(name: str, size: int) -> bytes | None:
+    """The bytes of a regular file that is read at once; None for one that has another size by now, or is large.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if size >= PIECE - OVERLAP:
+        return None
     handle = os.open(name, _READ)
     try:
-        about = os.fstat(handle)
-        size = about.st_size
-        if not stat.S_ISREG(about.st_mode) or size >= PIECE - OVERLAP:
-            return None
         data = os.read(handle, size + 1)
     finally:
         os.close(handle)
@@ -269,6 +262,13 @@ def _located(
             line, column = piece.place(*lines.at(match.start))
             finding = found_at(match, FileLocation(shown, line, column), fingerprinter)
             yield finding if allow is None else allow.judged(finding, match, name, piece.data)
+
+
+@lru_cache(maxsize=4096)
+def _plain(ending: str) -> bool:
+    """Whether files whose names end so are looked at as they are: most have one of a few endings."""
+    name = f"name.{ending}"
+    return not (opaque(name) or archives.is_archive(name))
 
 
 def opaque(name: str) -> bool:
@@ -308,14 +308,27 @@ class _Job:
     def batch(self, names: Sequence[tuple[str, int]]) -> Found:
         """What some files give, which are told with their sizes."""
         found, last = Found([], []), Last()
-        for name, _ in names:
+        for name, known in names:
             try:
+                if _plain(name.rpartition(".")[2]):
+                    # Nearly every file is of this kind, and nearly all of them hold nothing.
+                    data = _small(name, known)
+                    if data is not None:
+                        matches = last.matches(data, self.engine)
+                        if matches:
+                            whole = Piece(data, 0, known, 0, 0)
+                            found.findings += _located(name, whole, matches, self.fingerprinter, self.allow)
+                        found.files += 1
+                        found.bytes += known
+                        continue
                 if archives.is_archive(name):
                     from scanners.sources.archived import scan_archive
 
                     findings, size = scan_archive(name, self.engine, self.fingerprinter, self.allow, found.errors)
+                elif opaque(name):
+                    findings, size = [], 0
                 else:
-                    findings, size = scan_file(name, self.engine, self.fingerprinter, self.allow, last, self.told.read)
+                    findings, size = scan_file(name, self.engine, self.fingerprinter, self.allow, self.told.read)
             except OSError as error:
                 found.errors.append(_unreadable(name, error))
                 continue

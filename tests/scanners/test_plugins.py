@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from scanners import plugins
 from scanners.engine import Engine
@@ -145,3 +147,51 @@ def test_values_of_an_app_get_a_second_opinion(engine: Engine, fingerprinter: Fi
     )
     assert (alone.rule, alone.confidence, alone.location.as_dict()["name"]) == (plugins.RULE, Confidence.LOW, "SETTING")
     assert only_theirs not in repr(alone)
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                *(
+                    "password",
+                    "api_key",
+                    "id",
+                    " = ",
+                    ": ",
+                    "'",
+                    '"',
+                    "get(",
+                    ")",
+                    "deadbeef01234567",
+                    "9f8b3c2d1e0a4756",
+                ),
+                *(
+                    "ghp_" + "aB3dE5gH7j" * 4,
+                    "kT9vX2mQ7wZ4rB8nL5cJ1fH6",
+                    "AKIAQ7RZ4X2MWT5B3V6N",
+                    "${secret}",
+                    "0123456789",
+                ),
+            ]
+        ),
+        max_size=9,
+    ).map("".join)
+)
+def test_agreement_is_what_all_opinions_say(line: str) -> None:
+    said = {value for value, names in plugins.opinions(line).items() if plugins.agrees(names)}
+    assert plugins.agreed(line) == said
+
+
+def test_what_only_verifying_online_needs_is_not_imported() -> None:
+    program = """
+import sys
+from scanners import plugins
+assert plugins.opinions("password = 'kT9vX2mQ7wZ4rB8nL5cJ1fH6'")
+print([name for name in ("requests", "multiprocessing") if name in sys.modules])
+import requests, multiprocessing
+from detect_secrets.plugins import stripe
+print(requests.__spec__.name, multiprocessing.__spec__.name, stripe.requests.get is requests.get)
+"""
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines() == ["[]", "requests multiprocessing True"]
