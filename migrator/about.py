@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from migrator.model import Json
+from typing import TYPE_CHECKING
+
+from scanners.version import version
+
+if TYPE_CHECKING:
+    from migrator.model import Json
 
 HOME = "https://github.com/keylift/keylift"
 """Where the documentation of rules and commands lies."""
@@ -10,9 +15,7 @@ HOME = "https://github.com/keylift/keylift"
 
 def tool() -> Json:
     """`{"name", "version"}` of what is installed."""
-    from importlib.metadata import version
-
-    return {"name": "keylift", "version": version("keylift")}
+    return {"name": "keylift", "version": version()}
 
 
 def rule_page(rule: str) -> str:

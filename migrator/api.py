@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from migrator import keeping
 from migrator.errors import MADE_ELSEWHERE, KeyliftError, PlanFileError, RunError, UsageError
-from migrator.model import App, Estate, Json, Plan
 from migrator.shared import SharedState
 from migrator.state import StateFolder, default_folder
 from scanners.model import Confidence, Finding, Fingerprinter, Report
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from migrator.control import Control
     from migrator.drift import Drift
     from migrator.executor import Executor, RunResult
+    from migrator.model import App, Estate, Json, Plan
     from migrator.ports import Event
     from migrator.proof import Proof
     from migrator.rehearsal import Rehearsal
@@ -209,8 +209,15 @@ def scan_files(
         ignore=ignore,
         allow=allowed,
         review=lambda report: _second_opinion(report, fingerprinter),
+        prepare=_second_opinion_ready,
         progress=on_bytes,
     )
+
+
+def _second_opinion_ready() -> None:
+    from scanners import plugins
+
+    plugins.opinions("")
 
 
 def _second_opinion(report: Report, fingerprinter: Fingerprinter) -> None:
@@ -298,6 +305,8 @@ def with_imports(place: Workplace, report: Report, files: Sequence[Path]) -> Rep
     Raises:
         UsageError: a file cannot be read, or its format is not known.
     """
+    if not files:
+        return report
     from scanners.imports import reading
 
     fingerprinter = keeping.fingerprinter(place, _silent, offline=True)

@@ -10,7 +10,6 @@ import gc
 import importlib
 import os
 import sys
-import traceback
 from enum import IntEnum
 
 import click
@@ -72,9 +71,9 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        import difflib
-
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
             near = difflib.get_close_matches(args[0], COMMANDS, n=1)
             raise click.UsageError(
                 f"No such command '{args[0]}'." + (f" Did you mean '{near[0]}'?" if near else ""), ctx
@@ -110,7 +109,13 @@ def report(error: KeyliftError, *, verbose: bool) -> None:
         click.echo(f"  why: {error.why}", err=True)
     click.echo(f"  next: {error.hint}", err=True)
     if verbose:
-        traceback.print_exception(error, file=sys.stderr)
+        _trace(error)
+
+
+def _trace(error: Exception) -> None:
+    import traceback
+
+    traceback.print_exception(error, file=sys.stderr)
 
 
 def exit_code(error: KeyliftError) -> Exit:
@@ -149,6 +154,6 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(f"error: keylift failed in a way it does not know ({type(error).__name__})", err=True)
         click.echo("  next: run the same command with -v and report what it prints", err=True)
         if verbose:
-            traceback.print_exception(error, file=sys.stderr)
+            _trace(error)
         code = Exit.ERROR
     sys.exit(int(code) if isinstance(code, int) else 0)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import os
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +83,8 @@ def _read(folder: Path) -> tuple[Path, dict[str, Any]] | None:
             raise UsageError(
                 f"{path} cannot be read", why=type(error).__name__, hint=f"check the file: less {path}"
             ) from error
+        import tomllib
+
         try:
             document: Any = tomllib.loads(text)
         except tomllib.TOMLDecodeError as error:
@@ -110,6 +110,8 @@ def _read(folder: Path) -> tuple[Path, dict[str, Any]] | None:
 
 def _check(key: str, where: str) -> None:
     if key not in KEYS:
+        import difflib
+
         near = difflib.get_close_matches(key, KEYS, n=1, cutoff=0.4)
         raise UsageError(
             f"{where}: unknown key",

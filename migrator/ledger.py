@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from migrator.model import Json
+if TYPE_CHECKING:
+    from migrator.model import Json
 
 
 def words(holder: Json, when: str = "since") -> str:

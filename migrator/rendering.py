@@ -8,7 +8,6 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from migrator.ledger import words
-from migrator.model import Json, Plan, ResourceId, called
 from scanners.model import Report
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from migrator.console import Console
     from migrator.drift import Drift
     from migrator.executor import RunResult
+    from migrator.model import Json, Plan
     from migrator.output.formats import Look
     from migrator.proof import Proof
     from migrator.rehearsal import Rehearsal
@@ -114,6 +114,8 @@ def status(form: str, described: Json) -> str:
         "",
         table([(step["id"], step["state"]) for step in described["steps"]], ("STEP", "STATE")),
     ]
+    from migrator.model import called
+
     names = called(described["apps"])
     for app, entry in described["apps"].items():
         if entry["error"]:
@@ -159,6 +161,8 @@ def result(form: str, ended: RunResult) -> str:
                 "left": list(ended.left),
             }
         )
+    from migrator.model import called
+
     rows, names = [], called(app.app for app in ended.apps)
     for app in ended.apps:
         state = app.state if app.proven or app.state != "done" else "done, unproven"
@@ -177,6 +181,8 @@ def result(form: str, ended: RunResult) -> str:
 
 def _name(app: str) -> str:
     try:
+        from migrator.model import ResourceId
+
         return ResourceId.parse(app).name
     except ValueError:
         return app
@@ -229,6 +235,8 @@ def proof(form: str, proven: Proof) -> str:
     """What a verification found."""
     if form == "json":
         return _json(proven.as_dict())
+    from migrator.model import called
+
     rows, names = [], called(app.app for app in proven.apps)
     for app in proven.apps:
         rows.append((names[app.app], str(app.status), ""))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -107,6 +106,8 @@ class StateFolder:
                     hint=f"restore it from a backup, or move the folder away and plan again: mv {self.path} {self.path}.old",
                 ) from None
             return Fingerprinter(key)
+        import secrets
+
         with os.fdopen(descriptor, "wb") as stream:
             key = secrets.token_bytes(KEY_BYTES)
             stream.write(key)

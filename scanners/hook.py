@@ -79,9 +79,9 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout.write(USAGE)
         return DONE
     if "--version" in arguments:
-        from importlib.metadata import version
+        from scanners.version import version
 
-        sys.stdout.write(f"keylift-hook {version('keylift')}\n")
+        sys.stdout.write(f"keylift-hook {version()}\n")
         return DONE
     try:
         options = _options(arguments)

@@ -147,6 +147,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
             return None
     if form is not Form.LIVE and "{" in text:
         text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
+    if said.kind is not Kind.PASSWORD and text.isascii() and text.isalpha() and wordy(text):
+        return None  # a plain word, as nearly everything is that source keeps under such names: no need to ask further
     if form is not Form.LIVE and not text.isascii() and not set(text) <= _TYPED:
         return None  # words of a language that people read: labels and messages of a user interface
     if not 4 <= len(text) <= 4096 or _EXTENSION_KEY.fullmatch(text) or _FIRST_PART.fullmatch(text):

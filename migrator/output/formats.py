@@ -14,13 +14,15 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migrator import output
 from migrator.about import tool
 from migrator.errors import UsageError
-from migrator.model import Json, Plan
 from scanners.model import Report
+
+if TYPE_CHECKING:
+    from migrator.model import Json, Plan
 
 
 @dataclass(frozen=True, slots=True)

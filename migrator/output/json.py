@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
-from migrator.model import Plan
 from migrator.output.formats import Look
 from scanners.model import Report
+
+if TYPE_CHECKING:
+    from migrator.model import Plan
 
 FINDINGS_SCHEMA = 1
 

@@ -22,6 +22,8 @@ from scanners.words import words
 if TYPE_CHECKING:
     from scanners.allow import Allow
 
+_SMALL_LISTING = 0.01
+"""Seconds in which a small tree is listed."""
 _MANY_FILES = 500
 _MANY_BYTES = 8 * 1024 * 1024
 _MANY_TO_SPAWN = 3
@@ -60,6 +62,7 @@ def scan(
     ignore: bool = True,
     allow: Allow | None = None,
     review: Review | None = None,
+    prepare: Callable[[], None] | None = None,
     progress: Progress | None = None,
     workers: int | None = None,
 ) -> Report:
@@ -74,27 +77,25 @@ def scan(
         ignore: leave out what `.gitignore` files leave out.
         allow: says of each find whether it is new.
         review: changes what was found, a part of it at a time; done by all processes where they can share it.
+        prepare: gets ready what `review` needs; called where there is time for it.
         progress: told how many bytes of how many were read; up to the first call, files are being listed.
         workers: processes; by default as many as there are cores, and none for a small tree.
     """
-    errors: list[dict[str, str]] = []
-    names = [found for path in paths for found in walk(path, errors, ignore=ignore)]
-    names = _twins_together(names)
     cores = workers if workers is not None else _cores()
-    total = sum(size for _, size in names)
     forked = forking.possible()
+    listed = _listed(paths, engine, prepare, ignore=ignore, aside=forked and cores > 1)
     many = 1 if forked else _MANY_TO_SPAWN
-    job = _Job(engine, fingerprinter, allow, _folders(paths), review, _Told(progress, total))
-    if cores > 1 and (workers is not None or len(names) > many * _MANY_FILES or total > many * _MANY_BYTES):
-        batches = _in_parallel(names, job, cores, forked=forked)
+    job = _Job(engine, fingerprinter, allow, _folders(paths), review, _Told(progress, listed.size))
+    if cores > 1 and (workers is not None or listed.files > many * _MANY_FILES or listed.size > many * _MANY_BYTES):
+        found_in = _in_parallel(listed, job, cores, forked=forked)
     else:
-        batches, done = [], 0
-        for some in _batches(names):
-            batches.append(job.batch(some))
+        found_in, done = [], 0
+        for some in listed.batches:
+            found_in.append(job.batch(some))
             done += sum(size for _, size in some)
             job.told.reached(done)
-    report = Report(errors=list(errors), scanned={"files": 0, "bytes": 0})
-    for found in batches:
+    report = Report(errors=list(listed.errors), scanned={"files": 0, "bytes": 0})
+    for found in found_in:
         report.findings += found.findings
         report.errors += found.errors
         report.scanned["files"] += found.files
@@ -102,6 +103,47 @@ def scan(
     report.findings = list(report.ordered())
     report.errors.sort(key=lambda error: str(error["where"]))
     return report
+
+
+@dataclass(slots=True)
+class _Listed:
+    """What there is to be scanned."""
+
+    batches: list[list[tuple[str, int]]]
+    """Files with their sizes, in the order and the parts in which they are scanned."""
+    errors: list[dict[str, str]]
+    files: int
+    size: int
+    """Bytes of all of them."""
+
+
+def _listed(
+    paths: Sequence[Path], engine: Engine, prepare: Callable[[], None] | None, *, ignore: bool, aside: bool
+) -> _Listed:
+    """List files; a large tree in a process of its own, while this one imports and reads what scanning it needs."""
+    if not (aside and any(path.is_dir() for path in paths)):
+        return _list(paths, ignore=ignore)
+    listing = forking.Aside(lambda: _list(paths, ignore=ignore))
+    if not listing.done_within(_SMALL_LISTING):
+        _ready(engine)
+        if prepare is not None:
+            prepare()
+    return listing.result()
+
+
+def _list(paths: Sequence[Path], *, ignore: bool) -> _Listed:
+    errors: list[dict[str, str]] = []
+    names = [found for path in paths for found in walk(path, errors, ignore=ignore)]
+    batches = _batches(_twins_together(names))
+    return _Listed(batches, errors, len(names), sum(size for _, size in names))
+
+
+def _ready(engine: Engine) -> None:
+    """Import and read what judging needs, which copies of this process would do each for itself."""
+    import scanners.confirm
+    import scanners.decoding  # noqa: F401
+
+    engine.rules  # noqa: B018 - read on first use
 
 
 def _folders(paths: Sequence[Path]) -> list[str]:
@@ -353,15 +395,11 @@ def _cores() -> int:
 _job: _Job | None = None
 
 
-def _in_parallel(names: Sequence[tuple[str, int]], job: _Job, workers: int, *, forked: bool) -> list[Found]:
+def _in_parallel(listed: _Listed, job: _Job, workers: int, *, forked: bool) -> list[Found]:
     """Batches over processes. Values stay in the process that read them: findings hold none."""
-    batches = _batches(names)
+    batches = listed.batches
     if forked:
-        # What every copy would import and read for itself.
-        import scanners.confirm
-        import scanners.decoding  # noqa: F401
-
-        job.engine.rules  # noqa: B018 - read on first use
+        _ready(job.engine)
         before = [0, *accumulate(sum(size for _, size in some) for some in batches)]
         workers = min(workers, len(batches))
         found = forking.each(job.batch, batches, workers, lambda at: job.told.reached(before[at]))

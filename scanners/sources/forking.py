@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, Generic, NoReturn, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -23,6 +23,38 @@ _MOST = 16_000
 def possible() -> bool:
     """Whether this process can be copied safely."""
     return sys.platform == "linux" and threading.active_count() == 1
+
+
+class Aside(Generic[Result]):
+    """Something a copy of this process works out while this one goes on."""
+
+    def __init__(self, work: Callable[[], Result]) -> None:
+        """Begin.
+
+        Args:
+            work: its result is pickled, so it must hold no values.
+        """
+        self._work = work
+        self._answer, mine = os.pipe()
+        self._child = os.fork()
+        if self._child == 0:
+            _end_with(work, mine)
+        os.close(mine)
+
+    def done_within(self, seconds: float) -> bool:
+        """Whether the copy is done, or begins to tell, within so many seconds."""
+        import select
+
+        return bool(select.select([self._answer], [], [], seconds)[0])
+
+    def result(self) -> Result:
+        """What it worked out; worked out here when the copy ended early."""
+        try:
+            found: list[Result] = _answer(self._answer, list)
+        finally:
+            os.close(self._answer)
+            os.waitpid(self._child, 0)
+        return found[0] if found else self._work()
 
 
 def each(
@@ -45,7 +77,7 @@ def each(
     os.write(feed, b"".join(number.to_bytes(4, "big") for number in range(len(items))))
     os.close(feed)
     copies: dict[int, int] = {}
-    gc.collect()
+    # What is there stays in pages that nobody writes to, so that copies share them.
     gc.freeze()
     try:
         for _ in range(workers - 1):
@@ -57,7 +89,7 @@ def each(
             copies[child] = answer
         done = _share(work, items, numbers, taken)
         for child in list(copies):
-            done.update(_answer(copies[child]))
+            done.update(_answer(copies[child], dict))
             os.close(copies.pop(child))
             os.waitpid(child, 0)
     finally:
@@ -83,12 +115,18 @@ def _share(
 
 
 def _run(work: Callable[[Any], Any], items: Sequence[Any], numbers: int, answer: int) -> None:
-    """The life of a copy. It ends here, whatever happens: what the process was doing is not its business."""
+    """The life of a copy."""
+    _end_with(lambda: _share(work, items, numbers), answer, wrapped=False)
+
+
+def _end_with(work: Callable[[], Any], answer: int, *, wrapped: bool = True) -> NoReturn:
+    """Tell what a copy worked out, and end it, whatever happens: what the process was doing is not its business."""
     code = 1
     try:
         import pickle
 
-        data = pickle.dumps(_share(work, items, numbers), pickle.HIGHEST_PROTOCOL)
+        found = work()
+        data = pickle.dumps([found] if wrapped else found, pickle.HIGHEST_PROTOCOL)
         with os.fdopen(answer, "wb") as file:
             file.write(data)
         code = 0
@@ -96,14 +134,14 @@ def _run(work: Callable[[Any], Any], items: Sequence[Any], numbers: int, answer:
         os._exit(code)
 
 
-def _answer(pipe: int) -> dict[int, Any]:
+def _answer(pipe: int, empty: Callable[[], Any]) -> Any:
+    """What a copy told; `empty` when it ended before."""
     import pickle
 
     parts = []
     while part := os.read(pipe, 1 << 16):
         parts.append(part)
     try:
-        done: dict[int, Any] = pickle.loads(b"".join(parts))  # noqa: S301 - written by a copy of this process, into a pipe
+        return pickle.loads(b"".join(parts))  # noqa: S301 - written by a copy of this process, into a pipe
     except (EOFError, pickle.UnpicklingError):
-        return {}
-    return done
+        return empty()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -205,3 +207,30 @@ def test_progress_is_told_in_bytes_while_a_large_file_is_read(
     assert told[-1] == (total, total)
     # Who takes what is the system's business: the other process may have taken it all.
     assert workers > 1 or len(told) > 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are copied on Linux only")
+def test_a_tree_that_takes_long_to_list_is_prepared_for(tmp_path: Path) -> None:
+    """In a process of its own, because this one may have threads."""
+    for number in range(40):
+        (tmp_path / f"{number:02}.env").write_text(f"A=1\nDB_PASSWORD=Wint3r-{number}-k9Xq2\n")
+    (tmp_path / ".gitignore").write_text("0*.env\n")
+    program = """
+import sys
+from pathlib import Path
+from scanners.engine import Engine
+from scanners.model import Fingerprinter
+from scanners.sources import files
+files._SMALL_LISTING = 0.0
+prepared = []
+told = []
+given = {"engine": Engine.load(), "fingerprinter": Fingerprinter(b"7" * 32), "prepare": lambda: prepared.append(1)}
+report = files.scan([Path(sys.argv[1]), Path(sys.argv[1], "missing")], **given, progress=lambda *at: told.append(at))
+alone = files.scan([Path(sys.argv[1]), Path(sys.argv[1], "missing")], **given, workers=1)
+assert report == alone and len(report.findings) == 30, report
+assert len(report.errors) == 1 and told[-1] == (report.scanned["bytes"], report.scanned["bytes"])
+print(len(prepared))
+"""
+    ran = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ran.stderr == ""
+    assert ran.stdout.strip() in {"0", "1"}

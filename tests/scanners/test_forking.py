@@ -42,6 +42,25 @@ print("done")
 """
 
 
+ASIDE = """
+import os
+from scanners.sources import forking
+me = os.getpid()
+
+def work():
+    if os.getpid() != me and DIES:
+        os._exit(9)
+    return os.getpid(), list(range(100_000))
+
+aside = forking.Aside(work)
+assert aside.done_within(60)
+who, numbers = aside.result()
+assert numbers == list(range(100_000)) and (who == me) is DIES
+assert not open("/proc/self/task/%d/children" % me).read()
+print("done")
+"""
+
+
 def run(code: str, *arguments: str, home: Path) -> str:
     environment = {**os.environ, "XDG_CACHE_HOME": str(home)}
     command = [sys.executable, "-c", code, *arguments]
@@ -52,6 +71,11 @@ def run(code: str, *arguments: str, home: Path) -> str:
 @pytest.mark.parametrize("count", [0, 1, 200])
 def test_every_item_is_done_though_copies_die(count: int, deadly: str, tmp_path: Path) -> None:
     assert run(COPIES.replace("COUNT", str(count)).replace("DEADLY", deadly), home=tmp_path) == "done"
+
+
+@pytest.mark.parametrize("dies", ["True", "False"])
+def test_what_is_worked_out_aside_is_worked_out_though_the_copy_dies(dies: str, tmp_path: Path) -> None:
+    assert run(ASIDE.replace("DIES", dies), home=tmp_path) == "done"
 
 
 def test_copies_find_the_same(tmp_path: Path) -> None:
