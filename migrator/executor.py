@@ -271,12 +271,7 @@ class Executor:
             for step in plan.steps
             if step.kind == "app-switch"
             for entry in step.change["registries"]
-        } | {
-            (step.app.lower(), name)
-            for step in plan.steps
-            if step.kind == "app-switch"
-            for name in needed_back(step.change)
-        }
+        } | {(step.app.lower(), name) for step in plan.steps for name in needed_back(step.change)}
         for entry, contract in self._journal.contracts(run):
             step = next(step for step in self._journal.plan(contract).steps if step.id == entry.step)
             if entry.app not in apps:

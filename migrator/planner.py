@@ -248,7 +248,8 @@ def _app_plans(drafting: Drafting, items: Sequence[VaultItem], identities: _Chos
         chosen = identities.of(view) if taken or app.switches or app.swaps else None
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
         parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
-        plans.append(AppPlan(app, chosen, taken, fingerprint, parts))
+        auth = app_fingerprint(view.app.auth, (), drafting.fingerprinter) if view.app.auth else ""
+        plans.append(AppPlan(app, chosen, taken, fingerprint, parts, auth))
     return plans
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from migrator import contract_proof, executions, health
+from migrator import contract_proof, executions, health, parts
 from migrator.appwrite import listed, unlike, who
 from migrator.diagnosis import READERS
 from migrator.errors import CloudError, DeniedError, NotFoundError
@@ -20,7 +20,7 @@ from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
 from migrator.swapping import checks, marked
 from migrator.switching import same_url, switched
-from migrator.veil import Known, Values, section
+from migrator.veil import Known, Values, comparable, section
 from scanners.model import Fingerprinter
 
 
@@ -224,6 +224,8 @@ class _App:
                 yield from _guarded(partial(self._role, step), "role", ResourceId.parse(step.target).name)
             elif step.kind == "data-role":
                 yield from _guarded(partial(self._data_role, step), "role", ResourceId.parse(step.target).name)
+            elif step.kind == "part-switch":
+                yield from _guarded(partial(self._part, step), "part", ResourceId.parse(step.target).name)
             elif step.kind == "app-switch":
                 yield from self._switch(step, document, secrets)
             for name, subject, good, text in contract_proof.found(step, self.cloud, document):
@@ -254,6 +256,20 @@ class _App:
             yield Check("role", subject, Status.OK, f"held by assignment {other.id}{through}")
             return
         yield Check("role", subject, Status.FAILED, "the assignment is gone: the app's next refresh will fail")
+
+    def _part(self, step: Step) -> Iterator[Check]:
+        facts = self.facts.get(step.id, {})
+        document = self.cloud.get_part(step.target)
+        values = Values(self.fingerprinter)
+        veiled = values.veil(settled(document))
+        put = parts.texts(step.change, str(facts.get("clientId") or ""), self.fingerprinter.of_secret)
+        wanted = parts.switched(facts["pre_image"], step.change, put)
+        changed = unlike(
+            {"properties": comparable(wanted["properties"])}, {"properties": comparable(veiled["properties"])}
+        )
+        text = f"it differs in {listed(changed)}; {who(document)}" if changed else "signs in with the identity"
+        subject = ResourceId.parse(step.target).name
+        yield Check("part", subject, Status.FAILED if changed else Status.OK, text)
 
     def _data_role(self, step: Step) -> Iterator[Check]:
         change = step.change

@@ -300,6 +300,8 @@ def needed_back(change: Json) -> dict[str, str]:
     """Secrets of the app that the way back needs and nothing else uses -> what they were for."""
     swaps: Mapping[str, Any] = change.get("swaps") or {}
     found = {str(one["name"]): "a key that an identity replaced" for one in swaps.get("kept") or ()}
+    if change.get("form") == "sign-in":
+        found |= {str(name): "the SAS URL of the token store" for name in change.get("secrets", ())}
     for group in swaps.get("env", ()):
         found |= {str(drop["secret"]): f"the key of env {drop['env']}" for drop in group["drop"] if drop.get("secret")}
     for rule in swaps.get("rules", ()):

@@ -34,6 +34,13 @@ class Swap:
     env: tuple[Json, ...]
     """As `migrator.swapping` takes them."""
     rules: tuple[Json, ...]
+    store: Json | None = None
+    """`{"drop", "put", "secrets"}` of the token store of the app's sign-in, as `migrator.parts` takes them."""
+
+    @property
+    def in_app(self) -> bool:
+        """Whether the app itself is changed."""
+        return bool(self.env or self.rules)
 
     @property
     def grants(self) -> tuple[Grant, ...]:
@@ -74,6 +81,13 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         )
     if decision.stays:
         return decision.stays[0]
+    store = [change for change in decision.changes if change.at == "sign-in"]
+    if store and len(store) == len(decision.changes) and decision.grants:
+        drop = [change.key for change in store if change.action == "remove"]
+        put = {change.key: change.value for change in store if change.action == "set"}
+        return Swap(
+            item, decision, (), (), {"drop": drop, "put": put, "secrets": [place.name for place in item.secrets]}
+        )
     if not ruling.uses:
         return "no place is known where the app would be told"
     if decision.grants and any(not grant.role.id for grant in decision.grants) and decision.service_id not in _OWN:

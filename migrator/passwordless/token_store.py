@@ -62,9 +62,16 @@ def decide(
         ),
         grants=asked.grants,
         changes=(
-            Change("remove", f"{_STORE}.sasUrlSettingName"),
-            Change("set", f"{_STORE}.blobContainerUri", f"https://{pointer.host}/{pointer.parts['container']}"),
-            Change("set", f"{_STORE}.managedIdentityResourceId", reference),
+            Change("remove", f"{_STORE}.sasUrlSettingName", "", "sign-in", "sasUrlSettingName"),
+            Change(
+                "set",
+                f"{_STORE}.blobContainerUri",
+                f"https://{pointer.host}/{pointer.parts['container']}",
+                "sign-in",
+                "blobContainerUri",
+            ),
+            Change("set", f"{_STORE}.managedIdentityResourceId", reference, "sign-in", "managedIdentityResourceId"),
         ),
         after={"close": service.close, "breaks": service.breaks},
+        service_id=service.id,
     )

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from migrator.model import Json, ResourceId, Step, Vault
+from migrator.parts import SIGN_IN
 from migrator.passwordless import applying
 from migrator.passwordless.rights import Grant
 from migrator.planning import names, traffic
@@ -48,6 +49,8 @@ class AppPlan:
     fingerprint: str
     parts: Mapping[str, str] = field(default_factory=dict)
     """Fingerprints of the app's parts, so that a stale plan can say what changed."""
+    auth: str = ""
+    """Of its sign-in settings; empty when it has none."""
 
     @property
     def view(self) -> AppView:
@@ -153,7 +156,12 @@ class Builder:
         if new:
             given.append(self._add(self._wait(plan, label, tuple(given))))
         before += given
-        self._switch(plan, label, tuple(dict.fromkeys(before)))
+        ready = tuple(dict.fromkeys(before))
+        if plan.vault_items or plan.draft.items or plan.draft.switches or any(one.in_app for one in plan.draft.swaps):
+            self._switch(plan, label, ready)
+        for one_ in plan.draft.swaps:
+            if one_.store is not None:
+                self._own += _token_store(plan, label, one_.store, ready)
 
     def _add(self, step: Step) -> str:
         if step.app:
@@ -328,7 +336,8 @@ class Builder:
         secrets = _secrets(plan, self.vault)
         env = _env(plan)
         registries = _registries(plan)
-        swaps = applying.together(plan.draft.swaps, chosen) if plan.draft.swaps and chosen else None
+        inside = [one for one in plan.draft.swaps if one.in_app]
+        swaps = applying.together(inside, chosen) if inside and chosen else None
         # a job has no revisions: its next execution uses what it is then
         revision = "none" if view.job else "template" if env or swaps else "suffix" if registries else "none"
         moves = traffic.of(view) if revision != "none" else traffic.Traffic()
@@ -347,7 +356,7 @@ class Builder:
                 **({"swaps": swaps} if swaps else {}),
             },
             undo={"restore": True},
-            why=_why(secrets, env, registries, len(plan.draft.swaps), "job" if view.job else revision),
+            why=_why(secrets, env, registries, len(inside), "job" if view.job else revision),
             permission=write_action(view),
             after=before,
             # the parts stand once, with the first step that writes the app
@@ -466,6 +475,43 @@ def _data_needs(plan: AppPlan) -> list[tuple[Need, str]]:
         if grant.role.id
     }
     return [found[key] for key in sorted(found)]
+
+
+def _token_store(plan: AppPlan, label: str, store: Json, after: tuple[str, ...]) -> list[Step]:
+    view, identity = plan.view, plan.identity.ref if plan.identity else ""
+    target = f"{view.id}/authConfigs/current"
+    switch = Step(
+        id=f"{label}/part-switch",
+        kind="part-switch",
+        target=target,
+        app=view.id,
+        change={
+            "form": SIGN_IN,
+            "drop": store["drop"],
+            "put": store["put"],
+            "secrets": store["secrets"],
+            "identity": identity,
+            "fingerprint": plan.auth,
+            "loaders": [],
+            "lane": view.environment,
+        },
+        undo={"restore": True},
+        why="the token store can sign in with the app's identity, and its SAS URL never ends by itself",
+        permission="Microsoft.App/containerApps/authConfigs/write",
+        after=after,
+    )
+    prove = Step(
+        id=f"{label}/part-prove",
+        kind="part-prove",
+        target=target,
+        app=view.id,
+        change={"form": SIGN_IN, "loaders": []},
+        undo={},
+        why="only a sign-in without a session cookie writes to the store",
+        permission="Microsoft.App/containerApps/authConfigs/read",
+        after=(switch.id,),
+    )
+    return [switch, prove]
 
 
 def own_roles(plan: AppPlan) -> list[tuple[str, Grant]]:

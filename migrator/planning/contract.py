@@ -265,7 +265,7 @@ class _Contract:
             for step in switches
             for entry in step.change["registries"]
         }
-        for step in switches:
+        for step in steps:
             kept |= needed_back(step.change)
         # what this plan deactivates first uses nothing any more when the removal comes
         revisions = [r for r in view.app.revisions if str(r.get("name")) not in gone]

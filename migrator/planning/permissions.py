@@ -160,7 +160,11 @@ def _of_app(plan: AppPlan, vault: Vault) -> set[_Right]:
         rights |= {
             _Right(grant.scope, f"{write.removesuffix('write')}{verb}", least) for verb in ("read", "write", "delete")
         }
-    if plan.draft.swaps and not view.job:
+    if any(one.store for one in plan.draft.swaps):
+        rights |= {
+            _Right(view.id, f"Microsoft.App/containerApps/authConfigs/{verb}", _APPS) for verb in ("read", "write")
+        }
+    if any(one.in_app for one in plan.draft.swaps) and not view.job:
         rights.add(_Right(view.id, "Microsoft.App/containerApps/getAuthToken/action", _APPS))
     for scope in {grant.scope for one in plan.draft.swaps for grant in one.grants if grant.role.id}:
         rights |= {_Right(scope, f"{_ASSIGNMENTS}/{verb}", _ADMINISTRATOR) for verb in ("write", "delete")}

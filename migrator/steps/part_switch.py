@@ -46,6 +46,9 @@ class _Part:
             if secret.value is not None:
                 ctx.see(secret.value)
                 self.values.add(secret.value)
+        for name in step.change.get("secrets", ()):
+            # what the token store was told is the name of a secret, and goes back there
+            self.values.add(Secret(str(name)))
         self.veiled: Json = self.values.veil(settled(self.raw))
         self.fingerprint = app_fingerprint(self.raw, self.secrets, ctx.fingerprinter)
 
