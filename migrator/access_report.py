@@ -10,7 +10,7 @@ SCHEMA = 1
 ALL = "*"
 """In place of a secret's name: every secret of the vault, those made later included."""
 
-CAN_LIST, SEES_ENV = "list-secrets", "env"
+CAN_LIST, SEES_ENV = WAYS = ("list-secrets", "env")
 
 
 @dataclass(frozen=True, slots=True)

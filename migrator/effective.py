@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from migrator.access_report import Grant
 from migrator.model import Denial, Estate, Rights, RoleAssignment, same_id
-from migrator.planning.roles import covers, matches
+from migrator.planning.roles import BUILT_IN, covers, matches
 
 EVERYBODY = "00000000-0000-0000-0000-000000000000"
 """The principal of a deny assignment that means all of them."""
@@ -20,7 +20,7 @@ class Effective:
 
     def __init__(self, estate: Estate) -> None:
         """Index `estate`."""
-        self.roles = {role.id.lower(): role for role in estate.roles}
+        self.roles = {role.id.lower(): role for role in (*BUILT_IN, *estate.roles)}
         self._denials = estate.denials
         self._members = {group.id: tuple(sorted(group.members)) for group in estate.groups}
         self._circles: dict[str, set[str]] = {}
@@ -45,7 +45,7 @@ class Effective:
     def gives(self, assignment: RoleAssignment, actions: Iterable[str], *, data: bool) -> bool:
         """Whether an assignment's role holds one of `actions`."""
         role = self.roles.get(assignment.role.lower())
-        return role is not None and any(_holds(role.blocks, action, data=data) for action in actions)
+        return role is not None and any(self.holds(role.blocks, action, data=data) for action in actions)
 
     def denial(self, principal: str, action: str, scope: str, *, data: bool) -> Denial | None:
         """The deny assignment that keeps a principal from an action at a scope, whatever its roles; None: none does."""
@@ -58,7 +58,7 @@ class Effective:
                 and not circle & denial.spared
                 and covers(denial.scope, scope)
                 and (denial.below or same_id(denial.scope, scope))
-                and _holds(denial.blocks, action, data=data)
+                and self.holds(denial.blocks, action, data=data)
             ),
             None,
         )
@@ -69,13 +69,14 @@ class Effective:
         through = "" if given == holder else given
         return Grant("role", role.name, assignment.scope, assignment.id, bool(assignment.condition), through)
 
-
-def _holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
-    return any(
-        any(_means_action(one, action) for one in (block.data_actions if data else block.actions))
-        and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
-        for block in blocks
-    )
+    @staticmethod
+    def holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
+        """Whether one of some permission blocks has an action."""
+        return any(
+            any(_means_action(one, action) for one in (block.data_actions if data else block.actions))
+            and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
+            for block in blocks
+        )
 
 
 def _means_action(granted: str, action: str) -> bool:

@@ -413,7 +413,8 @@ class Plan:
     scope: Json
     options: Json
     estate: Json
-    """`{"fingerprint", "key"}`: of everything the plan depends on, and the id of the key it was made with."""
+    """`{"fingerprint", "key", "access"}`: of everything the plan depends on, the id of the key it was made with, and how
+    many secrets each identity can read before and after (`migrator.reachable.Reachable`)."""
     steps: tuple[Step, ...]
     skipped: tuple[Json, ...] = ()
     """`{"finding": {"rule", "location", "fingerprint"} | {"resource"}, "reason", "hint"}` each."""

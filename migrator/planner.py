@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from migrator.about import tool
 from migrator.errors import UsageError
 from migrator.fingerprints import app_fingerprint, app_parts
+from migrator.foreseen import foreseen
 from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
 from migrator.passwordless import applying
 from migrator.passwordless.suggesting import code_of, judge, suggestions
@@ -25,6 +26,7 @@ from migrator.planning.part_steps import Components, of_components
 from migrator.planning.places import AppView
 from migrator.planning.roles import Roles
 from migrator.planning.vaulting import VaultItem
+from migrator.reachable import reachable
 from scanners.model import Finding, Fingerprinter
 
 __all__ = ["Options", "Slot", "plan", "slots", "wanted"]
@@ -73,7 +75,11 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
         cloud=estate.cloud,
         scope={key: sorted(values, key=str.lower) for key, values in sorted(options.scope.items())},
         options=options.as_dict(vault.id),
-        estate={"fingerprint": _estate_fingerprint(estate, vault, plans, fingerprinter), "key": fingerprinter.key_id},
+        estate={
+            "fingerprint": _estate_fingerprint(estate, vault, plans, fingerprinter),
+            "key": fingerprinter.key_id,
+            "access": [entry.as_dict() for entry in reachable(estate, foreseen(estate, (*steps, *components.steps)))],
+        },
         steps=(*steps, *components.steps),
         skipped=drafting.skipped,
         rest_risk=(*rest_risk.entries(plans, set(findings), fingerprinter), *components.risks),

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from migrator.kinds import find
-from migrator.model import Json, Plan, ResourceId, Step, same_id
+from migrator.model import Json, Plan, ResourceId, Step, called, same_id
 from migrator.output._words import clean, count, joined, short
+from migrator.reachable import summary as summary_of_access
 
 SHARED = "shared by several apps"
 
@@ -248,6 +249,29 @@ def risks(plan: Plan) -> list[Risk]:
     for risk in plan.rest_risk:
         by.setdefault((clean(risk["what"]), clean(risk["until"])), []).append(clean(short(str(risk["where"]))))
     return [Risk(tuple(dict.fromkeys(places)), what, until) for (what, until), places in by.items()]
+
+
+def reachable(plan: Plan) -> str:
+    """How many secrets each identity can read before and after, in a sentence; empty where the plan does not say."""
+    return summary_of_access(plan.estate.get("access") or ())
+
+
+def reach_rows(plan: Plan) -> list[tuple[str, str, str]]:
+    """`(identity, before, after)` of each identity whose access the plan tells, those that can read most first."""
+    told = sorted(plan.estate.get("access") or (), key=lambda one: -int(one["after"]["secrets"]))
+    names = called(str(one["identity"]) for one in told)
+    return [
+        (clean(_identity(str(one["identity"]), names)), _count(one["before"]), _count(one["after"])) for one in told
+    ]
+
+
+def _identity(resource: str, names: dict[str, str]) -> str:
+    return names[resource] if "/userassignedidentities/" in resource.lower() else f"{names[resource]} (system)"
+
+
+def _count(told: Json) -> str:
+    known = count(int(told["secrets"]), "secret")
+    return f"{known}, and whatever is in {joined(map(clean, told['vaults']))}" if told["vaults"] else known
 
 
 def missing_rights(plan: Plan) -> list[Json]:

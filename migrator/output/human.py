@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _SEVERITY = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 _SIGN = {"+": "green", "~": "yellow", "-": "red", " ": ""}
+_MOST = 12
+"""Identities that are listed; the JSON form has all."""
 _NARROW = 60
 """Columns below which text is not wrapped further: a terminal this narrow scrolls."""
 
@@ -87,6 +89,7 @@ def plan(plan: Plan, look: Look) -> str:
     _rights(page, plan)
     _advice(page, plan)
     _risks(page, plan)
+    _reach(page, plan)
     page.line((changes.summary(plan), "bold"))
     return page.text()
 
@@ -158,6 +161,23 @@ def _risks(page: _Page, plan: Plan) -> None:
     for risk in changes.risks(plan):
         page.line((", ".join(risk.places), ""), indent=2, hang=2)
         page.line((f"{risk.what}; until {risk.until}", "dim"), indent=4)
+    page.blank()
+
+
+def _reach(page: _Page, plan: Plan) -> None:
+    rows = changes.reach_rows(plan)
+    if not rows:
+        return
+    page.line(("Secrets reachable", "bold"), ("  by identity, before and after", "dim"))
+    for name, before, after in rows[:_MOST]:
+        page.line(
+            (f"{name}: ", ""), (f"{before} → {after}" if before != after else f"{after}, as before", "dim"), indent=2
+        )
+    if len(rows) > _MOST:
+        page.line(
+            (f"{words.count(len(rows) - _MOST, 'more identity', 'more identities')} (--format json)", "dim"), indent=2
+        )
+    page.line((changes.reachable(plan), "dim"), indent=2)
     page.blank()
 
 

@@ -106,6 +106,10 @@ def _rest(plan: Plan) -> list[str]:
             for r in rights
         ]
         text += _folded("what you need to apply it", _table(["action", "scope", "smallest role", "held"], rows))
+    reach = changes.reach_rows(plan)
+    if reach:
+        rows = [[_plain(name), _plain(before), _plain(after)] for name, before, after in reach]
+        text += _folded(_plain(changes.reachable(plan)), _table(["identity", "before", "after"], rows))
     could = changes.advice(plan)
     if could:
         text += ["### Could do without a secret altogether", ""]

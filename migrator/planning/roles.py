@@ -41,7 +41,7 @@ REPOSITORY_READER = Need(
 """On a registry in ABAC mode AcrPull and Owner, Contributor, Reader give no pull."""
 
 _GET = SECRETS_USER.right
-_BUILT_IN = (
+BUILT_IN = (
     RoleDefinition(SECRETS_USER.role, SECRETS_USER.name, data_actions=(_GET,)),
     RoleDefinition("b86a8fe4-44ce-4948-aee5-eccb2c155cd7", "Key Vault Secrets Officer", data_actions=(_GET,)),
     RoleDefinition("00482a5a-887f-4fb3-b363-3b7fe8e74483", "Key Vault Administrator", data_actions=(_GET,)),
@@ -114,7 +114,7 @@ class Roles:
 
     def __init__(self, estate: Estate) -> None:
         """Index `estate`."""
-        self._definitions = {role.id.lower(): role for role in (*_BUILT_IN, *estate.roles)}
+        self._definitions = {role.id.lower(): role for role in (*BUILT_IN, *estate.roles)}
         self._by_principal: dict[str, list[RoleAssignment]] = {}
         for assignment in estate.assignments:
             self._by_principal.setdefault(assignment.principal_id.lower(), []).append(assignment)

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from migrator import proof, reach, rendering
 from migrator.cloud import reading
+from migrator.planning.choices import Choices
+from migrator.reachable import reachable
 from migrator.simulator import memberships, rbac
 
 from .contracts import QUICK
-from .world import KEY, PLANTED, VAULT, app, estate, running
+from .world import GROUP, KEY, PLANTED, VAULT, app, app_id, estate, running
 
 
 def test_before_and_after(tmp_path: Path) -> None:
@@ -49,3 +51,35 @@ def test_a_role_that_is_held_through_a_group(tmp_path: Path) -> None:
         found = reading.read_estate(world.session, reading.Scope(), with_access=True)
         (one,) = reach.reaches(run, found, world.journal)
         assert one.after == ("kv-shop/*",)
+
+
+def test_what_a_plan_foresees_is_what_comes(tmp_path: Path) -> None:
+    """The numbers in a plan are those of the estate that it makes, identities and vault secrets read again."""
+    team = "aaaaaaaa-9999-0000-0000-000000000001"
+    old = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-old"
+    apps = (
+        app("api", {"DB": PLANTED["database"]}),
+        app("web", {}, secrets={"other": "stays-inline-as-it-is", "token": PLANTED["client"]}),
+        app("own", {"KEY": PLANTED["shared"]}),
+    )
+    apps[1]["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {old: {}}}
+    roles = [
+        {"principal": team, "role": "Key Vault Secrets User", "scope": VAULT},
+        {"principal": old, "role": "Container Apps Operator", "scope": GROUP},
+    ]
+    document = estate(*apps, switches=QUICK)
+    document |= {"groups": [{"id": team, "members": [old]}], "roleAssignments": roles}
+    with running(document, tmp_path) as world:
+        plan = world.plan(choices=Choices(identity={app_id("own").lower(): "system"}))
+        told = plan.estate["access"]
+        before = reading.read_estate(world.session, reading.Scope(), with_access=True, vault="kv-shop")
+        assert world.executor().apply(plan).exit_code == 0
+        now = reading.read_estate(world.session, reading.Scope(), with_access=True, vault="kv-shop")
+        found = {one["identity"].lower(): one["after"] for one in told}
+        assert found == {one.identity.lower(): one.after.as_dict() for one in reachable(before, now)}
+        names = {key.rpartition("/")[2]: one["secrets"] for key, one in found.items()}
+        assert names == {"id-api": 1, "id-old": 4, "own": 1}
+        assert next(one for one in told if one["identity"].lower() == old.lower())["before"] == {
+            "secrets": 2,
+            "vaults": ["kv-shop"],
+        }

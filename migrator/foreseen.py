@@ -1,0 +1,117 @@
+"""The estate as a plan leaves it, so that who can read what can be told before anything is done. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from migrator.model import (
+    App,
+    AppSecret,
+    Estate,
+    Json,
+    Resource,
+    RoleAssignment,
+    RoleDefinition,
+    Step,
+    VaultSecret,
+)
+from migrator.planning.identities import SYSTEM
+from migrator.planning.roles import BUILT_IN
+
+_INDEXED = re.compile(r"properties\.template\.(containers|initContainers)\[(\d+)\]\.env\[(\d+)\]\.value")
+
+
+def foreseen(estate: Estate, steps: Iterable[Step]) -> Estate:
+    """What an estate will be when steps are done: identities, assignments, vault secrets, references instead of values.
+
+    Args:
+        estate: As read.
+        steps: Of a plan made from it; kinds that change nothing of that are passed over.
+
+    Returns:
+        The estate. An identity that is yet to be made has its ARM id in the place of an object id.
+    """
+    ordered = list(steps)
+    apps = {app.id.lower(): app for app in estate.workloads}
+    identities = {identity.id.lower(): identity for identity in estate.identities}
+    made: list[RoleAssignment] = []
+    names: dict[str, dict[str, VaultSecret]] = {}
+    named: dict[str, str] = {}
+    for step in ordered:
+        if step.kind == "identity-create":
+            document = {"properties": {"principalId": step.target.lower()}}
+            identities.setdefault(step.target.lower(), Resource(step.target, document))
+        elif step.kind == "vault-secret":
+            name = str(step.change["name"])
+            names.setdefault(str(step.change["vault"]).lower(), {})[name.lower()] = VaultSecret(name)
+    for step in ordered:
+        app = apps.get(step.app.lower()) if step.app else None
+        if step.kind == "identity-attach" and app is not None:
+            apps[app.id.lower()] = _attached(app, str(step.change["identity"]), identities)
+        elif step.kind == "app-switch" and app is not None:
+            apps[app.id.lower()] = _switched(app, step.change)
+    for step in ordered:
+        if step.kind == "role-assignment" and not step.change["existing"]:
+            principal = _principal(step, apps, identities)
+            if principal:
+                role = str(step.change["role"]).lower()
+                made.append(RoleAssignment(f"planned:{step.id}", str(step.change["scope"]), role, principal))
+                named[role] = str(step.change["role_name"])
+    known = {role.id.lower() for role in estate.roles}
+    given = {role.id: role for role in BUILT_IN}
+    roles = [given.get(role, RoleDefinition(role, named[role])) for role in sorted(named) if role not in known]
+    return replace(
+        estate,
+        apps=tuple(apps[app.id.lower()] for app in estate.apps),
+        jobs=tuple(apps[job.id.lower()] for job in estate.jobs),
+        identities=tuple(identities[key] for key in sorted(identities)),
+        assignments=(*estate.assignments, *made),
+        roles=(*estate.roles, *roles),
+        vaults=tuple(
+            replace(vault, secrets=tuple({**{s.name.lower(): s for s in vault.secrets}, **more}.values()))
+            if (more := names.get(vault.id.lower()))
+            else vault
+            for vault in estate.vaults
+        ),
+    )
+
+
+def _attached(app: App, identity: str, identities: dict[str, Resource]) -> App:
+    document: Json = {**app.document, "identity": dict(app.document.get("identity") or {})}
+    if identity == SYSTEM:
+        document["identity"].setdefault("principalId", f"{app.id.lower()}#{SYSTEM}")
+    else:
+        listed = dict(document["identity"].get("userAssignedIdentities") or {})
+        found = identities.get(identity.lower())
+        principal = (found.document.get("properties") or {}).get("principalId") if found is not None else None
+        document["identity"]["userAssignedIdentities"] = {**listed, identity: {"principalId": principal}}
+    return replace(app, document=document)
+
+
+def _switched(app: App, change: Json) -> App:
+    secrets = {secret.name: secret for secret in app.secrets}
+    for entry in change["secrets"]:
+        name, known = str(entry["name"]), secrets.get(str(entry["name"]))
+        value = known.value if known is not None else None
+        secrets[name] = AppSecret(name, value, str(entry["key_vault_url"]), str(entry["identity"]))
+    document: Json = json.loads(json.dumps(app.document))
+    for entry in change["env"]:
+        found = _INDEXED.fullmatch(str(entry["path"]))
+        if found is not None:
+            container = document["properties"]["template"][found[1]][int(found[2])]
+            container["env"][int(found[3])] = {"name": entry["env"], "secretRef": entry["secret"]}
+    return replace(app, document=document, secrets=tuple(secrets.values()))
+
+
+def _principal(step: Step, apps: dict[str, App], identities: dict[str, Resource]) -> str:
+    if step.change["principal_id"]:
+        return str(step.change["principal_id"]).lower()
+    wanted = str(step.change["identity"])
+    if wanted == SYSTEM:
+        app = apps.get(step.app.lower())
+        return str((app.document.get("identity") or {}).get("principalId") or "").lower() if app is not None else ""
+    found = identities.get(wanted.lower().rstrip("/"))
+    return str((found.document.get("properties") or {}).get("principalId") or "").lower() if found is not None else ""
