@@ -6,8 +6,8 @@ what proof does not ask: whether an identity is still the one that was made, and
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from migrator import proof
 from migrator.access import access
@@ -17,9 +17,11 @@ from migrator.journal import Journal
 from migrator.model import AppState, Estate, Json, Plan, ResourceId, RunState, Step, same_id
 from migrator.ports import Cloud
 from migrator.proof import AppProof, Check, Status
+from migrator.timing import iso, moment
 from scanners.model import Fingerprinter
 
 SCHEMA = 1
+_DAY = 86_400.0
 KINDS = {
     "plaintext": ("A moved value is back in plain text", "critical"),
     "reference": ("A reference to the vault is broken", "high"),
@@ -67,6 +69,8 @@ class Item:
     """Who changed the resource last, as Azure says; empty where it does not say."""
     by_type: str = ""
     at: str = ""
+    gone: str = ""
+    """ARM id of what is not there any more, where that is something else than `resource`."""
 
     @property
     def title(self) -> str:
@@ -138,12 +142,14 @@ def drift(runs: Sequence[str], estate: Estate, cloud: Cloud, journal: Journal, f
             found.unchecked.append({"where": f"run {run}", "what": error.what, "hint": error.hint})
             continue
         found.runs.append(run)
+        facts = {entry.step: entry.facts for entry in journal.steps(run).values()}
         for app in proven.apps:
             if app.state == AppState.DONE:
                 found.apps.add(app.app)
-                _app(found, judged, run, plan, app, cloud)
+                _app(found, judged, run, plan, app, cloud, facts)
         _identities(found, judged, run, plan, journal, cloud)
-    _widened(found, found.runs, estate, journal)
+    _widened(found, found.runs, estate, cloud, journal)
+    found.items = [_told(item, cloud, journal) for item in found.items]
     found.items.sort(key=lambda item: (list(KINDS).index(item.kind), item.app.lower(), item.subject, item.text))
     return found
 
@@ -164,7 +170,15 @@ def candidates(journal: Journal, cloud: str) -> list[str]:
     return [str(run["id"]) for run in journal.runs() if run["state"] in states and run["cloud"] == cloud]
 
 
-def _app(found: Drift, judged: set[tuple[str, str, str]], run: str, plan: Plan, app: AppProof, cloud: Cloud) -> None:
+def _app(
+    found: Drift,
+    judged: set[tuple[str, str, str]],
+    run: str,
+    plan: Plan,
+    app: AppProof,
+    cloud: Cloud,
+    facts: Mapping[str, Json],
+) -> None:
     data: Json = {}
     for check in app.checks:
         key = (app.app.lower(), check.name, check.subject.lower())
@@ -183,6 +197,7 @@ def _app(found: Drift, judged: set[tuple[str, str, str]], run: str, plan: Plan, 
         kind = _kind(check)
         resource, path = _place(plan, app.app, check)
         of_app = same_id(resource, app.app)
+        assigned = _assignment(facts, plan, check) if kind == "role-lost" else ""
         found.items.append(
             Item(
                 kind,
@@ -195,8 +210,19 @@ def _app(found: Drift, judged: set[tuple[str, str, str]], run: str, plan: Plan, 
                 str(data.get("lastModifiedBy") or "") if of_app else "",
                 str(data.get("lastModifiedByType") or "") if of_app else "",
                 str(data.get("lastModifiedAt") or "") if of_app else "",
+                assigned,
             )
         )
+
+
+def _assignment(facts: Mapping[str, Json], plan: Plan, check: Check) -> str:
+    """The assignment that a check of a role missed."""
+    for step in plan.steps:
+        if step.kind == "role-assignment":
+            scope = ResourceId.parse(str(step.change["scope"])).name
+            if check.subject == f"{step.change['role_name']} at {scope}":
+                return str(facts.get(step.id, {}).get("assignment") or "")
+    return ""
 
 
 def _changed(cloud: Cloud, app: str) -> Json:
@@ -297,45 +323,75 @@ def _identity_of(step: Step) -> str:
     return ""
 
 
-def _widened(found: Drift, runs: Sequence[str], estate: Estate, journal: Journal) -> None:
+def _told(item: Item, cloud: Cloud, journal: Journal) -> Item:
+    """With who did it from the Activity Log, where the resource itself does not tell: what is gone tells nothing."""
+    if item.by:
+        return item
+    since = moment(str(journal.describe(item.run)["started"])) - _DAY
+    event = cloud.last_change(item.gone or item.resource, since)
+    if event is None:
+        return item
+    return replace(item, by=str(event["by"]), by_type="", at=str(event["at"]))
+
+
+def _widened(found: Drift, runs: Sequence[str], estate: Estate, cloud: Cloud, journal: Journal) -> None:
     """Assignments that came after the run and let its identities read secrets."""
     principals: dict[str, tuple[str, str, str]] = {}
-    """Principal -> run, app, when the run began."""
+    """Principal -> run, app, from when on an assignment is somebody's addition, by Azure's clock."""
     known: set[str] = set()
     told = ""
+    assignments = {assignment.id.lower(): assignment for assignment in estate.assignments}
     for run in runs:
-        plan, started = journal.plan(run), str(journal.describe(run)["started"])
+        plan = journal.plan(run)
+        began = moment(str(journal.describe(run)["started"])) + cloud.ahead()
         told += " ".join(str(note["text"]).lower() for note in plan.notes)
         by_id = {step.id: step for step in plan.steps}
+        own: dict[str, set[str]] = {}
         for entry in journal.steps(run).values():
             facts = entry.facts
-            if facts.get("assignment"):
-                known.add(str(facts["assignment"]).lower())
             holder = str(facts.get("principal") or facts.get("principalId") or "").lower()
+            if facts.get("assignment"):
+                key = str(facts["assignment"]).lower()
+                known.add(key)
+                if facts.get("absent"):
+                    made = str(facts.get("created") or (assignments[key].created if key in assignments else ""))
+                    own.setdefault(holder, set()).update({made} - {""})
             if holder:
                 # the oldest run is the measure: what came after it is somebody's addition
-                principals[holder] = (run, by_id[entry.step].app, started)
+                principals[holder] = (run, by_id[entry.step].app, iso(began))
+        for holder, moments in own.items():
+            # what the run itself assigned bears Azure's time, which needs no clock of ours
+            if moments:
+                principals[holder] = (*principals[holder][:2], min(moments))
     if not principals:
         return
-    assignments = {assignment.id.lower(): assignment for assignment in estate.assignments}
     for principal in access(estate).principals:
         if principal.id not in principals:
             continue
-        run, app, started = principals[principal.id]
+        run, app, since = principals[principal.id]
+        foreseen = _foreseen(journal.plan(run), principal.resource)
         found.checks += 1
         opened: dict[str, list[str]] = {}
+        groups: dict[str, str] = {}
+        joined: set[str] = set()
         for reading in principal.readings:
             what = "every secret" if reading.secret == ALL else reading.secret
             for grant in reading.grants:
                 if grant.kind == "role" and grant.id.lower() not in known and grant.id.lower() not in told:
                     opened.setdefault(grant.id.lower(), []).append(f"{what} of {ResourceId.parse(reading.vault).name}")
+                    if grant.through:
+                        groups[grant.id.lower()] = grant.through
+                        # no time tells when somebody joined a group: what the plan foresaw does
+                        if foreseen is not None and reading.secret == ALL and reading.vault.lower() == foreseen[0]:
+                            joined |= {grant.id.lower()} if not foreseen[1] else set()
         for key, readable in sorted(opened.items()):
             assignment = assignments.get(key)
-            if assignment is None or (assignment.created and assignment.created < started):
+            if assignment is None or (assignment.created and assignment.created < since and key not in joined):
                 continue
             grant_text = ", ".join(readable[:8])
             role = next((r.name for r in estate.roles if r.id == assignment.role), assignment.role)
             text = f"{principal.name} can read {grant_text}: {role} at {assignment.scope} (assignment {assignment.id})"
+            text += f", through group {groups[key]}" if key in groups else ""
             found.items.append(
                 Item(
                     "role-widened",
@@ -345,8 +401,18 @@ def _widened(found: Drift, runs: Sequence[str], estate: Estate, journal: Journal
                     "",
                     principal.name,
                     text,
-                    assignment.created_by,
+                    "" if key in joined else assignment.created_by,
                     "",
-                    assignment.created,
+                    "" if key in joined else assignment.created,
                 )
             )
+
+
+def _foreseen(plan: Plan, identity: str) -> tuple[str, bool] | None:
+    """The plan's vault, and whether an identity was to read it whole; None where the plan does not say."""
+    told = plan.estate.get("access")
+    if told is None:
+        return None
+    vault = str(plan.options.get("vault") or "").lower()
+    entry = next((one for one in told if same_id(one["identity"], identity)), None)
+    return vault, entry is not None and vault.rpartition("/")[2] in {str(n).lower() for n in entry["after"]["vaults"]}

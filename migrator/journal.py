@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,7 @@ from migrator.ledger import Ledger
 from migrator.locking import FolderLocks
 from migrator.model import AppState, Json, Plan, RunState, StepState
 from migrator.ports import Event
+from migrator.timing import iso
 
 OPEN_STATES = frozenset({RunState.RUNNING, RunState.INTERRUPTED, RunState.ROLLING_BACK, records.JOINING})
 """States of runs that somebody has to end: resume them or roll them back."""
@@ -450,4 +450,4 @@ def _entry(row: sqlite3.Row) -> StepEntry:
 
 
 def _moment(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return None if seconds is None else iso(seconds)

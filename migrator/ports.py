@@ -100,6 +100,18 @@ class Cloud(Protocol):
         """Role assignments at and above `scope` (for a principal, if given; with `groups`, for its groups too)."""
         ...
 
+    def last_change(self, resource: str, since: float) -> Json | None:
+        """Who last wrote or deleted a resource since a moment of our clock, as the Activity Log tells.
+
+        Returns:
+            `{"by", "at", "operation"}`; None where nothing is told, or the log may not be read.
+        """
+        ...
+
+    def ahead(self) -> float:
+        """Seconds by which Azure's clock is ahead of this machine's."""
+        ...
+
     def put_assignment(
         self, scope: str, name: str, role: str, principal_id: str, description: str
     ) -> tuple[RoleAssignment, bool]:

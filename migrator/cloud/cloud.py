@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from migrator.cloud import container_logs, data_roles, reading, registries, surface, surroundings, vaults, writing
+from migrator.cloud import (
+    activity,
+    container_logs,
+    data_roles,
+    reading,
+    registries,
+    surface,
+    surroundings,
+    vaults,
+    writing,
+)
 from migrator.cloud.clients import LOCKS_VERSION
 from migrator.cloud.session import Session
 from migrator.errors import DeniedError
@@ -70,6 +80,12 @@ class AzureCloud:
         self, scope: str, principal_id: str | None = None, *, groups: bool = False
     ) -> tuple[RoleAssignment, ...]:
         return writing.list_assignments(self._session, scope, principal_id, groups=groups)
+
+    def last_change(self, resource: str, since: float) -> Json | None:
+        return activity.last_change(self._session, resource, since)
+
+    def ahead(self) -> float:
+        return self._session.transport.ahead
 
     def put_assignment(
         self, scope: str, name: str, role: str, principal_id: str, description: str

@@ -9,6 +9,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -102,6 +103,14 @@ def _seconds(text: Any) -> float:
         return 0.0
 
 
+def _date(text: Any) -> float | None:
+    """The moment of a Date header (RFC 9110, 5.6.7); None where there is none, or nonsense."""
+    try:
+        return parsedate_to_datetime(str(text)).timestamp() if text else None
+    except ValueError:
+        return None
+
+
 def _open() -> None:
     """A gate that lets everything through."""
 
@@ -122,6 +131,8 @@ class Transport(HttpTransport[Any, Any]):
         self._lock = threading.Lock()
         self.counts: Counter[str] = Counter()
         """Requests sent so far, by method."""
+        self.ahead = 0.0
+        """Seconds by which the clock of whoever answered last is ahead of this machine's, as its Date header tells."""
         self.gate: Callable[[], None] = _open
         """Asked right before anything but a GET goes out; what it raises keeps the request in."""
 
@@ -145,6 +156,9 @@ class Transport(HttpTransport[Any, Any]):
             (time.monotonic() - begun) * 1000,
         )
         self._pace.learn(bucket, response.status_code, response.headers)
+        told = _date(response.headers.get("Date"))
+        if told is not None:
+            self.ahead = told - self._clock.now()
         return response
 
     def sleep(self, duration: float) -> None:

@@ -13,6 +13,7 @@ import re
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -120,6 +121,7 @@ class Azure:
     events: dict[str, Event] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
     before_write: list[Callable[[Azure, Request], None]] = field(default_factory=list)
+    after_write: list[Callable[[Call, Response], None]] = field(default_factory=list)
     """Told of every PUT, PATCH and DELETE to Resource Manager that is about to be carried out."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _matched: dict[tuple[str, str, bool], list[tuple[Route, dict[str, str]]]] = field(default_factory=dict)
@@ -234,6 +236,8 @@ class Azure:
                 response = error.response()
             if plane == ARM:
                 headers.dress(self, request, response)
+            # Azure's clock, which need not be the caller's
+            response.headers.setdefault("Date", formatdate(self.clock.now(), usegmt=True))
             return self.faults.after(self, plane, request, response)
 
     def _answer(self, plane: str, request: Request) -> Response:
@@ -280,7 +284,11 @@ class Azure:
         if route.plane == ARM and request.method in {"PUT", "PATCH", "DELETE"}:
             for watch in self.before_write:
                 watch(self, request)
-        return route.handler(call)
+        response = route.handler(call)
+        if route.plane == ARM and request.method != "GET":
+            for told in self.after_write:
+                told(call, response)
+        return response
 
 
 GATEWAY = refusals.GATEWAY

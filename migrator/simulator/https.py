@@ -12,8 +12,6 @@ import os
 import socket
 import ssl
 import threading
-import time
-from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -125,7 +123,6 @@ class Listeners:
     async def _serve(self, context: ssl.SSLContext, ready: threading.Event) -> None:
         self._context = context
         self._loop = asyncio.get_running_loop()
-        dating = asyncio.create_task(self._date())
         for plane in list(self._sockets):
             await self._serve_plane(plane)
         ready.set()
@@ -136,14 +133,6 @@ class Listeners:
             await asyncio.wait(self._state.tasks, timeout=GRACE)
         for connection in list(self._connections):
             await connection.end()
-        dating.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await dating
-
-    async def _date(self) -> None:
-        while True:
-            self._state.default_headers = [(b"date", formatdate(usegmt=True).encode())]
-            await asyncio.sleep(1 - time.time() % 1)
 
     def _serve_soon(self, plane: str) -> None:
         task = asyncio.ensure_future(self._serve_plane(plane))

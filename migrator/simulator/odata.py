@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _TOKEN = re.compile(
     r"\s*(?:(?P<open>\()|(?P<close>\))|(?P<comma>,)|'(?P<text>(?:[^']|'')*)'|(?P<word>[\w./$-]+))", re.ASCII
 )
-_OPERATORS = {"eq", "ne"}
+_OPERATORS = {"eq", "ne", "ge", "le"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Leaf:
 
     name: str
     operator: str
-    """`eq`, `ne` or `call`."""
+    """`eq`, `ne`, `ge`, `le` or `call`."""
     values: tuple[str, ...]
 
 

@@ -52,7 +52,8 @@ class RoleAssignmentStep(Kind):
             if not made and not same_id(found.id, ours):
                 ctx.record.note(absent=False, assignment=found.id)
                 return Outcome(adopted=True)
-        ctx.record.note(assignment=found.id)
+        # by Azure's clock: what it says of later assignments compares with nothing else
+        ctx.record.note(assignment=found.id, created=found.created)
         return Outcome()
 
     def verify(self, step: Step, ctx: StepContext) -> None:

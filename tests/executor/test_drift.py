@@ -14,8 +14,9 @@ from migrator.cloud import reading
 from migrator.drift import Drift
 from migrator.model import Json
 from migrator.output import _drift
+from migrator.simulator import memberships
 
-from .world import GROUP, KEY, PLANTED, VAULT, World, app_id, estate, no_values, running, two_apps
+from .world import GROUP, KEY, PLANTED, VAULT, Driven, World, app_id, estate, no_values, running, two_apps
 
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
@@ -91,6 +92,11 @@ def test_a_role_that_is_gone(world: World) -> None:
     (item,) = look(world).items
     assert item.kind == "role-lost"
     assert item.resource.endswith("/secrets/api-db-connection")
+    assert item.by, "what is gone says nothing itself: the Activity Log does"
+    assert item.at
+    world.fault(method="GET", path="eventtypes", status=403, code="AuthorizationFailed", times=99)
+    (item,) = look(world).items
+    assert (item.kind, item.by) == ("role-lost", ""), "without the log it is told all the same"
 
 
 def test_a_role_that_is_wider(world: World) -> None:
@@ -109,7 +115,9 @@ def test_an_identity_that_is_gone_or_made_anew(world: World) -> None:
     identity = f"{IDENTITIES}/id-api"
     world.cloud.delete_identity(identity)
     found = look(world)
-    assert any(item.kind == "identity" and "gone" in item.text for item in found.items)
+    (gone,) = [item for item in found.items if item.kind == "identity" and "gone" in item.text]
+    assert gone.by
+    assert gone.at
     world.cloud.put_identity(identity, "westeurope", {})
     assert any(item.kind == "identity" and "made anew" in item.text for item in look(world).items)
 
@@ -131,3 +139,57 @@ def test_an_app_that_is_gone_and_a_run_that_was_taken_back(world: World) -> None
     run = world.journal.find("latest")
     world.executor().rollback(run, apps=("web",))
     assert not look(world).items
+
+
+SKEWS = [-7200.0, 0.0, 7200.0]
+OWN = f"{IDENTITIES}/id-own"
+
+
+def apps_with_own_identity() -> Json:
+    """An app whose identity holds a role on something else of the vault already."""
+    (first, *_) = two_apps()
+    first["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {OWN: {}}}
+    before = {"principal": OWN, "role": "Key Vault Secrets User", "scope": f"{VAULT}/secrets/another"}
+    return estate(first, switches={"role_propagation": [1.0, 3.0]}, roleAssignments=[before])
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_clock_that_is_wrong_moves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, skew: float, adopted: bool
+) -> None:
+    """Azure's times are compared with Azure's: its own of the run's assignments, else its clock as answers tell it."""
+    monkeypatch.setattr(Driven, "now", lambda self: self._clock.now() + skew)
+    document = apps_with_own_identity()
+    if adopted:  # nothing is assigned by the run, so that no time of Azure's is known of it
+        whole = {"principal": OWN, "role": "Key Vault Secrets User", "scope": VAULT}
+        document["roleAssignments"].append(whole)
+    with running(document, tmp_path) as world:
+        principal = world.cloud.get_identity(OWN)["properties"]["principalId"]  # type: ignore[index] # it is there
+        early, _ = world.cloud.put_assignment(f"{VAULT}/secrets/early", str(uuid.uuid4()), SECRETS_USER, principal, "")
+        world.clock.sleep(600)
+        assert world.executor().apply(world.plan()).exit_code == 0
+        assert look(world).items == [], "what was there before the run is no drift"
+        world.clock.sleep(600)
+        late, _ = world.cloud.put_assignment(f"{VAULT}/secrets/late", str(uuid.uuid4()), SECRETS_USER, principal, "")
+        (item,) = look(world).items
+        assert item.kind == "role-widened"
+        assert late.id in item.text
+        assert early.id not in item.text
+
+
+def test_an_identity_that_joined_a_group(tmp_path: Path) -> None:
+    """The group's assignment is older than the run, and nothing tells when somebody joins: what the plan foresaw does."""
+    team = "aaaaaaaa-9999-0000-0000-000000000001"
+    given = {"principal": team, "role": "Key Vault Secrets User", "scope": VAULT}
+    document = estate(*two_apps(), switches={"role_propagation": [1.0, 3.0]}, roleAssignments=[given])
+    document["groups"] = [{"id": team, "members": []}]
+    with running(document, tmp_path) as world:
+        assert world.executor().apply(world.plan()).exit_code == 0
+        assert look(world).items == []
+        identity = world.cloud.get_identity(f"{IDENTITIES}/id-api")
+        assert identity is not None
+        memberships.join(world.simulator.azure, team, [identity["properties"]["principalId"]])
+        (item,) = look(world).items
+        assert item.kind == "role-widened"
+        assert f"through group {team}" in item.text
