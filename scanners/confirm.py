@@ -267,7 +267,9 @@ def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:
     before = data[max(0, start - 64) : start]
     outside = before.rstrip(_IN_NAMES)
     begin = start - len(before) + len(outside.removesuffix(b"checksum/"))
-    return text_of(data[begin:end]), begin
+    name = text_of(data[begin:end])
+    # `?key=` of an address is the key of whoever calls it; elsewhere a key alone may be any.
+    return ("api key" if name == "key" and data[begin - 1 : begin] in (b"?", b"&") else name), begin
 
 
 def settle(candidates: Sequence[Candidate]) -> list[Match]:

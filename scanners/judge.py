@@ -83,6 +83,7 @@ _TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
 _OF_A_TEST = re.compile(
     r"(?i)[a-z]{0,6}[-_.]?(?:test|testing|demo|dummy|sample)[-_.@]?(?:user|admin|account|pass(?:word|wd)?|pwd|pw|secret|key|token)?s?[-_.@]?\d{0,6}[!@#$%^&*.?]{0,3}"
 )
+_SAYS_TEST = re.compile(r"(?i)(?:\A|[^a-z0-9])test[_-](?!\Z)")
 _OF_AN_APP = re.compile(r"[a-z]{16}|[a-z]{4}(?: [a-z]{4}){3}")
 """A password that Google makes for one app: sixteen letters, shown in fours."""
 _ANONYMOUS = re.compile(r"[\w.-]+@")
@@ -146,7 +147,10 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         if _SIGN_OF_A_FONT.fullmatch(text):
             return None
     if form is not Form.LIVE and "{" in text:
-        text = _EXPRESSION.sub("", text)  # the rest may be a secret of its own: `Wint3r!${suffix}`
+        rest = _EXPRESSION.sub("", text)  # it may be a secret of its own: `Wint3r!${suffix}`
+        if rest != text and not (classes_of(rest) >= 3 and any(c.isdigit() for c in rest)):
+            return None
+        text = rest
     if said.kind is not Kind.PASSWORD and text.isascii() and text.isalpha() and wordy(text):
         return None  # a plain word, as nearly everything is that source keeps under such names: no need to ask further
     if form is not Form.LIVE and not text.isascii() and not set(text) <= _TYPED:
@@ -240,8 +244,8 @@ def well_known(value: str) -> bool:
 
 
 def of_a_test(value: str) -> bool:
-    """Whether a password says that it is there to try something with: `TestPass123!`."""
-    return _OF_A_TEST.fullmatch(value) is not None
+    """Whether a value says that it is there to try something with: `TestPass123!`, `ord_test-a1b2c3`."""
+    return _OF_A_TEST.fullmatch(value) is not None or _SAYS_TEST.search(value) is not None
 
 
 def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:

@@ -19,6 +19,7 @@ SECRETS = {
     "a password in a list of Markdown": "- **Password**: Wint3r!sComing\n",
     "a password that ends in a dot": '// Password: "Chronometer$0/(8."\n',
     "values in one argument": "az containerapp create --secrets db-password=Wint3r!sComing,other=$OTHER\n",
+    "the key of a call": '"hook": "https://hooks.contoso.net/send?key=%{guid}"\n',
     "name and bare value": "- name: clientSecret\n  value: %{alnum:32}\n",
     "a password for one app of Google's": 'password: "qpzvkuxtgmcmwrvb",\n',
 }
@@ -94,6 +95,7 @@ NOT = {
     "a type of one more word": "googleCredentials: OAuth3Client\n",
     "the type of a field": "ed448_key: ed448.Ed448PublicKey,\n",
     "optional, in Spanish": "REDIS_PASSWORD=opcional\n",
+    "a word around an expression": 'admin_password = "Orders${var.suffix}!"\n',
     "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
     "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
     "a word after a command": "the htpasswd tool can only make a few kinds of hashes\n",
@@ -108,6 +110,7 @@ WEAK = {
     "a hash of a password": "PasswordHash = '$2a$11$%{alnum:21}O%{alnum:30}C'\n",
     "a user's own name": "postgres://orders:orders@db/orders\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
+    "a key that says it is a test's": '"api_key": "ord_test-contoso_%{hex:32}"\n',
     "a password that says it is a test's": 'const password = "TestPass2031!";\n',
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
