@@ -291,6 +291,9 @@ def settle(candidates: Sequence[Candidate]) -> list[Match]:
 _TABLE = 8
 """Values under one name from which on they are a table's: nobody has as many secrets that are called the same."""
 
+_RECORD = 20
+"""Values of one form from which on they are what somebody recorded or made up in a row: signatures of links, tokens."""
+
 
 def _as_sets(kept: Sequence[Candidate]) -> Iterator[Match]:
     """Matches, and those that are a column of a table with little confidence: samples, ids, what was encrypted."""
@@ -299,12 +302,12 @@ def _as_sets(kept: Sequence[Candidate]) -> Iterator[Match]:
         return
     columns: dict[tuple[str, str], set[str]] = {}
     for candidate in kept:
-        if candidate.name:
-            column = columns.setdefault((candidate.match.rule, candidate.name), set())
-            column.add(reveal(candidate.match.secret))
+        column = columns.setdefault((candidate.match.rule, candidate.name), set())
+        column.add(reveal(candidate.match.secret))
     for candidate in kept:
         match = candidate.match
-        if len(columns.get((match.rule, candidate.name), ())) >= _TABLE:
+        least = _TABLE if candidate.name else _RECORD
+        if not match.verified and len(columns[match.rule, candidate.name]) >= least:
             match = replace(match, confidence=Confidence.LOW)
         yield match
 

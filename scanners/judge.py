@@ -16,7 +16,7 @@ from enum import StrEnum
 from scanners.entropy import shannon
 from scanners.model import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
-from scanners.placeholders import code, code_piece, default_of, placeholder, sequential
+from scanners.placeholders import alphabetical, code, code_piece, default_of, placeholder, sequential
 from scanners.shapes import Shape, classes_of, identifier, random_looking, shape_of, wordy
 from scanners.unescaping import plain_text
 from scanners.words import ACCOUNTS, SECRET_KEYS, SECRET_WORDS, WELL_KNOWN
@@ -258,7 +258,9 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if form is Form.LIVE and said.certain else None
     plain_words = shape is Shape.WORDS and not any(c.isdigit() for c in text)
     strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3 and not plain_words)
-    if form is not Form.LIVE and ((len(text) >= 20 and sequential(text)) or _ANONYMOUS.fullmatch(text)):
+    if form is not Form.LIVE and (
+        (len(text) >= 20 and sequential(text)) or alphabetical(text) or _ANONYMOUS.fullmatch(text)
+    ):
         return None
     if form is not Form.LIVE and shape is Shape.HOST and any(c.isalpha() for c in text.rpartition(".")[2]):
         return None
@@ -293,7 +295,9 @@ def _passed(said: Name, form: Form) -> bool:
 
 
 def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:
-    if form is not Form.LIVE and (sequential(text) or (said.kind is Kind.KEY and len(said.words) == 1)):
+    if form is not Form.LIVE and (
+        sequential(text) or alphabetical(text) or (said.kind is Kind.KEY and len(said.words) == 1)
+    ):
         return None
     if shape is Shape.GUID:
         if said.words[-2:-1] in (("ai",), ("insights",)):

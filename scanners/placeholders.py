@@ -67,6 +67,7 @@ _CONTAINS = re.compile(
     | (?<![a-z])(?:set|defined|stored|loaded|read|comes?|taken|injected|supplied|managed|retrieved)[-_ ](?:in|me|this|via|by|at|from|with|through|on|as)(?![a-z])
     | (?<![a-z])not[-_ ](?:set|for|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
     | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
+    | (?<![a-z])change[-_ ](?:in|for|before|on|at|after|later|asap|now)(?![a-z]) | (?<![a-z])(?:dev|local|test|testing|demo)[-_ ](?:use[-_ ])?only(?![a-z])
     | at[-_ ]least[-_ ] | (?<![a-z0-9])\d{2}[-_ ]?(?:chars?|characters|bytes)[-_ ]long
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """
@@ -149,6 +150,11 @@ def sequential(value: str) -> bool:
         return True
     turn = _IN_TURN.search(low)
     return turn is not None and turn[0][::2] in ascii_lowercase
+
+
+def alphabetical(value: str) -> bool:
+    """Whether seven letters of the alphabet stand in a row."""
+    return any(ascii_lowercase[at : at + 7] in value.lower() for at in range(20))
 
 
 def default_of(value: str) -> str | None:

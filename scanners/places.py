@@ -63,6 +63,8 @@ def in_test(path: str) -> bool:
     *folders, name = path.replace("!", "").split("/")
     if _TEST_FILE.fullmatch(name):
         return True
+    if in_pipeline(path) and not _TRIES.isdisjoint(re.split(r"[^a-z0-9]+", name.rpartition(".")[0].lower())):
+        return True
     settings = name.rpartition(".")[2] in _SETTINGS
     above = ""
     for folder in folders:
@@ -95,6 +97,10 @@ _PIPELINE = re.compile(
     r"(?i)(?:.*/)?\.(?:github/workflows|circleci|gitlab)/.*\.ya?ml|(?:.*/)?(?:\.gitlab-ci|azure-pipelines|bitbucket-pipelines)[\w.-]*\.ya?ml"
 )
 _OF_A_SERVICE = words("env-password-word plain-password")
+
+
+_TRIES = words("test tests testing ci e2e check checks lint pr integration smoke unit quality")
+"""Words in the names of pipelines that try something and put nothing into the world."""
 
 
 def in_pipeline(path: str) -> bool:

@@ -39,6 +39,7 @@ PASSWORD = 'password = "Wint3r!Sale88"\n'
         "deploy/docker-compose.e2e.yml",
         "compose.test.yaml",
         "perf/k6/orders.js",
+        ".github/workflows/orders-ci.yml",
         "scripts/test-orders.ps1",
     ],
 )
@@ -61,6 +62,7 @@ def test_what_belongs_to_a_test(path: str) -> None:
         "greatest.py",
         "test-app/appsettings.json",
         ".env.test",
+        ".github/workflows/deploy.yml",
         "parameters.test.json",
     ],
 )
@@ -174,13 +176,13 @@ def test_a_database_of_a_build_lives_as_long_as_the_build(
     tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
 ) -> None:
     text = "    env:\n      POSTGRES_PASSWORD: ordersdev\n      ADMIN_PASSWORD: Wint3r!Sale88\n"
-    for name in (".github/workflows/ci.yml", "compose.yml"):
+    for name in (".github/workflows/deploy.yml", "compose.yml"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     found = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter).findings
     assert [(Path(str(find.location.as_dict()["path"])).name, find.weak) for find in found] == [
-        ("ci.yml", True),
-        ("ci.yml", False),
+        ("deploy.yml", True),
+        ("deploy.yml", False),
         ("compose.yml", False),
         ("compose.yml", False),
     ]

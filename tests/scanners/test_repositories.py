@@ -95,6 +95,8 @@ NOT = {
     "a type of one more word": "googleCredentials: OAuth3Client\n",
     "the type of a field": "ed448_key: ed448.Ed448PublicKey,\n",
     "optional, in Spanish": "REDIS_PASSWORD=opcional\n",
+    "an id that was made up": "- Secret: `abcd1234-5678-90ef-ghij-klmnopqrstuv`\n",
+    "to be changed in production": "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-orders_change_in_prod}\n",
     "a word around an expression": 'admin_password = "Orders${var.suffix}!"\n',
     "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
     "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
@@ -143,5 +145,11 @@ def test_many_values_under_one_name_are_a_table(engine: Engine) -> None:
     assert Confidence.LOW not in {match.confidence for match in few}
     one = "".join(f'login(password="Wint3r!Sale88") # {number}\n' for number in range(12))
     assert Confidence.LOW not in {match.confidence for match in scan(engine, one)}
+    links = "".join(
+        f"https://c.blob.core.windows.net/{number}?sv=2031-11-02&se=2031-01-01&sp=r&sig=%{{alnum:43}}%3D\n"
+        for number in range(24)
+    )
+    assert {match.confidence for match in scan(engine, links)} == {Confidence.LOW}
+    assert {match.confidence for match in scan(engine, links[: len(links) // 2])} == {Confidence.HIGH}
     names = "".join(f'SERVICE{chr(65 + number)}_TOKEN = "%{{alnum:3{number}}}"\n' for number in range(9))
     assert {match.confidence for match in scan(engine, names)} == {Confidence.HIGH}
