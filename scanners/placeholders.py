@@ -28,7 +28,7 @@ _REFERENCE = re.compile(
 _TEMPLATE = re.compile(
     r"""(?x)
     \A(?:
-        \$?\$\{(?![^}]*:?[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
+        \$?\$\{(?!(?:\w*|[^}]*:)[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
       | \$\(.*                                    # $(pipelineVar), $(command), also one cut off at its first quote
       | \$\$?[A-Za-z_][\w:.]*                     # $VAR, $env:VAR, and $$VAR as Make has it
       | \$\{?[0-9@*\#]\}?                         # $1
@@ -68,6 +68,7 @@ _CONTAINS = re.compile(
     | (?<![a-z])not[-_ ](?:set|for|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
     | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
     | (?<![a-z])change[-_ ](?:in|for|before|on|at|after|later|asap|now)(?![a-z]) | (?<![a-z])(?:dev|local|test|testing|demo)[-_ ](?:use[-_ ])?only(?![a-z])
+    | <[a-z][a-z _-]*>
     | at[-_ ]least[-_ ] | (?<![a-z0-9])\d{2}[-_ ]?(?:chars?|characters|bytes)[-_ ]long
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """
@@ -105,7 +106,7 @@ _IN_TURN = re.compile(r"(?:[a-z]\d){7}")
 _REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
 _LONGEST = 4096
 """Nobody writes a longer template in place of one value."""
-_DEFAULT = re.compile(r"\$\{[^}:-]*:?-([^}]*)\}|\$\{[^}:=]*:?=([^}]*)\}")
+_DEFAULT = re.compile(r"\$\{(?:\w*|[^}:-]*:)-([^}]*)\}|\$\{(?:\w*|[^}:=]*:)=([^}]*)\}")
 
 
 def reference(value: str) -> bool:

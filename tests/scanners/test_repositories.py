@@ -97,6 +97,8 @@ NOT = {
     "optional, in Spanish": "REDIS_PASSWORD=opcional\n",
     "an id that was made up": "- Secret: `abcd1234-5678-90ef-ghij-klmnopqrstuv`\n",
     "to be changed in production": "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-orders_change_in_prod}\n",
+    "a resource of Terraform with a dash": "login};password=${azurerm_server.orders-db.administrator_password};encrypt=true\n",
+    "what a check prints": 'Each check prints "PASS" or "FAIL: <reason>" and the script ends\n',
     "a word around an expression": 'admin_password = "Orders${var.suffix}!"\n',
     "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
     "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
