@@ -164,10 +164,8 @@ class Narrator:
             self.done += 1
         elapsed = time.monotonic() - self.started
         subject = event.step or self._apps.get(event.app) or event.app.rsplit("/", 1)[-1]
-        self._print(
-            f"{elapsed:6.1f}s  {marks.get(event.kind, event.kind):<11} {subject}"
-            + (f": {event.text}" if event.text else "")
-        )
+        told = ": ".join(part for part in (subject, event.text) if part)
+        self._print(f"{elapsed:6.1f}s  {marks.get(event.kind, event.kind):<11} {told}")
 
     def _print(self, text: str) -> None:
         if self._status is not None:
