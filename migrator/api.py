@@ -515,6 +515,17 @@ def load_plan(path: Path) -> Plan:
 # Changing
 
 
+def export_plan(plan: Plan, target: str) -> dict[str, str]:
+    """A plan as files, name -> text: `az`, `bicep` or `terraform`.
+
+    Raises:
+        UsageError: there is no such target, or it is a contract plan.
+    """
+    from migrator.exporting import targets
+
+    return targets.export(plan, target)
+
+
 def apply_plan(
     place: Workplace,
     plan: Plan,

@@ -46,6 +46,7 @@ COMMANDS = {
     "finalize": "finalize",
     "drift": "drift",
     "access": "access",
+    "export": "export",
     "wizard": "wizard",
     "demo": "demo",
     "simulator": "simulator",

@@ -57,6 +57,17 @@ class Az:
             check=False,
         )
 
+    def script(self, path: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+        """A shell script that calls az, whatever it ends with."""
+        return subprocess.run(
+            ["bash", str(path)],
+            env={**self._environment, "PATH": f"{PROGRAM.parent}:{os.environ['PATH']}", **environment},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+
     def __call__(self, *arguments: str) -> Any:
         """What a command prints, read as JSON; None if it prints nothing. Fails the test if the command fails."""
         ended = self.run(*arguments)

@@ -76,6 +76,7 @@ class MortalJournal(Journal):
 
 def attempt(world: World, death: Death, verb: Callable[[Any], Any]) -> Any:
     """Run a verb in a process that may die; what it gives, or None."""
+    world.journal.close()
     with MortalJournal.open(world.folder / "keylift.db") as journal:
         assert isinstance(journal, MortalJournal)
         journal.death = death

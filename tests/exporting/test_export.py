@@ -1,0 +1,206 @@
+"""Plans in other languages: read by parsers that others wrote, held against Azure's types, and run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import hcl2
+import pytest
+import tree_sitter_bicep
+from click.testing import CliRunner
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tree_sitter import Language, Node, Parser
+
+from migrator.cli import keylift
+from migrator.errors import UsageError
+from migrator.exporting import az, bicep, targets, terraform
+from migrator.exporting.wanted import Assignment, Change, Identity, VaultSecret, Wanted, wanted
+from migrator.model import ResourceId
+from tests.conformance.azure_cli import PROGRAM, Az
+from tests.conformance.types import check_request
+from tests.e2e.promises import witness
+from tests.e2e.test_estates import app, rid, vault
+from tests.output import samples
+
+GOLDEN = Path(__file__).parent / "golden"
+BICEP = Parser(Language(tree_sitter_bicep.language()))
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=12).filter(
+    lambda text: "/" not in text
+)
+
+
+def faults(node: Node) -> Iterator[str]:
+    if node.is_error or node.is_missing:
+        yield f"{node.start_point}: {node.text!r}"
+    for child in node.children:
+        yield from faults(child)
+
+
+def bicep_faults(text: str) -> list[str]:
+    return list(faults(BICEP.parse(text.encode()).root_node))
+
+
+def uncommented(text: str) -> str:
+    """The parts to merge, without the marks that make comments of them."""
+    _, _, parts = text.partition("\n# Change in the resource")
+    return "\n".join(
+        line[2:] for line in parts.splitlines() if line.startswith("# ") and "what it has besides" not in line
+    )
+
+
+def read_terraform(text: str) -> Any:
+    return hcl2.load(io.StringIO(text))
+
+
+@pytest.mark.parametrize("target", sorted(targets.known()))
+def test_a_plan_looks_as_before(target: str) -> None:
+    for name, text in targets.export(samples.plan(), target).items():
+        path = GOLDEN / name
+        if os.environ.get("KEYLIFT_GOLDEN") == "write":
+            path.write_bytes(text.encode())
+        assert path.read_bytes() == text.encode(), f"{name}: KEYLIFT_GOLDEN=write pytest tests/exporting, then read it"
+        assert not any(canary in text for canary in samples.CANARIES)
+
+
+def test_bicep_is_bicep() -> None:
+    for text in targets.export(samples.plan(), "bicep").values():
+        assert bicep_faults(text) == []
+        assert "param assignRoles bool = true" in text
+
+
+def test_terraform_is_terraform() -> None:
+    (text,) = targets.export(samples.plan(), "terraform").values()
+    made = read_terraform(text)
+    roles = [body for each in made["resource"] for kind, body in each.items() if "role_assignment" in kind]
+    assert roles
+    assert all("uuidv5" in json.dumps(role) for role in roles)
+    merged = read_terraform(uncommented(text))
+    assert {kind.strip('"') for each in merged["resource"] for kind in each} == {"azurerm_container_app"}
+
+
+def test_the_parts_to_merge_have_the_shape_of_the_resource() -> None:
+    """Names in the variables are those of Azure's type, which the app's own code has."""
+    changes = wanted(samples.plan()).apps
+    assert changes
+    for change in changes:
+        said = check_request("Microsoft.App/containerApps", "2025-07-01", bicep.part(change))
+        assert [text for text in said if "not in the type" in text] == []
+
+
+@given(names=st.lists(NAMES, min_size=6, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_no_name_gets_out_of_its_quotes(names: list[str]) -> None:
+    """Names of a plan are somebody else's text: they are told, never acted on."""
+    one, two, three, env, key, tag = names
+    identity = ResourceId.parse(
+        f"/subscriptions/s/resourceGroups/g/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{one}"
+    )
+    shop = f"/subscriptions/s/resourceGroups/g/providers/Microsoft.App/containerApps/{two}"
+    kept = ResourceId.parse("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/kv")
+    secret = ResourceId.parse(f"{kept}/secrets/{three}")
+    source = {"app": shop, "kind": "env", "container": two, "init": False, "env": env}
+    given_ = Wanted(
+        f"{one}\n{two}",
+        (Identity(identity, True, "westeurope", {key: tag}),),
+        (Assignment(secret, "role", f"{three}\n", str(identity), shop),),
+        (VaultSecret(kept, three, {key: tag}, source),),
+        (
+            Change(
+                ResourceId.parse(shop), False, (str(identity),),
+                ({"name": three, "key_vault_url": f"https://kv/secrets/{three}", "identity": str(identity)},),
+                ({"container": two, "init": False, "env": env, "secret": three},
+                 {"container": two, "init": True, "env": env, "secret": three}),
+                ({"server": key, "identity": str(identity)},), True, f"{two}--1", True,
+            ),
+        ),
+        (f"{one}\nrm -rf /",),
+    )  # fmt: skip
+    for text in bicep.files(given_).values():
+        assert bicep_faults(text) == []
+    (written,) = terraform.files(given_).values()
+    identities = read_terraform(written)["resource"][0]
+    assert len(identities) == 1
+    (script,) = az.files(given_).values()
+    # the shell's own words: a function for each command that is not az, and what each is given
+    told = run_told(script)
+    assert {words[0] for words in told} <= {"az", "echo", "put", "again", "proven"}
+    named = [words for words in told if words[:3] == ["az", "identity", "create"]]
+    assert [words[4] for words in named] == [one]
+
+
+def run_told(script: str) -> list[list[str]]:
+    """The commands of a script by the shell's own reading, none of them carried out."""
+    _, _, body = script.partition("\n\n\n")
+    names = ("az", "put", "again", "proven", "echo")
+    told = "".join(
+        f"{name}() {{ printf '%s\\0' {name} \"$@\" '' >&3; builtin printf '\\1\\0' >&3; }}\n" for name in names
+    )
+    with subprocess.Popen(
+        ["bash", "--noprofile", "--norc", "-c", f"exec 3>&1 >/dev/null 2>&1\nset -f\nPATH=/nowhere\n{told}{body}"],
+        stdout=subprocess.PIPE,
+        env={"LC_ALL": "C.UTF-8"},
+    ) as shell:
+        out, _ = shell.communicate(timeout=30)
+    commands = [part for part in out.decode("utf-8", "replace").split("\0\1\0") if part]
+    return [command.removesuffix("\0").split("\0") for command in commands]
+
+
+@pytest.mark.skipif(not PROGRAM.exists(), reason="azure-cli is not installed: make azure-cli")
+def test_the_script_does_what_the_plan_does(tmp_path: Path) -> None:
+    """Run by bash with az against a cloud: it ends as apply would have it, and may be run twice."""
+    value = [f"Canary{number}-kT9vQ2xZ7mLw4pRsHb3n" for number in range(4)]
+    live = app("live", {"TOKEN": value[0], "MODE": "on"}, {"stored": value[1]})
+    split = app("split", {"API_KEY": value[2]}, configuration={"activeRevisionsMode": "Multiple"})
+    split["properties"]["configuration"]["ingress"] = {
+        "external": True,
+        "targetPort": 80,
+        "traffic": [{"latestRevision": True, "weight": 100}],
+    }
+    estate = {"schema": 1, "subscriptions": [rid("x", "y").split("/")[2]], "resources": [vault(), live, split]}
+    with witness(estate) as seen:
+        before = seen.documents()
+        plan = seen.plan()
+        line = Az(seen.simulator, tmp_path)
+        address = line("keyvault", "show", "-n", "kv-one", "--query", "properties.vaultUri")
+        host = line.use_vault(address)
+        script = targets.export(plan, "az")["keylift.sh"]
+        assert "Canary" not in script
+        # az makes a vault's address of its name: here it has a port instead
+        (tmp_path / "keylift.sh").write_text(re.sub(r"(?m)^put kv-one ", f"put {host} ", script))
+        for _ in range(2):
+            done = line.script(tmp_path / "keylift.sh", TRIES="40", PAUSE="0.2")
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert "Canary" not in done.stdout + done.stderr
+        seen.check_applied(plan, before)
+        traffic = seen.documents()[split["id"]]["properties"]["configuration"]["ingress"]["traffic"]
+        assert [(each.get("latestRevision"), each["weight"]) for each in traffic if each["weight"]] == [(True, 100)]
+
+
+def test_files_go_where_they_are_asked_for(tmp_path: Path) -> None:
+    plan = samples.plan()
+    (tmp_path / "plan.json").write_text(plan.to_json())
+    run = CliRunner().invoke(
+        keylift, ["export", str(tmp_path / "plan.json"), "--to", "bicep", "-o", str(tmp_path / "x")]
+    )
+    assert run.exit_code == 0, run.output
+    written = sorted(path.name for path in (tmp_path / "x").iterdir())
+    assert written == sorted(targets.export(plan, "bicep"))
+    one = CliRunner().invoke(keylift, ["export", str(tmp_path / "plan.json"), "--to", "az"])
+    assert one.stdout == targets.export(plan, "az")["keylift.sh"]
+
+
+def test_what_takes_away_has_no_words() -> None:
+    contract = replace(samples.plan(), options={"finalize": "20260101-000000-abcdef"})
+    with pytest.raises(UsageError, match="cannot be exported"):
+        targets.export(contract, "bicep")
+    with pytest.raises(UsageError, match="'pulumi'"):
+        targets.export(samples.plan(), "pulumi")
