@@ -166,7 +166,8 @@ class Missing:
         self._ctx = ctx
         self._values = Values(ctx.fingerprinter)
         self._recover = ""
-        self._sources = [self._from_memory, self._from_secrets, self._from_revisions, self._from_vault]
+        self._reasons: list[str] = []
+        self._sources = [self._from_memory, self._from_secrets, self._from_revisions]
 
     def __call__(self, mark: str) -> Secret:
         """The value of a fingerprint.
@@ -174,12 +175,19 @@ class Missing:
         Raises:
             CloudError: no source has it any more.
         """
-        reasons: list[str] = []
         while (found := self._values.get(mark)) is None and self._sources:
             try:
-                self._sources.pop(0)(mark)
+                self._sources.pop(0)()
+            except CloudError as error:
+                self._reasons.append(error.what)
+        reasons = list(self._reasons)
+        if found is None:
+            # asked for each value: the others read all that they have at once
+            try:
+                self._from_vault(mark)
             except CloudError as error:
                 reasons.append(error.what)
+            found = self._values.get(mark)
         if found is None:
             raise CloudError(
                 f"the value with fingerprint {mark} is in none of the places it was in",
@@ -191,17 +199,17 @@ class Missing:
         self._ctx.see(found)
         return found
 
-    def _from_memory(self, _mark: str) -> None:
+    def _from_memory(self) -> None:
         for secret in self._ctx.seen():
             self._values.add(secret)
 
-    def _from_secrets(self, _mark: str) -> None:
+    def _from_secrets(self) -> None:
         for secret in self._ctx.cloud.get_app_secrets(self._step.target):
             if secret.value is not None:
                 self._ctx.see(secret.value)
                 self._values.add(secret.value)
 
-    def _from_revisions(self, _mark: str) -> None:
+    def _from_revisions(self) -> None:
         for revision in self._ctx.cloud.list_revisions(self._step.target):
             self._values.veil(section(revision, "properties", "template"))
 

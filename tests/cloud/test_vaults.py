@@ -117,6 +117,19 @@ def test_versions_are_written_read_disabled(world: World, shop: Vault) -> None:
     assert (described.enabled, described.tags) == (False, {"keylift": "rolled-back"})
 
 
+def test_a_write_whose_answer_was_lost_is_looked_up(world: World, shop: Vault) -> None:
+    """Sent again, it would make a second version that nobody knows of."""
+    assert world.cloud.get_secret(shop.uri, "db") is not None  # signed in: the challenge is answered
+    lost = world.fault(plane="vault", method="PUT", path="^/secrets/lost", drop="after")
+    version = world.cloud.set_secret(shop.uri, "lost", Secret("one"), {"keylift": "run-1"})
+    assert lost.seen == 1
+    assert [found.version for found in world.cloud.list_secret_versions(shop.uri, "lost")] == [version]
+    # the next one is written over a version that only looks like it
+    world.fault(plane="vault", method="PUT", path="^/secrets/lost", drop="before")
+    again = world.cloud.set_secret(shop.uri, "lost", Secret("one"), {"keylift": "run-2"})
+    assert {found.version for found in world.cloud.list_secret_versions(shop.uri, "lost")} == {version, again}
+
+
 def test_a_free_name_is_none_and_a_deleted_one_is_not(world: World, shop: Vault) -> None:
     assert world.cloud.get_secret(shop.uri, "free") is None
     assert world.cloud.describe_secret(shop.uri, "free") is None

@@ -19,6 +19,7 @@ from queue import Queue
 ROOT = Path(__file__).resolve().parents[2]
 APPLY, KINDS, CONTRACT = (f"tests/executor/test_{name}.py" for name in ("apply", "kinds", "contract"))
 FAULTS, WORLDS, JOURNAL = "tests/executor/test_faults.py", "tests/executor/test_simulation.py", "tests/journal"
+VAULTS = "tests/cloud/test_vaults.py"
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +195,55 @@ MUTATIONS = (
         "        if plan.irreversible and not point_of_no_return:\n",
         "        if plan.irreversible and point_of_no_return:\n",
         (CONTRACT, "-k", "point_of_no_return"),
+    ),
+    Mutation(
+        "a lost answer is looked up, not sent again",
+        "migrator/cloud/vaults.py",
+        "            if version is not None:\n                return version\n",
+        "",
+        (VAULTS, "-k", "answer_was_lost"),
+    ),
+    Mutation(
+        "a lost answer is looked up, seen from a whole run",
+        "migrator/cloud/vaults.py",
+        "            if version is not None:\n                return version\n",
+        "",
+        (WORLDS, "-k", "promise"),
+    ),
+    Mutation(
+        "a value is found though its reference never resolved",
+        "migrator/appwrite.py",
+        "self._sources = [self._from_memory, ",
+        "self._sources = [",
+        (WORLDS, "-k", "remembered"),
+    ),
+    Mutation(
+        "every version that the run wrote is disabled on the way back",
+        "migrator/steps/vault_secret.py",
+        'ours = [v.version for v in versions if v.version and _is_ours(v, ctx, facts.get("version"))]',
+        'ours = [v.version for v in versions if v.version and v.version == facts.get("version")]',
+        (WORLDS, "-k", "found_once"),
+    ),
+    Mutation(
+        "the vault is asked for every value that is nowhere else",
+        "migrator/appwrite.py",
+        "                self._from_vault(mark)\n",
+        "                self._from_vault(mark)\n                self._from_vault = lambda _mark: None  # type: ignore\n",
+        (WORLDS, "-k", "found_once"),
+    ),
+    Mutation(
+        "traffic goes back without the vault",
+        "migrator/switchback.py",
+        "            wanted = self._unshifted(wanted)\n",
+        "",
+        (WORLDS, "-k", "found_once"),
+    ),
+    Mutation(
+        "a write of one's own whose reference gives nothing yet is no change of somebody else",
+        "migrator/steps/app_switch.py",
+        "        compare(step, ctx, live, wanted)\n        ctx.record.note(revision=live.latest)\n",
+        "        if not self._unresolved(step, ctx):\n            compare(step, ctx, live, wanted)\n",
+        (WORLDS, "-k", "found_once"),
     ),
     Mutation(
         "what an undo left is taken up by the next process",

@@ -16,63 +16,13 @@ from migrator.model import AppState, Json, Plan, RunState, is_job, settled
 from scanners.model import Secret
 
 from . import contracts
+from .jobs import CONNECTION, job, job_id
 from .test_sweep import Death, attempt
-from .world import ENVIRONMENT, GROUP, KEY, PLANTED, REGISTRY, VAULT, World, app, estate, no_values, running
+from .world import KEY, PLANTED, REGISTRY, VAULT, World, app, estate, no_values, running
 
 QUICK = {"role_propagation": [1.0, 3.0], "job_execution": 5.0}
-CONNECTION = "connection-string"
 STRIDE = 17
 """Of the instants of death; a prime, so that all parts of a call are met. Every fifth was tried by hand."""
-
-
-def job_id(name: str) -> str:
-    return f"{GROUP}/providers/Microsoft.App/jobs/{name}"
-
-
-def job(name: str = "nightly", *, template: Json | None = None, **configuration: Any) -> Json:
-    """An event job: an env value, an inline secret that its rule uses, and another that nothing here moves."""
-    rule = {
-        "name": "queue",
-        "type": "azure-queue",
-        "metadata": {"queueName": "orders", "queueLength": "1", "accountName": "shop"},
-        "auth": [{"secretRef": CONNECTION, "triggerParameter": "connection"}],
-    }
-    return {
-        "id": job_id(name),
-        "type": "Microsoft.App/jobs",
-        "location": "westeurope",
-        "tags": {"team": "shop"},
-        "properties": {
-            "environmentId": ENVIRONMENT,
-            "configuration": {
-                "triggerType": "Event",
-                "replicaTimeout": 60,
-                "eventTriggerConfig": {"scale": {"minExecutions": 0, "maxExecutions": 5, "rules": [rule]}},
-                "secrets": [
-                    {"name": CONNECTION, "value": PLANTED["client"]},
-                    {"name": "other", "value": "stays-inline-as-it-is"},
-                ],
-                **configuration,
-            },
-            "template": {
-                "containers": [
-                    {
-                        "name": "main",
-                        "image": "mcr.microsoft.com/k8se/quickstart-jobs:latest",
-                        "resources": {"cpu": 0.5, "memory": "1Gi"},
-                        "env": [
-                            {"name": "DB", "value": PLANTED["database"]},
-                            {"name": "QUEUE", "secretRef": CONNECTION},
-                        ],
-                    }
-                ],
-                "initContainers": [
-                    {"name": "prepare", "image": "busybox", "env": [{"name": "SHARED", "value": PLANTED["shared"]}]}
-                ],
-                **(template or {}),
-            },
-        },
-    }
 
 
 @pytest.fixture

@@ -7,14 +7,15 @@ from collections.abc import Callable
 
 import pytest
 
+from migrator import kinds
 from migrator.executor import RunResult
 from migrator.journal import Journal
 from migrator.model import Json, RunState
 from migrator.simulator import vault_store
 
 from .simulation.disk import Disk, WatchedJournal
-from .simulation.shapes import shape
-from .simulation.world import Edit, Kill, LostError, Play, Scenario, Trouble, drawn, shrunk
+from .simulation.shapes import ESTATES, shape
+from .simulation.world import Edit, Kill, LostError, Play, Scenario, Tally, Trouble, drawn, shrunk
 from .soak import chunk, sweep
 from .world import app_id
 
@@ -31,7 +32,7 @@ def test_worlds_end_as_planned_or_as_before(number: int) -> None:
     assert tally.edits
 
 
-@pytest.mark.parametrize("name", ["multiple", "one-identity", "contract", "new-version"])
+@pytest.mark.parametrize("name", ["multiple", "one-identity", "contract", "new-version", "job-and-app"])
 def test_dead_at_any_instant(name: str) -> None:
     """A part of the sweep: deaths all along a plan, its way back and its resumption; the machine's, too."""
     stride = sum(shape(name).instants.values()) // 8
@@ -39,6 +40,51 @@ def test_dead_at_any_instant(name: str) -> None:
     assert not bad, "\n".join(reason for _, reason in bad)
     assert tally.kills >= 20
     assert tally.under_way
+
+
+def shape_with(kind: str) -> str:
+    """The smallest shape whose plan has a step of a kind."""
+    having = [name for name in ESTATES if any(step.kind == kind for step in shape(name).plan.steps)]
+    assert having, f"no simulated world has a step of kind {kind}: give it one in tests/executor/simulation/shapes.py"
+    return min(having, key=lambda name: sum(shape(name).instants.values()))
+
+
+def under_way(shape_name: str, kind: str) -> list[Kill]:
+    """Deaths while a step of a kind is being done, and while it is being undone, all along."""
+    undisturbed = Play(shape(shape_name), Scenario(0, shape_name, ways=["rollback"]), script=True)
+    undisturbed.run()
+    (step, *_) = [step for step in shape(shape_name).plan.steps if step.kind == kind]
+    process, instant, begun, found = -1, 0, {}, []
+    for line in undisturbed.lines:
+        told = line[12:]
+        if told.startswith("=== process"):
+            process, instant = process + 1, 0
+        elif told.startswith("      "):
+            instant += 1
+        elif f" {step.id} " in f"{told} ":
+            if told.startswith("step-started"):
+                begun[0] = instant
+            elif told.startswith(("step-done", "step-adopted")):
+                found += [Kill(0, at) for at in range(begun[0] + 2, instant - 1, max(1, (instant - begun[0]) // 4))]
+            elif told.startswith("step-undone"):
+                # undone steps tell their beginning nowhere: the instants right before the end are theirs
+                found += [Kill(1, at) for at in range(max(1, instant - 4), instant + 1, 2)]
+    return found
+
+
+@pytest.mark.parametrize("kind", sorted(kinds.find()))
+def test_dead_while_a_step_of_any_kind_is_under_way(kind: str) -> None:
+    """Each kind there is, also one that is new: it needs a world to die in."""
+    name = shape_with(kind)
+    tried = Tally()
+    for kill in under_way(name, kind):
+        for way in ("resume", "rollback"):
+            ways = [way] if kill.process == 0 else ["rollback", way]
+            play = Play(shape(name), Scenario(kill.instant, name, ways=ways, kills=[kill]))
+            play.run()
+            tried.add(play.tally)
+    assert tried.kills >= 4
+    assert tried.under_way.get(f"apply {kind}"), f"nobody died while {kind} was under way"
 
 
 FOUND = [
@@ -79,6 +125,8 @@ FOUND = [
         ["rollback"],
         edits=[Edit(0, 402, "value"), Edit(0, 486, "image")],
     ),
+    # of several values that only the vault had still, one was asked for
+    Scenario(410184, "job", 1, {"resolve_on_write": False}, ["rollback"], [Kill(0, 266)]),
     # the last copy of a value lay in a vault secret that somebody deleted: nobody was told to recover it
     Scenario(
         202329,
@@ -155,6 +203,21 @@ def test_what_is_made_is_looked_at(shape_name: str, made: str, edit: str, said: 
     play.run()
     assert play.tally.edits == 1
     assert any(said in text for text in play.told), play.told
+
+
+def test_a_value_is_remembered_where_nothing_shows_it_any_more() -> None:
+    """Written as a reference that never resolved, and the vault closed: the app goes back all the same, at once."""
+    scenario = Scenario(0, "inline", switches={"resolve_on_write": False, "role_propagation": [10.0, 84.0]})
+    switch = "PATCH containerapps/web"
+    undisturbed = Play(shape("inline"), scenario, script=True)
+    undisturbed.run()
+    instants = [line[12:].strip() for line in undisturbed.lines if line[12:].startswith("      ")]
+    patches = [number for number, told in enumerate(instants, 1) if told.startswith(switch)]
+    scenario.ways, scenario.edits = ["rollback"], [Edit(0, patches[1] + 1, "firewall")]
+    play = Play(shape("inline"), scenario)
+    play.run()
+    assert any("firewall" in text for text in play.told), play.told
+    assert not any("needs a person" in text for text in play.told)
 
 
 @pytest.mark.parametrize("seed", [3, 17, 29])

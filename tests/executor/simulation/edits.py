@@ -14,7 +14,7 @@ from migrator.cloud.clients import (
     LOCKS_VERSION,
     VAULTS_VERSION,
 )
-from migrator.model import Json, Plan, ResourceId
+from migrator.model import Json, Plan, ResourceId, is_job
 from migrator.simulator import vault_store
 
 from ..world import GROUP, SUB, VAULT
@@ -71,23 +71,28 @@ class Others:
 
     # Where
 
+    def id_of(self, name: str) -> str:
+        """The id of an app or a job of the plan."""
+        return str(self.originals[name]["id"])
+
     def app(self, dice: random.Random) -> str:
         return dice.choice(sorted(self.originals))
 
     def live(self, name: str) -> Json | None:
-        answer = self.inside.request("GET", app_of(name), APPS_VERSION)
+        answer = self.inside.request("GET", self.id_of(name), APPS_VERSION)
         return copy.deepcopy(answer.body) if answer.status == 200 else None
 
     def deploy(self, name: str, body: Json) -> bool:
-        return self.inside.request("PATCH", app_of(name), APPS_VERSION, body).status in {200, 202}
+        return self.inside.request("PATCH", self.id_of(name), APPS_VERSION, body).status in {200, 202}
 
-    def template(self, name: str, containers: list[Json], **more: Json) -> bool:
+    def template(self, name: str, containers: list[Json]) -> bool:
         for container in containers:
             for key in READ_ONLY:
                 (container.get("resources") or {}).pop(key, None)
-        return self.deploy(
-            name, {"properties": {"template": {"containers": containers, "revisionSuffix": None, **more}}}
-        )
+        template: Json = {"containers": containers}
+        if not is_job(self.id_of(name)):
+            template["revisionSuffix"] = None
+        return self.deploy(name, {"properties": {"template": template}})
 
     def _firewall(self, action: str) -> bool:
         body = {"properties": {"networkAcls": {"defaultAction": action, "bypass": "None"}}}
@@ -144,7 +149,7 @@ class Others:
     def inline(self, dice: random.Random) -> bool:
         """Somebody sets an inline secret anew."""
         name = self.app(dice)
-        answer = self.inside.request("POST", f"{app_of(name)}/listSecrets", APPS_VERSION)
+        answer = self.inside.request("POST", f"{self.id_of(name)}/listSecrets", APPS_VERSION)
         listed = answer.body.get("value") if answer.status == 200 and isinstance(answer.body, dict) else None
         plain = [secret for secret in listed or [] if not secret.get("keyVaultUrl") and secret.get("value")]
         if not plain:
@@ -160,7 +165,7 @@ class Others:
 
     def delete_app(self, dice: random.Random) -> bool:
         name = self.app(dice)
-        done = self.inside.request("DELETE", app_of(name), APPS_VERSION).status in {200, 202}
+        done = self.inside.request("DELETE", self.id_of(name), APPS_VERSION).status in {200, 202}
         self.gone |= {name} if done else set()
         return done
 
@@ -203,6 +208,13 @@ class Others:
         body = {"properties": {"roleDefinitionId": role, **who}}
         return self.inside.request("PUT", path, AUTHORIZATION_VERSION, body).status == 201
 
+    def start_job(self, dice: random.Random) -> bool:
+        """Somebody, or an event, starts an execution."""
+        jobs = sorted(name for name in self.originals if is_job(self.id_of(name)))
+        if not jobs:
+            return False
+        return self.inside.request("POST", f"{self.id_of(dice.choice(jobs))}/start", APPS_VERSION).status in {200, 202}
+
     def _secret(self, dice: random.Random) -> tuple[str, str] | None:
         found = [
             (s.change["vault"].lower(), s.change["name"].lower()) for s in self.plan.steps if s.kind == "vault-secret"
@@ -244,7 +256,7 @@ class Others:
         return self.closed
 
     def lock(self, dice: random.Random) -> bool:
-        where = dice.choice([GROUP, VAULT, *(app_of(name) for name in sorted(self.originals))])
+        where = dice.choice([GROUP, VAULT, *(self.id_of(name) for name in sorted(self.originals))])
         level = dice.choice(["ReadOnly", "CanNotDelete"])
         path = f"{where}/providers/Microsoft.Authorization/locks/theirs-{len(self.locks)}"
         done = self.inside.request("PUT", path, LOCKS_VERSION, {"properties": {"level": level}}).status in {200, 201}
@@ -257,10 +269,6 @@ class Others:
         if not found:
             return False
         return self.inside.request("DELETE", dice.choice(found), IDENTITIES_VERSION).status == 200
-
-
-def app_of(name: str) -> str:
-    return f"{GROUP}/providers/Microsoft.App/containerApps/{name}"
 
 
 EDITS: dict[str, Callable[[Others, random.Random], bool]] = {
@@ -280,6 +288,7 @@ EDITS: dict[str, Callable[[Others, random.Random], bool]] = {
     "delete-identity": Others.delete_identity,
     "make-identity": Others.make_identity,
     "give-role": Others.give_role,
+    "start-job": Others.start_job,
 }
 
-__all__ = ["EDITS", "Key", "Others", "app_of"]
+__all__ = ["EDITS", "Key", "Others"]

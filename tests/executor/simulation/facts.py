@@ -36,7 +36,7 @@ def _facts(inside: Inside) -> Facts:
     azure, found = inside.azure, Facts()
     for key, document in azure.world.resources.items():
         kind = str(document.get("type") or "").lower()
-        if kind == "microsoft.app/containerapps":
+        if kind in {"microsoft.app/containerapps", "microsoft.app/jobs"}:
             _app(inside, key, found)
         elif kind == "microsoft.managedidentity/userassignedidentities":
             found["identity", key] = json.dumps(_without_run(document.get("tags")), sort_keys=True)
@@ -66,8 +66,10 @@ def _vault(inside: Inside, key: str, document: Json, found: Facts) -> None:
         versions = item["versions"]
         if versions and versions[-1]["enabled"]:
             found["vault", key, name] = versions[-1]["value"]
-        if any(v["enabled"] and RUN_TAG in (v.get("tags") or {}) for v in versions):
-            found["ours", key, name] = True
+        # one each: a write whose answer was lost must not be made twice
+        ours = sum(v["enabled"] and RUN_TAG in (v.get("tags") or {}) for v in versions)
+        if ours:
+            found["ours", key, name] = ours
 
 
 def _app(inside: Inside, key: str, found: Facts) -> None:

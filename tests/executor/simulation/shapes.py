@@ -13,13 +13,14 @@ from migrator.executor import Executor
 from migrator.journal import Journal
 from migrator.model import Json, Plan
 
-from ..contracts import PASSWORD, finalize, registry, shop
+from ..contracts import PASSWORD, SERVER, finalize, registry, shop
+from ..jobs import job
 from ..world import GROUP, KEY, PLANTED, VAULT, World, app, estate, two_apps
 from . import disk
 from .facts import Facts, facts
 from .inside import Inside, Standing
 
-QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0}
+QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0, "job_execution": 5.0}
 SHARED_IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-own"
 VALUES = (*PLANTED.values(), PASSWORD, "stays-inline-as-it-is", "nobody-reads-it")
 """Every value planted in any shape: none of them may be written anywhere."""
@@ -31,6 +32,24 @@ def _bystander() -> Json:
 
 def _pulls() -> list[Json]:
     return [entry for entry in shop() if entry["name"] != "api"]
+
+
+def _pulling_job() -> list[Json]:
+    """A manual job whose image comes from the registry by password."""
+    pulls = job(
+        triggerType="Manual",
+        eventTriggerConfig=None,
+        manualTriggerConfig={"parallelism": 1, "replicaCompletionCount": 1},
+        registries=[{"server": SERVER, "username": "acrshop", "passwordSecretRef": "acr-password"}],
+        secrets=[{"name": "acr-password", "value": PASSWORD}, {"name": "other", "value": "stays-inline-as-it-is"}],
+        template={
+            "containers": [
+                {"name": "main", "image": f"{SERVER}/app:1", "env": [{"name": "DB", "value": PLANTED["database"]}]}
+            ],
+            "initContainers": None,
+        },
+    )
+    return [registry(), pulls]
 
 
 def _canary(**more: Any) -> Json:
@@ -71,6 +90,10 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
     "one-identity": (lambda: [_IDENTITY, *two_apps()], {"identity": SHARED_IDENTITY}, {}),
     "system": (lambda: two_apps()[1:], {"identity": "system"}, {}),
     "mixed": (lambda: [app("api", _ENV), _canary()], {}, {}),
+    "job": (lambda: [job()], {}, {}),
+    "job-pulls": (_pulling_job, {}, {}),
+    "job-system": (lambda: [job()], {"identity": "system"}, {}),
+    "job-and-app": (lambda: [_IDENTITY, job(), app("api", _ENV)], {"identity": SHARED_IDENTITY}, {}),
     "contract": (shop, {}, {}),
 }
 """Name -> resources, options of the plan, more of the estate. `contract` is the second plan of a run that is done."""
