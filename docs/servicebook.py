@@ -7,15 +7,16 @@ from pathlib import Path
 from migrator.passwordless import dapr
 from migrator.passwordless.clients.keda import SCALERS
 from migrator.passwordless.databases import SCRIPTS
-from migrator.passwordless.services import Service, services
+from migrator.passwordless.services import Service, common_failures, services
 
 PAGE = Path(__file__).parent / "passwordless.md"
 _INTRO = """\
 # Without a secret at all
 
 A Key Vault reference moves a key; a managed identity removes it. For every value that a plan moves, `keylift plan` says what
-could become of it: nothing but configuration, a change of code, a vault reference, or nothing. It is advice with its
-evidence; see [plan](commands/plan.md). This page is made of `migrator/passwordless/services.toml` by
+could become of it: nothing but configuration, a change of code, a vault reference, or nothing. `--passwordless suggest`
+(the default) gives it as advice with its evidence; `apply` plans it where configuration alone is enough; see
+[plan](commands/plan.md). This page is made of `migrator/passwordless/services.toml` by
 `python -m docs.regenerate`.
 
 1. The value is read for what it opens: service, resource, part (queue, container, database), rights.
@@ -29,6 +30,29 @@ evidence; see [plan](commands/plan.md). This page is made of `migrator/passwordl
 
 | service | hosts | least roles by need | closes key access afterwards |
 |---|---|---|---|
+"""
+_APPLY = """
+## What `--passwordless apply` does
+
+Rights first, then ten minutes, then one change of the app, then the proof: a replica of the new revision runs, and its log
+has none of the texts below. A right that takes effect later is waited for, up to the time that a role may take; after that
+the app is put back. A log that may not be read leaves the app unproven, and says so.
+
+What keylift leaves to a person, and says in the plan's notes, while the value goes into the vault as before:
+
+* a prerequisite of the service (sign-in by token is off, an account without a domain of its own, no Entra administrator);
+* a principal of a database: its script lies beside the plan, with its check and its way back;
+* `AZURE_CLIENT_ID` and `AZURE_TOKEN_CREDENTIALS`, and Spring's credential properties, where something else of the container
+  signs in with an identity or code builds a credential: they would move it;
+* the host storage of Functions with blob triggers or Durable Functions, which need more than a role of the data plane;
+* a key that code signs SAS with; Service Bus JMS and Redis of Spring; scale rules and components on Event Hubs, whose
+  checkpoints lie in an account that the secret does not name;
+* a variable that is set already to something else, a value with a use that needs the key.
+
+The key stays valid. These end it, and show whether somebody still uses it:
+
+| service | rotate the key | close key access | what only time proves | texts that fail the proof |
+|---|---|---|---|---|
 """
 _RULES = """
 ## Scale rules
@@ -77,7 +101,19 @@ def page() -> str:
         for component in components.values()
     }
     never = [f"| `{kind}` | cannot: {why} | | | |" for kind, why in cannot.items()]
-    parts = [_INTRO + "\n".join(rows), _RULES + "\n".join(rules), _DAPR + "\n".join([*shown.values(), *never])]
+    ends = [
+        f"| {service.title} | `{_shown(service.rotate)}` | `{_shown(service.shut)}` | {_shown(service.prove)} | "
+        f"{', '.join(f'`{text}`' for text in service.failures)} |"
+        for service in services().values()
+        if service.rotate
+    ]
+    every = f"\nOf every client: {', '.join(f'`{text}`' for text in common_failures())}.\n"
+    parts = [
+        _INTRO + "\n".join(rows),
+        _APPLY + "\n".join(ends) + "\n" + every.rstrip(),
+        _RULES + "\n".join(rules),
+        _DAPR + "\n".join([*shown.values(), *never]),
+    ]
     return "\n".join(parts) + "\n"
 
 
@@ -88,6 +124,11 @@ _FORMS = {
     "postgres": "a string without a password",
     "sqlserver": "a string without a password",
 }
+
+
+def _shown(command: str) -> str:
+    """A command for any resource, fit for a table."""
+    return command.format(name="NAME", group="GROUP", id="ID").replace("|", "\\|")
 
 
 def _code(names: tuple[str, ...]) -> str:

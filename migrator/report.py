@@ -98,6 +98,7 @@ def _before(plan: Plan, entry: AppEntry) -> Picture:
         plain += [f"env {env['env']}" for env in step.change["env"]]
         plain += [f"secret {secret['name']}" for secret in step.change["secrets"] if secret["was"] == "inline"]
         plain += [f"password of {registry['server']}" for registry in step.change["registries"]]
+        plain += [f"key {name}" for name in _given_up(step)]
     for step in _of(plan, entry, "secret-remove"):
         plain += [f"secret {secret['name']}" for secret in step.change["secrets"]]
     for step in _of(plan, entry, "revision-deactivate"):
@@ -120,8 +121,18 @@ def _after(plan: Plan, entry: AppEntry) -> Picture:
         for registry in step.change["registries"]:
             identity = str(registry["identity"])
             reads.append(str(registry["server"]))
+        identity = str((step.change.get("swaps") or {}).get("identity") or identity)
+    for kind in ("role-assignment", "data-role"):
+        reads += [_name(step.target) for step in _of(plan, entry, kind) if step.change.get("data")]
     shown = "" if not identity else f"{before.app} (system)" if identity == "system" else _name(identity)
     return Picture(before.app, (), shown, tuple(dict.fromkeys(reads)))
+
+
+def _given_up(step: Step) -> list[str]:
+    """Variables and scale rules whose keys an identity replaces."""
+    swaps = step.change.get("swaps") or {}
+    found = [str(drop["env"]) for group in swaps.get("env", ()) for drop in group["drop"]]
+    return [*found, *(f"of scale rule {rule['rule']}" for rule in swaps.get("rules", ()))]
 
 
 def _of(plan: Plan, entry: AppEntry, kind: str) -> Iterable[Step]:

@@ -85,7 +85,7 @@ def read_code(folder: Path) -> Code:
         packages.update(_declared(path, text))
         if Path(path).suffix not in _SOURCES | _SETTINGS or _TESTS.search(path):
             continue
-        for kind, name, sight in _seen(path, text):
+        for kind, what, name, sight in _seen(path, text):
             if kind == "constructors":
                 constructors.append(sight)
             elif kind == "mints":
@@ -93,7 +93,7 @@ def read_code(folder: Path) -> Code:
             elif kind == "reads":
                 reads.setdefault(name.lower(), []).append(sight)
             else:
-                names.setdefault(f"{sight.what}:{name}".lower(), []).append(sight)
+                names.setdefault(f"{what}:{name}".lower(), []).append(sight)
     return Code(
         dict(sorted(packages.items())),
         tuple(sorted(constructors)),
@@ -130,13 +130,16 @@ def _wanted(name: str) -> bool:
     )
 
 
-def _seen(path: str, text: str) -> Iterator[tuple[str, str, Sight]]:
+def _seen(path: str, text: str) -> Iterator[tuple[str, str, str, Sight]]:
     for kind, group in _detectors().items():
         for what, pattern in group.items():
             for match in pattern.finditer(text):
                 line = text.count("\n", 0, match.start()) + 1
-                name = next((found for found in match.groupdict().values() if found), "")
-                yield kind, name, Sight(path, line, what)
+                groups = match.groupdict()
+                # `entity` and `sub` say which part of a service a call is about; every other group is a name
+                entity = "/".join(found for key in ("entity", "sub") if (found := groups.pop(key, None)))
+                name = next((found for found in groups.values() if found), "")
+                yield kind, what, name, Sight(path, line, entity or what)
 
 
 # Declared packages

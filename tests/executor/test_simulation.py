@@ -32,7 +32,10 @@ def test_worlds_end_as_planned_or_as_before(number: int) -> None:
     assert tally.edits
 
 
-@pytest.mark.parametrize("name", ["multiple", "one-identity", "contract", "new-version", "job-and-app"])
+@pytest.mark.parametrize(
+    "name",
+    ["multiple", "one-identity", "contract", "new-version", "job-and-app", "keyless", "component"],
+)
 def test_dead_at_any_instant(name: str) -> None:
     """A part of the sweep: deaths all along a plan, its way back and its resumption; the machine's, too."""
     stride = sum(shape(name).instants.values()) // 8

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from migrator import api
 from migrator.model import Plan
 from migrator.passwordless.code import read_code
@@ -123,6 +125,25 @@ def planned(live: world.World, folder: Path, code: dict[str, str], **options: An
     return live.plan(passwordless="apply", code=given, estate=found, **{"planted": [BUS], **options})
 
 
+@pytest.mark.parametrize(
+    ("code", "scope"),
+    [
+        ('[ServiceBusTrigger("orders", Connection = "Bus")]', "/queues/orders"),
+        ('[ServiceBusTrigger("events", "billing", Connection = "Bus")]', "/topics/events/subscriptions/billing"),
+        # two queues, or one binding whose queue is a setting: the namespace
+        ('[ServiceBusTrigger("a", Connection = "Bus")]\n[ServiceBusTrigger("b", Connection = "Bus")]', ""),
+        ('[ServiceBusTrigger("a", Connection = "Bus")]\n[ServiceBusTrigger("%Q%", Connection = "Bus")]', ""),
+    ],
+)
+def test_the_role_is_at_the_part_that_the_code_names(tmp_path: Path, code: str, scope: str) -> None:
+    app_ = functions()
+    app_["properties"]["template"]["scale"].pop("rules")
+    with world.inside(world.estate(app_, bus()), tmp_path) as live:
+        plan = planned(live, tmp_path, {"f.cs": code})
+        (role,) = [step for step in plan.steps if step.kind == "role-assignment"]
+        assert role.target == f"{bus()['id']}{scope}"
+
+
 def functions(**secrets: str) -> dict[str, Any]:
     """A Functions app whose connection and whose scale rule share one inline secret."""
     rule = {
@@ -158,7 +179,7 @@ def test_a_scale_rule_gets_the_identity_and_keeps_what_it_asks(tmp_path: Path) -
         assert rule["custom"]["metadata"] == {"queueName": "orders", "messageCount": "5", "namespace": "ns1"}
         roles = {(step.change["role_name"], step.target) for step in plan.steps if step.kind == "role-assignment"}
         assert roles == {
-            ("Azure Service Bus Data Receiver", QUEUE.partition("/queues/")[0]),
+            ("Azure Service Bus Data Receiver", QUEUE),
             ("Azure Service Bus Data Owner", QUEUE),
         }
         assert executor.rollback(result.run).exit_code == 0

@@ -48,7 +48,7 @@ CASES = {
     "storage queue, Functions": Case(
         "Jobs", STORAGE, ACCOUNT,
         {"f.cs": 'void Run([QueueTrigger("in", Connection = "Jobs")] string m) {}'},
-        {"Storage Queue Data Message Processor"},
+        {"Storage Queue Data Message Processor", "Storage Queue Data Reader"},
         {"Jobs__queueServiceUri": "https://acme.queue.core.windows.net", "Jobs__credential": "managedidentity", "Jobs__clientId": CLIENT},
         FUNCTIONS,
     ),

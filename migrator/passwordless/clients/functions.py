@@ -88,7 +88,24 @@ class Functions:
             changes=(*changes, *self._credential(case, name)),
             # a blob trigger keeps its receipts in queues of the same account
             also=(("storage-queue", "write"),) if self._triggered_by_blobs(case, name) else (),
+            parts=self._parts(case, name),
         )
+
+    def _parts(self, case: Case, name: str) -> dict[str, str]:
+        """The one queue, subscription or hub that every binding of a connection is about; nothing where one is not known."""
+        code = case.evidence.code
+        detector = {"service-bus": "queue-trigger", "event-hubs": "hub-binding"}.get(case.service.id)
+        if code is None or detector is None:
+            return {}
+        about = code.names.get(f"{detector}:{name}".lower(), ())
+        bound = {(sight.path, sight.line) for sight in calls(case, "connection", name)}
+        entities = {sight.what for sight in about}
+        if len(entities) != 1 or bound - {(sight.path, sight.line) for sight in about}:
+            return {}
+        entity, _, subscription = entities.pop().partition("/")
+        if case.service.id == "event-hubs":
+            return {"hub": entity} if not subscription else {}
+        return {"topic": entity, "subscription": subscription} if subscription else {"queue": entity}
 
     def _triggered_by_blobs(self, case: Case, name: str) -> bool:
         code = case.evidence.code
@@ -101,6 +118,9 @@ class Functions:
         sends = code is not None and f"sends:{name}".lower() in code.names
         if case.service.id == "storage-blob":
             return ("manage",) if receives or sends else ()
+        if case.service.id == "storage-queue" and receives:
+            # a trigger looks at the queue's length, too (functions-bindings-storage-queue-trigger, identity-based connections)
+            return ("read", "receive", "send") if sends else ("read", "receive")
         found = [need for need, so in (("receive", receives), ("send", sends)) if so]
         return tuple(need for need in found if need in case.service.roles)
 

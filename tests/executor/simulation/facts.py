@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from migrator.cloud.clients import APPS_VERSION
 from migrator.model import Json, settled
 from migrator.simulator import vault_store
+from migrator.simulator.apps import children
 from migrator.simulator.apps import secrets as app_secrets
 from migrator.steps.identity_create import RUN_TAG
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .inside import Inside
 
 Key = tuple[str, ...]
@@ -49,12 +53,31 @@ def _facts(inside: Inside) -> Facts:
         elif not kind.startswith("microsoft.app/containerapps/"):
             found["resource", key] = kind
     # a principal that went with its app leaves its roles, which then name nobody
-    inside.names |= {key: str(entry.get("name", "?")) for key, entry in azure.world.table("principals").items()}
+    for key, entry in azure.world.table("principals").items():
+        inside.names |= {key: str(entry.get("name", "?")), entry["clientId"]: f"client id of {entry.get('name', '?')}"}
+    for entry in azure.world.table("data-roles").values():
+        properties = entry["properties"]
+        who = inside.names.get(str(properties.get("principalId") or properties.get("objectId")), "?")
+        role = str(properties.get("roleDefinitionId") or properties.get("accessPolicyName")).rpartition("/")[2]
+        found["data-role", entry["id"].rpartition("/")[0].lower(), role, who.lower()] = True
+    for key, entry in children.table(azure).items():
+        shown = entry["document"].get("properties")
+        found["part", key] = _named(json.dumps([shown, sorted(entry["values"].items())], sort_keys=True), inside.names)
+    for place in [place for place in found if "env" in place]:
+        found[place] = _named(str(found[place]), inside.names)
     for assignment in azure.world.table("assignments").values():
         who = inside.names.get(assignment["principalId"], "?")
         role = assignment["role"].rsplit("/", 1)[-1].lower()
         found["role", assignment["scope"].lower(), role, who.lower()] = True
     return found
+
+
+_CLIENT = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+def _named(text: str, names: Mapping[str, str]) -> str:
+    """A text with the names of identities in the place of their client ids, which are anew in each world."""
+    return _CLIENT.sub(lambda found: names.get(found[0], found[0]), text)
 
 
 def _without_run(tags: Any) -> Json:

@@ -12,17 +12,77 @@ from typing import Any
 from migrator.executor import Executor
 from migrator.journal import Journal
 from migrator.model import Json, Plan
+from migrator.passwordless.evidence import Code, Sight
+from migrator.proposing import with_targets
 
 from ..contracts import PASSWORD, SERVER, finalize, registry, shop
 from ..jobs import job
-from ..world import GROUP, KEY, PLANTED, VAULT, World, app, estate, two_apps
+from ..world import ENVIRONMENT, GROUP, KEY, PLANTED, VAULT, World, app, estate, two_apps
 from . import disk
 from .facts import Facts, facts
 from .inside import Inside, Standing
 
+BUS = "Endpoint=sb://ns1.servicebus.windows.net/;SharedAccessKeyName=app;SharedAccessKey=Canary4kT9vQ2xZ7mLw4pRsHb3nJ6yC8="
+COSMOS = (
+    "AccountEndpoint=https://c1.documents.azure.com:443/;AccountKey=Canary5kT9vQ2xZ7mLw4pRsHb3nJ6yC8==;Database=shop"
+)
+SERVICES: list[Json] = [
+    {
+        "id": f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/ns1",
+        "location": "westeurope",
+        "properties": {"serviceBusEndpoint": "https://ns1.servicebus.windows.net:443/"},
+    },
+    {
+        "id": f"{GROUP}/providers/Microsoft.DocumentDB/databaseAccounts/c1",
+        "location": "westeurope",
+        "properties": {"documentEndpoint": "https://c1.documents.azure.com:443/"},
+    },
+]
+CODE = Code(
+    names={
+        f"{call}:{name}": (Sight("f.cs", 1, call),)
+        for call, name in (("connection", "bus"), ("receives", "bus"), ("connection", "db"))
+    }
+)
+"""What a Functions app shows that receives from a queue and asks a database."""
+KEYLESS: dict[str, Any] = {"passwordless": "apply", "code": {"": CODE}, "planted": [BUS, COSMOS]}
+
+
+def _functions() -> Json:
+    """One key in an inline secret that a scale rule takes, too, and one in plain text."""
+    found = app("api", {"FUNCTIONS_WORKER_RUNTIME": "node", "Db": COSMOS}, {"bus": BUS})
+    template = found["properties"]["template"]
+    template["containers"][0]["env"].append({"name": "Bus", "secretRef": "bus"})
+    metadata = {"queueName": "orders", "messageCount": "5"}
+    auth = [{"secretRef": "bus", "triggerParameter": "connection"}]
+    rule = {"type": "azure-servicebus", "metadata": metadata, "auth": auth}
+    template["scale"]["rules"] = [{"name": "queue", "custom": rule}]
+    return found
+
+
+def _loaders() -> list[Json]:
+    """Two apps that load a Dapr component with a key."""
+    apps = []
+    for name in ("one", "two"):
+        found = app(name, configuration={"dapr": {"enabled": True, "appId": name, "appPort": 80}})
+        found["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {SHARED_IDENTITY: {}}}
+        apps.append(found)
+    metadata = [{"name": "connectionString", "value": BUS}, {"name": "consumerID", "value": "orders"}]
+    component = {
+        "id": f"{ENVIRONMENT}/daprComponents/orders",
+        "properties": {
+            "componentType": "pubsub.azure.servicebus.topics",
+            "version": "v1",
+            "metadata": metadata,
+            "scopes": ["one", "two"],
+        },
+    }
+    return [_IDENTITY, *apps, component]
+
+
 QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0, "job_execution": 5.0}
 SHARED_IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-own"
-VALUES = (*PLANTED.values(), PASSWORD, "stays-inline-as-it-is", "nobody-reads-it")
+VALUES = (*PLANTED.values(), PASSWORD, BUS, COSMOS, "stays-inline-as-it-is", "nobody-reads-it")
 """Every value planted in any shape: none of them may be written anywhere."""
 
 
@@ -95,6 +155,8 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
     "job-system": (lambda: [job()], {"identity": "system"}, {}),
     "job-and-app": (lambda: [_IDENTITY, job(), app("api", _ENV)], {"identity": SHARED_IDENTITY}, {}),
     "contract": (shop, {}, {}),
+    "keyless": (lambda: [_functions(), *SERVICES], KEYLESS, {}),
+    "component": (lambda: [*_loaders(), *SERVICES], KEYLESS, {}),
 }
 """Name -> resources, options of the plan, more of the estate. `contract` is the second plan of a run that is done."""
 
@@ -135,6 +197,8 @@ def shape(name: str) -> Shape:
     with tempfile.TemporaryDirectory() as folder:
         world = _Hosted(inside, Path(folder))
         with world.journal:
+            if options.get("passwordless"):
+                options = {**options, "estate": with_targets(world.session, world.read(), None)}
             plan = world.plan(**options)
             if name == "contract":
                 executor = Executor(inside.cloud, world.journal, world.clock, KEY, workers=1, token=lambda: "first")

@@ -509,6 +509,12 @@ class Play:
         if step.kind == "role-assignment":
             who = step.app if change["identity"] == "system" else change["identity"]
             return ("role", change["scope"].lower(), change["role"].lower(), ResourceId.parse(who).name.lower())
+        if step.kind == "data-role":
+            collection = {"cosmos": "sqlroleassignments"}.get(change["system"], "accesspolicyassignments")
+            who = ResourceId.parse(change["identity"]).name.lower()
+            return ("data-role", f"{step.target.lower()}/{collection}", change["role"], who)
+        if step.kind == "part-switch":
+            return ("part", step.target.lower())
         if step.kind == "vault-secret":
             return ("vault", change["vault"].lower(), change["name"].lower())
         if step.kind == "registry-admin-off":
