@@ -313,3 +313,23 @@ def swapped_values(change: Json) -> set[str]:
     """Fingerprints of the keys that identities replaced."""
     swaps: Mapping[str, Any] = change.get("swaps") or {}
     return {str(mark) for mark in swaps.get("values") or ()}
+
+
+def swap_lines(swaps: Json) -> list[tuple[str, str]]:
+    """What an identity in the place of keys changes."""
+    lines = []
+    for group in swaps.get("env", ()):
+        put = {entry["env"] for entry in group["put"]}
+        lines += [
+            ("-", f"env {drop['env']} of {group['container']}: the key goes")
+            for drop in group["drop"]
+            if drop["env"] not in put
+        ]
+        lines += [("+", f"env {entry['env']} of {group['container']} = {entry['value']}") for entry in group["put"]]
+    for rule in swaps.get("rules", ()):
+        told = "".join(f", {key} = {value}" for key, value in rule["put"].items())
+        lines.append(("~", f"scale rule {rule['rule']}: secret → identity{told}"))
+    lines += [
+        (" ", f"secret {one['name']}: keeps the key for a way back, until finalize") for one in swaps.get("kept", ())
+    ]
+    return lines

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from migrator.errors import UsageError
 from migrator.kinds import kind_of
 from migrator.model import Json, Plan, ResourceId, Step, is_job, same_id
+from migrator.swapping import swap_lines
 
 SYSTEM = "system"
 
@@ -101,8 +102,14 @@ def wanted(plan: Plan) -> Wanted:
     left = [
         f"{step.id}: {text}"
         for step in plan.steps
-        if step.kind not in known
+        if step.kind not in known or step.change.get("data")
         for _, text in kind_of(step).describe(step)
+    ]
+    left += [
+        f"{step.id}: {text}"
+        for step in plan.steps
+        if step.kind == "app-switch" and step.change.get("swaps")
+        for _, text in swap_lines(step.change["swaps"])
     ]
     return Wanted(
         plan.id, _identities(plan.steps), _assignments(plan.steps), _secrets(plan.steps), _apps(plan.steps), tuple(left)
@@ -137,7 +144,8 @@ def _assignments(steps: Iterable[Step]) -> tuple[Assignment, ...]:
             step.app,
         )
         for step in steps
-        if step.kind == "role-assignment" and not step.change["existing"]
+        # rights on other services stand beside the changes that need them, which have no word here
+        if step.kind == "role-assignment" and not step.change["existing"] and not step.change.get("data")
     )
 
 

@@ -9,9 +9,9 @@ from migrator.appwrite import REPLAN, Live, Missing, begin, compare, listed, rea
 from migrator.diagnosis import Diagnosis, Reference, diagnose
 from migrator.errors import CloudError, ReferenceRefusedError, StaleError, UnprovenError
 from migrator.kinds import Kind
-from migrator.model import AppSecret, Json, ResourceId, Step, is_job, same_id
+from migrator.model import AppSecret, ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
-from migrator.swapping import client_id_of, prepared
+from migrator.swapping import client_id_of, prepared, swap_lines
 from migrator.switchback import take_back
 from migrator.switching import patch_body, references_again, same_url, switched
 from migrator.veil import section
@@ -42,7 +42,7 @@ class AppSwitch(Kind):
             for env in change["env"]
         ]
         lines += [("~", f"registry {entry['server']}: password → identity") for entry in change["registries"]]
-        lines += _swap_lines(change.get("swaps") or {})
+        lines += swap_lines(change.get("swaps") or {})
         if change["traffic"]:
             lines.append(("~", "traffic: stays on the revision that serves now, until the new one is proven"))
         effect = {"none": "no new revision", "template": "one new revision", "suffix": "one new revision, to pull anew"}
@@ -263,26 +263,6 @@ def _taken(error: CloudError) -> bool:
     return error.code == NOTHING_MADE or (
         error.code == "WebhookInvalidParameterValue" and "revisionsuffix" in error.why.lower()
     )
-
-
-def _swap_lines(swaps: Json) -> list[tuple[str, str]]:
-    """What an identity in the place of keys changes."""
-    lines = []
-    for group in swaps.get("env", ()):
-        put = {entry["env"] for entry in group["put"]}
-        lines += [
-            ("-", f"env {drop['env']} of {group['container']}: the key goes")
-            for drop in group["drop"]
-            if drop["env"] not in put
-        ]
-        lines += [("+", f"env {entry['env']} of {group['container']} = {entry['value']}") for entry in group["put"]]
-    for rule in swaps.get("rules", ()):
-        told = "".join(f", {key} = {value}" for key, value in rule["put"].items())
-        lines.append(("~", f"scale rule {rule['rule']}: secret → identity{told}"))
-    lines += [
-        (" ", f"secret {one['name']}: keeps the key for a way back, until finalize") for one in swaps.get("kept", ())
-    ]
-    return lines
 
 
 def _name(step: Step) -> str:

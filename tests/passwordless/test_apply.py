@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from migrator import api
+from migrator.exporting.wanted import wanted
 from migrator.model import Plan
 from migrator.passwordless.code import read_code
 from migrator.proposing import with_targets
@@ -340,3 +341,12 @@ def test_cosmos_gets_a_role_of_its_own_system(tmp_path: Path) -> None:
         assert as_people_see_it(live.app("func")) == as_people_see_it(before)
         held_ = rehearse(Source(plan, live.read(), world.KEY))
         assert held_.ok, (held_.problems, [trial for trial in held_.trials if not trial.survived])
+
+
+def test_an_export_says_what_it_has_no_word_for(tmp_path: Path) -> None:
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        found = wanted(planned(live, tmp_path, TRIGGER))
+        assert found.assignments == ()
+        left = "\n".join(found.left)
+        assert "env Bus of main: the key goes" in left
+        assert "Azure Service Bus Data Receiver" in left
