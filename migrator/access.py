@@ -10,10 +10,12 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from migrator.access_report import ALL, CAN_LIST, WAYS, AccessReport, Principal, Reading
+from migrator.access_report import ALL, CAN_LIST, WAYS, AccessReport, Kept, Principal, Reading
 from migrator.errors import UsageError
 from migrator.excess import excess
 from migrator.model import App, Estate, same_id
+from migrator.planning.places import AppView
+from migrator.target_readers import named_resources
 from migrator.value_readers import holders_of_values, value_readers
 from migrator.vault_readers import VaultReaders
 
@@ -78,7 +80,9 @@ class _Access:
             values = holders_of_values(chosen, self.look.estate.parts)
         ways = (CAN_LIST,) if secret else WAYS
         readers = tuple(value_readers(self.look, values, ways, only=shown if identity else None))
-        return AccessReport(tuple(people), references, readers, tuple(self._notes()))
+        resources = () if identity or secret else named_resources(self.look.estate, self.look, chosen)
+        kept = tuple(Kept(app.id, *_kept(app)) for app in chosen)
+        return AccessReport(tuple(people), references, readers, tuple(self._notes()), resources, kept)
 
     def _readings(self, principal: str, secret: str | None) -> tuple[Reading, ...]:
         found = self.look.readings.get(principal, {})
@@ -138,3 +142,9 @@ def _means(entry: Principal, identity: str) -> bool:
 
 def _named(app: App, names: Iterable[str]) -> bool:
     return any(same_id(app.id, name) or app.name.lower() == name.lower() for name in names)
+
+
+def _kept(app: App) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    view = AppView(app)
+    inline = tuple(name for name, secret in view.secrets.items() if not secret.key_vault_url)
+    return inline, tuple(sorted({name for name, _ in view.plain_env()}))

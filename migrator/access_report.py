@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from migrator.model import Json, same_id
+from migrator.model import Json, ResourceId, same_id
 
 SCHEMA = 1
 ALL = "*"
 """In place of a secret's name: every secret of the vault, those made later included."""
 
 CAN_LIST, SEES_ENV = WAYS = ("list-secrets", "env")
+DATA_ROLE, LISTS_KEYS = "data-role", "list-keys"
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +173,55 @@ class ValueReader:
 
 
 @dataclass(frozen=True, slots=True)
+class ResourceReader:
+    """Somebody who gets at a resource that a secret opens, without that secret."""
+
+    principal: str
+    name: str
+    way: str
+    """`data-role`: by a role with data actions. `list-keys`: by reading the very keys."""
+    grant: Grant
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {"principal": self.principal, "name": self.name, "way": self.way, "grant": self.grant.as_dict()}
+
+
+@dataclass(frozen=True, slots=True)
+class NamedResource:
+    """A resource that secrets open."""
+
+    resource: str
+    """ARM id."""
+    by: tuple[tuple[str, str], ...]
+    """(app's ARM id, name of the secret, or `env NAME`) of what opens it."""
+    readers: tuple[ResourceReader, ...]
+    own_roles: bool = False
+    """The service has roles of its own beside Azure's (Cosmos DB, Redis, databases); they are not looked at."""
+
+    def as_dict(self) -> Json:
+        """The object of the JSON format."""
+        return {
+            "resource": self.resource,
+            "by": [{"app": app, "name": name} for app, name in self.by],
+            "readers": [reader.as_dict() for reader in self.readers],
+            "own_roles": self.own_roles,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What an app keeps in plain text."""
+
+    app: str
+    """ARM id."""
+    inline: tuple[str, ...] = ()
+    """Secrets with a value of their own."""
+    env: tuple[str, ...] = ()
+    """Env entries with a literal value, secret or not."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccessReport:
     """Who can read what, in order of names."""
 
@@ -180,6 +230,15 @@ class AccessReport:
     value_readers: tuple[ValueReader, ...]
     notes: tuple[str, ...] = ()
     """What could not be judged, and what could not be read."""
+    resources: tuple[NamedResource, ...] = ()
+    kept: tuple[Kept, ...] = ()
+
+    def reads(self) -> dict[str, tuple[str, ...]]:
+        """Object id -> what a principal reads, as `vault/secret`, or `vault/*` for every one."""
+        return {
+            entry.id: tuple(f"{ResourceId.parse(reading.vault).name}/{reading.secret}" for reading in entry.readings)
+            for entry in self.principals
+        }
 
     def can_read(self, principal: str, vault: str, secret: str) -> bool | None:
         """Whether a principal (object id) reads a secret of a vault (ARM id); None: a condition decides."""
@@ -201,5 +260,37 @@ class AccessReport:
             "principals": [entry.as_dict() for entry in self.principals],
             "references": [entry.as_dict() for entry in self.references],
             "value_readers": [entry.as_dict() for entry in self.value_readers],
+            "resources": [entry.as_dict() for entry in self.resources],
             "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Access before and after a plan or a run."""
+
+    what: str
+    """`plan <id>` or `run <id>`."""
+    before: AccessReport
+    after: AccessReport
+
+    @property
+    def changes(self) -> tuple[tuple[Principal, tuple[str, ...], tuple[str, ...]], ...]:
+        """(principal, what it reads before, after) of each one with something to read, in order of names."""
+        old, new = self.before.reads(), self.after.reads()
+        people = {entry.id: entry for entry in (*self.before.principals, *self.after.principals)}
+        return tuple(
+            (entry, old.get(entry.id, ()), new.get(entry.id, ()))
+            for entry in sorted(people.values(), key=lambda one: (one.name.lower(), one.id))
+            if old.get(entry.id) or new.get(entry.id)
+        )
+
+    def as_dict(self) -> Json:
+        """The object beside the report in the JSON format."""
+        return {
+            "what": self.what,
+            "principals": [
+                {"id": entry.id, "name": entry.name, "before": list(before), "after": list(after)}
+                for entry, before, after in self.changes
+            ],
         }

@@ -19,7 +19,7 @@ from migrator.state import StateFolder, default_folder
 from scanners.model import Confidence, Finding, Fingerprinter, Report
 
 if TYPE_CHECKING:
-    from migrator.access import AccessReport
+    from migrator.access_report import AccessReport, Comparison
     from migrator.cloud.session import Session
     from migrator.control import Control
     from migrator.drift import Drift
@@ -754,11 +754,48 @@ def access(
     place: Workplace, scope: Scope, *, identity: str | None = None, secret: str | None = None, tell: Tell = _silent
 ) -> AccessReport:
     """Who can read which vault secret, and who reads values without a vault role."""
+    return compare_access(place, scope, identity=identity, secret=secret, tell=tell)[0]
+
+
+def compare_access(
+    place: Workplace,
+    scope: Scope,
+    *,
+    identity: str | None = None,
+    secret: str | None = None,
+    plan: Plan | None = None,
+    run: str | None = None,
+    tell: Tell = _silent,
+) -> tuple[AccessReport, Comparison | None]:
+    """Who can read what now, and with a plan or a run also what it will change, or has changed.
+
+    Raises:
+        RunError: there is no such run.
+        UsageError: nobody is called `identity`.
+    """
     from migrator import access as rights
+    from migrator import proposing, reach
+    from migrator.access_report import AccessReport, Comparison
+    from migrator.foreseen import foreseen
 
     with session(place, tell) as opened:
         estate = _read(opened, scope, tell, with_access=True)
-    return rights.access(estate, identity=identity, secret=secret, apps=scope.apps)
+        estate = proposing.with_targets(opened, estate)
+    now = rights.access(estate, identity=identity, secret=secret, apps=scope.apps)
+
+    def other(changed: Estate) -> AccessReport:
+        try:
+            return rights.access(changed, identity=identity, secret=secret, apps=scope.apps)
+        except UsageError:  # an identity that is not there yet, or was not
+            return AccessReport((), (), ())
+
+    if plan is not None:
+        return now, Comparison(f"plan {plan.id}", now, other(foreseen(estate, plan.steps)))
+    if run is not None:
+        with keeping.kept(place, tell) as kept:
+            found = kept.journal.find(run)
+            return now, Comparison(f"run {found}", other(reach.before_run(found, estate, kept.journal)), now)
+    return now, None
 
 
 def findings_of(report: Report) -> list[Finding]:

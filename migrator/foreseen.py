@@ -115,3 +115,41 @@ def _principal(step: Step, apps: dict[str, App], identities: dict[str, Resource]
         return str((app.document.get("identity") or {}).get("principalId") or "").lower() if app is not None else ""
     found = identities.get(wanted.lower().rstrip("/"))
     return str((found.document.get("properties") or {}).get("principalId") or "").lower() if found is not None else ""
+
+
+def unmade(estate: Estate, steps: Iterable[Step], assignments: frozenset[str]) -> Estate:
+    """An estate without what steps made of it: values where references are, and without some role assignments.
+
+    Args:
+        estate: As read after a run.
+        steps: What the run did; of apps that it put back there must be none.
+        assignments: Ids in lower case of those that the run made.
+    """
+    apps = {app.id.lower(): app for app in estate.workloads}
+    for step in steps:
+        app = apps.get(step.app.lower()) if step.app else None
+        if step.kind == "app-switch" and app is not None:
+            apps[app.id.lower()] = _unswitched(app, step.change)
+    return replace(
+        estate,
+        apps=tuple(apps[app.id.lower()] for app in estate.apps),
+        jobs=tuple(apps[job.id.lower()] for job in estate.jobs),
+        assignments=tuple(a for a in estate.assignments if a.id.lower() not in assignments),
+    )
+
+
+def _unswitched(app: App, change: Json) -> App:
+    secrets = {secret.name: secret for secret in app.secrets}
+    for entry in change["secrets"]:
+        known = secrets.pop(str(entry["name"]), None)
+        if entry["was"] == "inline":
+            secrets[str(entry["name"])] = AppSecret(str(entry["name"]), known.value if known is not None else None)
+    document: Json = json.loads(json.dumps(app.document))
+    for entry in change["env"]:
+        for kind in ("containers", "initContainers"):
+            for container in (document.get("properties") or {}).get("template", {}).get(kind) or []:
+                for env in container.get("env") or [] if container.get("name") == entry["container"] else ():
+                    if env.get("name") == entry["env"] and env.get("secretRef") == entry["secret"]:
+                        env.pop("secretRef")
+                        env["value"] = "moved"  # there was a value; which one is not known here
+    return replace(app, document=document, secrets=tuple(secrets.values()))

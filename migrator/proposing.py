@@ -119,7 +119,7 @@ def gather(
     return Material(estate, api.scan_estate(estate, engine, fingerprinter), fingerprinter, scope)
 
 
-def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None) -> Estate:
+def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None = None) -> Estate:
     """The estate with the resources that its values point at; they serve advice only, so a failure is no more than that."""
     from migrator.cloud import inventory, targets
     from migrator.passwordless.suggesting import kinds_of, pointed_at

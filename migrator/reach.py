@@ -7,12 +7,12 @@ changed since. Roles count at every scope, access policies, and deny assignments
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from migrator.access import access
-from migrator.access_report import ALL
+from migrator.foreseen import unmade
 from migrator.journal import Journal
-from migrator.model import Estate, Json, Plan, ResourceId, StepState, called
+from migrator.model import AppState, Estate, Json, Plan, StepState, called
 from migrator.planning.places import AppView, child
 from scanners.model import Fingerprinter
 
@@ -42,6 +42,24 @@ class Lying:
         return {"secret": self.secret, "places": list(self.places)}
 
 
+def before_run(run: str, estate: Estate, journal: Journal) -> Estate:
+    """Today's estate without what a run made of it: what it assigned, and the references of the apps that are done.
+
+    Args:
+        run: Its id.
+        estate: Read with access.
+        journal: Knows what the run did.
+    """
+    own = {
+        str(entry.facts["assignment"]).lower()
+        for entry in journal.steps(run).values()
+        if entry.facts.get("assignment") and entry.facts.get("absent") and entry.state == StepState.DONE
+    }
+    apps = journal.apps(run)
+    done = [step for step in journal.plan(run).steps if step.app and apps[step.app.lower()].state == AppState.DONE]
+    return unmade(estate, done, frozenset(own))
+
+
 def reaches(run: str, estate: Estate, journal: Journal) -> tuple[Reach, ...]:
     """What the identities of a run can read, before and after, in order of names.
 
@@ -50,16 +68,12 @@ def reaches(run: str, estate: Estate, journal: Journal) -> tuple[Reach, ...]:
         estate: Read with access.
         journal: Knows what the run assigned.
     """
-    own: set[str] = set()
     principals: set[str] = set()
     for entry in journal.steps(run).values():
-        facts = entry.facts
-        principals |= {str(facts[key]).lower() for key in ("principal", "principalId") if facts.get(key)}
-        if facts.get("assignment") and facts.get("absent") and entry.state == StepState.DONE:
-            own.add(str(facts["assignment"]).lower())
-    without = replace(estate, assignments=tuple(a for a in estate.assignments if a.id.lower() not in own))
-    before, after = _readings(without), _readings(estate)
-    known = [principal for principal in access(estate).principals if principal.id in principals]
+        principals |= {str(entry.facts[key]).lower() for key in ("principal", "principalId") if entry.facts.get(key)}
+    now = access(estate)
+    before, after = access(before_run(run, estate, journal)).reads(), now.reads()
+    known = [principal for principal in now.principals if principal.id in principals]
     labels = called(principal.resource for principal in known if principal.resource)
     names = {
         principal.id: labels.get(principal.resource, principal.name)
@@ -68,16 +82,6 @@ def reaches(run: str, estate: Estate, journal: Journal) -> tuple[Reach, ...]:
     }
     found = [Reach(names.get(one, one), before.get(one, ()), after.get(one, ())) for one in principals]
     return tuple(sorted(found, key=lambda reach: reach.identity.lower()))
-
-
-def _readings(estate: Estate) -> dict[str, tuple[str, ...]]:
-    return {
-        principal.id: tuple(
-            f"{ResourceId.parse(reading.vault).name}/{'*' if reading.secret == ALL else reading.secret}"
-            for reading in principal.readings
-        )
-        for principal in access(estate).principals
-    }
 
 
 def lying(plan: Plan, estate: Estate, fingerprinter: Fingerprinter) -> tuple[Lying, ...]:

@@ -11,8 +11,7 @@ from migrator.ledger import words
 from scanners.model import Report
 
 if TYPE_CHECKING:
-    from migrator.access import AccessReport
-    from migrator.access_report import Grant
+    from migrator.access_report import AccessReport, Comparison
     from migrator.console import Console
     from migrator.drift import Drift
     from migrator.executor import RunResult
@@ -267,65 +266,9 @@ def drift(form: str, found: Drift, tool: Json) -> str:
     return {"json": _drift.as_json, "sarif": _drift.sarif}.get(form, _drift.human)(found, tool)
 
 
-def access(form: str, report: AccessReport) -> str:
-    """Who can read what."""
-    from migrator.access_report import ALL
-    from migrator.output._words import count
+def access(form: str, report: AccessReport, compared: Comparison | None = None) -> str:
+    """Who can read what, and what a plan or a run changes of it."""
+    from migrator.output import _access
 
-    if form == "json":
-        return _json(report.as_dict())
-    rows = []
-    for who in report.principals:
-        for reading in who.readings:
-            what = "every secret" if reading.secret == ALL else reading.secret
-            what += f" but {', '.join(reading.denied)}" if reading.denied else ""
-            mark = "if its condition holds" if reading.conditional else ""
-            by = ", ".join(sorted({_by(grant) for grant in reading.grants}))
-            rows.append((f"{who.name} ({who.kind})", f"{_name(reading.vault)}/{what}", by, mark))
-    lines = ["Who reads vault secrets", ""]
-    lines.append(
-        table(rows, ("WHO", "SECRET", "BY", "")) if rows else "nobody, as far as role assignments and policies tell"
-    )
-    wide = [(who, excess) for who in report.principals for excess in who.excess]
-    if wide:
-        lines += ["", "Wider than needed", ""]
-        for who, excess in wide:
-            lines.append(f"{who.name}: {_by(excess.grant)}: {excess.why}")
-            lines += [f"    {command}" for command in excess.commands]
-    readers: dict[tuple[str, str, str], set[str]] = {}
-    for reader in report.value_readers:
-        way = "lists secrets, resolved ones too" if reader.way == "list-secrets" else "sees env values"
-        readers.setdefault((reader.name, way, _by(reader.grant)), set()).update(reader.apps)
-    if readers:
-        lines += ["", "Who reads values without a vault role", ""]
-        lines.append(
-            table(
-                [(*key, count(len(apps), "resource")) for key, apps in sorted(readers.items())],
-                ("WHO", "HOW", "BY", "OF"),
-            )
-        )
-    broken = [entry for entry in report.references if entry.readable is False]
-    if broken:
-        lines += ["", "References that their identity cannot read", ""]
-        lines.append(
-            table(
-                [(_name(r.app), r.name, f"{_name(r.vault)}/{r.secret}") for r in broken],
-                ("APP", "SECRET", "VAULT SECRET"),
-            )
-        )
-    lines += ["", *report.notes] if report.notes else []
-    return "\n".join(lines) + "\n"
-
-
-def _by(grant: Grant) -> str:
-    """What gives an access."""
-    return f"{grant.name} at {_place(grant.scope)}" + (f" through group {grant.through}" if grant.through else "")
-
-
-def _place(scope: str) -> str:
-    parts = scope.strip("/").split("/")
-    if scope.strip("/") == "":
-        return "the tenant"
-    if len(parts) == 2:
-        return f"subscription {parts[1]}"
-    return "/".join(parts[-2:])
+    shown = {"json": _access.as_json, "html": _access.html}.get(form, _access.human)
+    return shown(report, compared)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from migrator import proposing
 from migrator.access import access
 from migrator.cloud import reading
 from migrator.cloud.session import Session
@@ -29,6 +31,7 @@ from migrator.model import (
 )
 from migrator.simulator import memberships, principals, rbac
 from migrator.simulator.clock import Clock
+from scanners.model import Secret
 
 from .cloud.inprocess import inside
 from .cloud.world import Driven
@@ -56,6 +59,9 @@ APPS = f"{GROUP}/providers/Microsoft.App/containerApps"
 JOB = f"{GROUP}/providers/Microsoft.App/jobs/nightly"
 COMPONENT = f"{GROUP}/providers/Microsoft.App/managedEnvironments/env/daprComponents/pubsub"
 KV = f"{VAULTS}/kv-shop"
+STORAGE = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/stshop"
+_KEY = base64.b64encode(b"k" * 64).decode()
+STORED = f"DefaultEndpointsProtocol=https;AccountName=stshop;AccountKey={_KEY};EndpointSuffix=core.windows.net"
 
 
 def vault(name: str, **properties: Any) -> Vault:
@@ -220,6 +226,34 @@ def test_what_a_group_holds_its_members_hold() -> None:
     assert access(replace(whole, denials=(spared,))).can_read("oid-id-api", KV, "db") is True
 
 
+def test_what_secrets_open_and_who_else_gets_at_it() -> None:
+    blobs = RoleDefinition("blobs", "Blob Reader", data_actions=("Microsoft.Storage/storageAccounts/blobServices/*",))
+    keys = RoleDefinition("keys", "Key Operator", actions=("Microsoft.Storage/storageAccounts/listkeys/action",))
+    queues = RoleDefinition("hubs", "Hub Reader", data_actions=("Microsoft.EventHub/*",))
+    holder = replace(app("api", "id-api"), secrets=(AppSecret("store", Secret(STORED)),))
+    whole = estate(
+        assigned("oid-id-web", "blobs", f"{STORAGE}/blobServices/default/containers/c"),
+        assigned("oid-team", "keys", GROUP, kind="Group"),
+        assigned("part", "keys", f"{STORAGE}/blobServices/default"),
+        assigned("hubs", "hubs", GROUP),
+        apps=(holder,),
+        groups=(Group("oid-team", frozenset({"oid-id-api"})),),
+        targets=(Resource(STORAGE, {"name": "stshop"}),),
+        roles=(*ROLES, blobs, keys, queues),
+    )
+    (found,) = access(whole).resources
+    assert (found.resource, found.by, found.own_roles) == (STORAGE, ((holder.id, "store"),), False)
+    assert {(r.principal, r.way, r.grant.through) for r in found.readers} == {
+        ("oid-id-web", "data-role", ""),
+        ("oid-team", "list-keys", ""),
+        ("oid-id-api", "list-keys", "oid-team"),
+    }
+    denied = Denial("d", "d", STORAGE, (Rights(actions=("*/listKeys/action",)),), frozenset({"oid-team"}))
+    (found,) = access(replace(whole, denials=(denied,))).resources
+    assert {r.way for r in found.readers} == {"data-role"}
+    assert access(replace(whole, apps=())).resources == (), "no secret names it"
+
+
 DENY = Rights(data_actions=("Microsoft.KeyVault/vaults/secrets/*",))
 
 
@@ -351,7 +385,12 @@ DENIED: tuple[dict[str, list[str]], ...] = (
 BUILT_IN = (
     *("Key Vault Secrets User", "Key Vault Secrets Officer", "Key Vault Administrator", "Key Vault Reader"),
     *("Key Vault Certificate User", "Key Vault Contributor", "Owner", "Reader", "Container Apps Operator"),
-    *("Container Apps Jobs Operator", "Container Apps Jobs Reader", "Container Apps ManagedEnvironments Contributor"),
+    *(
+        "Contributor",
+        "Container Apps Jobs Operator",
+        "Container Apps Jobs Reader",
+        "Container Apps ManagedEnvironments Contributor",
+    ),
 )
 SCOPES = (
     "/",
@@ -361,6 +400,7 @@ SCOPES = (
     *(f"{VAULTS}/{name}/secrets/{secret}" for name in VAULT_NAMES for secret in SECRETS),
     f"{VAULTS}/kv-aa",  # a name that begins another one
     f"{APPS}/api",
+    STORAGE,
     JOB,
     COMPONENT.partition("/daprComponents")[0],
 )
@@ -428,7 +468,7 @@ def _document(
 ) -> dict[str, Any]:
     home = COMPONENT.partition("/daprComponents")[0]
     template = {"containers": [{"name": "c", "image": "nginx:1", "env": [{"name": "PLAIN", "value": "x"}]}]}
-    inline = [{"name": "s1", "value": "value"}]
+    inline = [{"name": "s1", "value": STORED}]
     job = {"triggerType": "Manual", "replicaTimeout": 60, "manualTriggerConfig": {}, "secrets": inline}
     entries = [
         {
@@ -452,6 +492,7 @@ def _document(
                 }
                 for name, takes_roles in zip(VAULT_NAMES, (True, second_takes_roles), strict=True)
             ),
+            {"id": STORAGE, "type": "Microsoft.Storage/storageAccounts", "location": "westeurope", "properties": {}},
             {
                 "id": f"{APPS}/api",
                 "type": "Microsoft.App/containerApps",
@@ -519,7 +560,7 @@ def test_the_report_agrees_with_the_cloud(
     document = _document(second_takes_roles, groups, assignments, policies, denials)
     adapter, profile, transport = inside(document, clock)
     with Session(profile, clock=Driven(clock), transport_factory=lambda: transport, in_flight=1, seed=1) as session:
-        estate = reading.read_estate(session, reading.Scope(), with_access=True)
+        estate = proposing.with_targets(session, reading.read_estate(session, reading.Scope(), with_access=True))
     assert not estate.errors
     report = access(estate)
     cloud = Inside.of(adapter.azure)
@@ -534,6 +575,11 @@ def test_the_report_agrees_with_the_cloud(
                 told = report.can_read(principal, f"{VAULTS}/{kv}", secret)
                 answer = cloud.vault(kv, "GET", f"/secrets/{secret}", caller=principal)
                 assert told is None or doubtful or told is (answer.status == 200), (name, kv, secret, report.as_dict())
+        (storage,) = report.resources
+        keys = cloud.arm("POST", f"{STORAGE}/listKeys", caller=principal, version="2023-05-01").status == 200
+        told_keys = [r for r in storage.readers if r.principal == principal and r.way == "list-keys"]
+        assert doubtful or bool(told_keys) >= keys, name
+        assert doubtful or keys or all(reader.grant.conditional for reader in told_keys), name
         for way, resource, actions in ASKED:
             readers = [
                 r

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from migrator.commands.common import Settings, common, scope_options
@@ -11,7 +13,15 @@ from migrator.commands.common import Settings, common, scope_options
 @scope_options
 @click.option("--identity", metavar="ID", help="Only what this identity can read.")
 @click.option("--secret", metavar="NAME", help="Only who can read this vault secret.")
-@common(formats=("human", "json"))
+@click.option(
+    "--plan",
+    "plan_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="PLAN",
+    help="Beside it what will be after this plan.",
+)
+@click.option("--run", metavar="RUN", help="Beside it what was before this run.")
+@common(formats=("human", "json", "html"))
 def access(
     settings: Settings,
     subscriptions: tuple[str, ...],
@@ -19,10 +29,27 @@ def access(
     apps: tuple[str, ...],
     identity: str | None,
     secret: str | None,
+    plan_file: Path | None,
+    run: str | None,
 ) -> None:
-    """Show which identity can read which vault secret, and who reads values without a vault role."""
-    from migrator import api, rendering
+    """Show which identity can read which vault secret, and who reads values without a vault role.
 
-    scope = settings.scope(subscriptions, groups, apps)
-    report = api.access(settings.place(), scope, identity=identity, secret=secret, tell=settings.console.say)
-    settings.console.emit(rendering.access(settings.format, report))
+    As html it is a page with a graph of apps, identities and secrets; it loads nothing.
+    """
+    from migrator import api, rendering
+    from migrator.errors import UsageError
+
+    if plan_file is not None and run is not None:
+        raise UsageError(
+            "--plan and --run were both given", hint="compare with one of them: keylift access --run latest"
+        )
+    report, compared = api.compare_access(
+        settings.place(),
+        settings.scope(subscriptions, groups, apps),
+        identity=identity,
+        secret=secret,
+        plan=api.load_plan(plan_file) if plan_file is not None else None,
+        run=run,
+        tell=settings.console.say,
+    )
+    settings.console.emit(rendering.access(settings.format, report, compared))

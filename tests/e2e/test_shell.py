@@ -127,6 +127,10 @@ def test_two_apps_two_secrets(tmp_path: Path) -> None:
         shell.keylift("verify", run)
         shell.keylift("status", run, cloud=False)
         shell.keylift("access")
+        page = shell.keylift("access", "--run", run, "--format", "html").stdout
+        assert page.count("<svg") == 2
+        compared = json.loads(shell.keylift("access", "--run", run, "--format", "json").stdout)["compared"]
+        assert {len(one["after"]) - len(one["before"]) for one in compared["principals"]} >= {1}
         shell.keylift("rollback", run, "--auto-approve")
         for app in (*APPS, BYSTANDER):
             assert settled(azure.app(app)) == settled(before[app])

@@ -6,7 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from migrator import proof, reach, rendering
+from migrator.access import access
 from migrator.cloud import reading
+from migrator.foreseen import foreseen
 from migrator.planning.choices import Choices
 from migrator.reachable import reachable
 from migrator.simulator import memberships, rbac
@@ -73,10 +75,18 @@ def test_what_a_plan_foresees_is_what_comes(tmp_path: Path) -> None:
         plan = world.plan(choices=Choices(identity={app_id("own").lower(): "system"}))
         told = plan.estate["access"]
         before = reading.read_estate(world.session, reading.Scope(), with_access=True, vault="kv-shop")
-        assert world.executor().apply(plan).exit_code == 0
+        run = world.executor().apply(plan).run
         now = reading.read_estate(world.session, reading.Scope(), with_access=True, vault="kv-shop")
         found = {one["identity"].lower(): one["after"] for one in told}
         assert found == {one.identity.lower(): one.after.as_dict() for one in reachable(before, now)}
+        foreseen_report, report = access(foreseen(before, plan.steps)), access(now)
+        assert foreseen_report.kept == report.kept
+        assert sorted(foreseen_report.reads().values()) == sorted(report.reads().values())
+        told_before, was = access(reach.before_run(run, now, world.journal)), access(before)
+        assert told_before.kept == was.kept
+        assert {one: read for one, read in told_before.reads().items() if read} == {
+            one: read for one, read in was.reads().items() if read
+        }
         names = {key.rpartition("/")[2]: one["secrets"] for key, one in found.items()}
         assert names == {"id-api": 1, "id-old": 4, "own": 1}
         assert next(one for one in told if one["identity"].lower() == old.lower())["before"] == {
