@@ -501,6 +501,8 @@ def load_plan(path: Path) -> Plan:
     Raises:
         PlanFileError: it is not there, cannot be read, or is no whole plan.
     """
+    from migrator.model import Plan
+
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
