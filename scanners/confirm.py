@@ -1,4 +1,4 @@
-"""From a window to a match: the pattern itself, then checksum, entropy, placeholder, stop rules and judge."""
+"""From what a pattern matched to a match: checksum, entropy, placeholder, stop rules and judge."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from functools import lru_cache
 from scanners import checksums
 from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
-from scanners.matching import Window
 from scanners.model import Confidence, Match, Origin, Secret, reveal
 from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
@@ -58,47 +57,9 @@ class Candidate:
     """What it was judged by, in lower case; empty where the pattern alone decides."""
 
 
-@lru_cache(maxsize=1024)
-def compiled(pattern: str) -> re.Pattern[bytes]:
-    """A rule's pattern, compiled on first use: most rules never match anything."""
-    return re.compile(pattern.encode())
-
-
 @lru_cache(maxsize=512)
 def _compiled_text(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern)
-
-
-def confirm(rule: Rule, data: bytes, windows: Sequence[Window]) -> Iterator[Candidate]:
-    """All matches of a rule in its windows, in order; they do not overlap.
-
-    What matches the pattern and is no secret hides nothing that begins in its value.
-    """
-    pattern = compiled(rule.pattern)
-    heads = compiled("|".join(rule.keywords)) if rule.heads else None
-    done = 0
-    for low, high, stop in windows:
-        at = max(low, done)
-        # Looking for the keywords in lower case first is many times faster than a pattern without case.
-        lowered = data[low:high].lower() if heads else b""
-        while at < high:
-            if heads:
-                head = heads.search(lowered, at - low)
-                if head is None:
-                    break
-                at = head.start() + low
-                hit = pattern.match(data, at, stop)
-                if hit is None:
-                    at += 1
-                    continue
-            else:
-                hit = pattern.search(data, at, stop)
-                if hit is None or hit.start() >= high:
-                    break
-            candidate = _judged(rule, data, hit)
-            if candidate is not None:
-                yield candidate
-            at = done = max(hit.end() if candidate else hit.start(rule.group), hit.start() + 1)
 
 
 def text_of(data: bytes) -> str:
@@ -109,7 +70,8 @@ def text_of(data: bytes) -> str:
         return data.decode("latin-1")
 
 
-def _judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
+def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
+    """What a match of a rule is worth; None when it is no secret."""
     group = rule.group
     if hit.start(group) == -1 and hit.re.groups > group:
         # One value, written in one of several ways: the group that took part is the value.

@@ -12,18 +12,15 @@ import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field, replace
 from threading import local
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from scanners import kubernetes
-from scanners.confirm import Candidate
-from scanners.model import reveal
-from scanners.runs import RUN, coded_runs, from_base64
-from scanners.unescaping import ESCAPE, PERCENT, escaped, percent_encoded
+from scanners.kinds import ESCAPE, KINDS, KUBERNETES, PERCENT, RUNS
+
+if TYPE_CHECKING:
+    from scanners.confirm import Candidate
 
 DEPTH = 2
-_RUNS_KIND, _PERCENT_KIND, _ESCAPE_KIND, _KUBERNETES = range(4)
 _BUDGET = 2
 """Bytes that a level may hold for each byte of the document: an escaped line, and the base64 that is in it."""
 _BARRIER = b"\n\x00\n"
@@ -51,15 +48,15 @@ class Found(Protocol):
     def __call__(self, data: bytes, /) -> tuple[list[Candidate], AbstractSet[int] | None]: ...
 
 
-@dataclass(slots=True)
 class _Level:
     """Everything that was decoded out of one buffer, as one buffer."""
 
-    pieces: list[Piece] = field(default_factory=list)
-    starts: list[int] = field(default_factory=list)
-    data: bytes = b""
-    kinds: AbstractSet[int] | None = None
-    """What may be encoded in it; None: not known."""
+    def __init__(self, kinds: AbstractSet[int] | None = None) -> None:
+        self.pieces: list[Piece] = []
+        self.starts: list[int] = []
+        self.data = b""
+        self.kinds = kinds
+        """What may be encoded in it; None: not known."""
 
     def at(self, start: int, end: int) -> tuple[Piece, int] | None:
         """The piece in which a part of the buffer lies whole, and where the piece begins."""
@@ -104,6 +101,8 @@ def look_again(
 
 
 def _placed(candidate: Candidate, level: _Level) -> Candidate | None:
+    from dataclasses import replace
+
     match = candidate.match
     home = level.at(match.start, match.end)
     if home is None:
@@ -136,6 +135,9 @@ class _Known:
     """Values that were found as they stand, with their places."""
 
     def __init__(self, found: Sequence[Candidate]) -> None:
+        from scanners.model import reveal
+
+        self._reveal = reveal
         self._places: dict[str, list[tuple[int, int]]] = {}
         for candidate in found:
             match = candidate.match
@@ -146,7 +148,7 @@ class _Known:
     def has(self, candidate: Candidate) -> bool:
         """Whether the same value was found at the same place."""
         match = candidate.match
-        places = self._places.get(reveal(match.secret))
+        places = self._places.get(self._reveal(match.secret))
         if not places:
             return False
         at = bisect_left(places, (match.end, 0))
@@ -198,23 +200,29 @@ def _pieces(data: bytes, kinds: AbstractSet[int] | None = None) -> Iterator[Piec
     """Everything in a buffer that can be decoded once, the most telling kinds first."""
     if kinds is None:
         kinds = _PREFILTER.kinds(data)
-    if _KUBERNETES in kinds:
+    # What reads a kind is imported where there may be something of it.
+    if KUBERNETES in kinds:
+        from scanners import kubernetes
+        from scanners.runs import from_base64
+
         for value in kubernetes.secret_data(data):
             way = from_base64(value.start, value.end, value.size, prefix=value.prefix)
             yield Piece(value.text, value.start, value.end, "Kubernetes Secret data", way, replaces=True)
-    if _RUNS_KIND in kinds:
+    if RUNS in kinds:
+        from scanners.runs import coded_runs
+
         for start, end, text, how, way in coded_runs(data):
             yield Piece(text, start, end, how, way)
-    if _PERCENT_KIND in kinds:
+    if PERCENT in kinds:
+        from scanners.unescaping import percent_encoded
+
         for start, end, text, way in percent_encoded(data):
             yield Piece(text, start, end, "percent-encoding", way)
-    if _ESCAPE_KIND in kinds:
+    if ESCAPE in kinds:
+        from scanners.unescaping import escaped
+
         for start, end, text, way in escaped(data):
             yield Piece(text, start, end, "string escapes", way)
-
-
-KINDS = (rb"[A-Za-z0-9]{%d}" % RUN, PERCENT, ESCAPE, rb"Secret")
-"""What stands in every document in which there is something of a kind; an engine may look for it on its way."""
 
 
 class _Prefilter(local):

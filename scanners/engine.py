@@ -11,37 +11,39 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING
 
-from scanners import matching, rulefiles, store
+from scanners import matching, rulefiles, searching, store
 from scanners.decode import View, views
 
 if TYPE_CHECKING:
+    import re
     from pathlib import Path
 
     from scanners.confirm import Candidate
     from scanners.model import Document, Match, Secret
-    from scanners.ruleset import RuleSet
+    from scanners.ruleset import Rule, RuleSet
 
-_FORMAT = "5"
+_FORMAT = "6"
 
 
 class Engine:
     """Finds secrets in documents and judges named values. Safe to share in one thread; cheap to keep."""
 
-    def __init__(self, rules: Callable[[], RuleSet], matcher: matching.Matcher, cache_dir: Path | None = None) -> None:
+    def __init__(self, rules: _Rules | _Stored, matcher: matching.Matcher, cache_dir: Path | None = None) -> None:
         """Use `load`; this is for tests that bring their own rules or matcher."""
         self._rules = rules
         self.cache_dir = cache_dir
         """Where another process finds what this one compiled; None for the user's cache folder."""
         self._matcher = matcher
+        self._judged: Callable[[Rule, bytes, re.Match[bytes]], Candidate | None]
 
     @property
     def rules(self) -> RuleSet:
         """The rules, as far as scanning needs them."""
-        return self._rules()
+        return self._rules.all()
 
     @property
     def plain(self) -> bool:
@@ -64,20 +66,24 @@ class Engine:
         version = None if plain else matching.library_version()
         if version is None:
             rules = _parsed(files)
-            return cls(lambda: rules, matching.PlainMatcher(rules), cache_dir)
+            return cls(_Rules(rules), matching.PlainMatcher(rules), cache_dir)
         key = f"{rulefiles.digest(files)[:24]}{_short(version)}"
         folder = cache_dir or store.default_folder()
         stored = store.load(folder, key) if folder else None
         if stored is not None:
             database = matching.load_database(stored.database)
             if database is not None:
-                later = _Later(stored.rules)
-                return cls(later, matching.DatabaseMatcher(later, database), cache_dir)
+                later = _Stored(stored._replace(database=b""))
+                return cls(later, matching.DatabaseMatcher(later.sought, database), cache_dir)
         rules = _parsed(files)
+        held = _Rules(rules)
         database = matching.compile_database(rules.rules)
         if folder:
-            store.save(folder, key, store.Stored(store.dumped(rules.to_run()), matching.dump_database(database)))
-        return cls(lambda: rules, matching.DatabaseMatcher(lambda: rules, database), cache_dir)
+            sought = searching.dumped(held.sought())
+            store.save(
+                folder, key, store.Stored(sought, store.dumped(rules.to_run()), matching.dump_database(database))
+            )
+        return cls(held, matching.DatabaseMatcher(held.sought, database), cache_dir)
 
     def scan(self, document: Document) -> list[Match]:
         """All matches in a document, as `matches` gives them for its bytes."""
@@ -126,15 +132,27 @@ class Engine:
     ) -> tuple[list[Candidate], AbstractSet[int] | None]:
         if not sight.windows:
             return [], sight.kinds
-        from scanners.confirm import confirm
-
-        rules = self._rules()
+        sought = self._rules.sought()
         found: list[Candidate] = []
         for number, windows in sight.windows:
-            rule = rules[number]
-            if not (binary and rule.judge):
-                found.extend(confirm(rule, data, windows))
+            one = sought[number]
+            if not (binary and one.judged):
+                found.extend(searching.kept(one, data, windows, self._judge(number, data)))
         return found, sight.kinds
+
+    def _judge(self, number: int, data: bytes) -> Callable[[re.Match[bytes]], Candidate | None]:
+        """Judges matches of a rule; what that takes is imported and read when there is one."""
+        rule: Rule | None = None
+
+        def judge(hit: re.Match[bytes]) -> Candidate | None:
+            nonlocal rule
+            if rule is None:
+                from scanners.confirm import judged
+
+                self._judged, rule = judged, self._rules.one(number)
+            return self._judged(rule, data, hit)
+
+        return judge
 
     def scan_value(self, name: str, secret: Secret) -> Match | None:
         """Judge one named value of a running resource: an env variable, a setting, a secret.
@@ -148,20 +166,54 @@ class Engine:
         return judged_value(self, name, secret)
 
 
-class _Later:
-    """Stored rules, read when they are asked for."""
+class _Rules:
+    """Rules that were read anyway."""
 
-    def __init__(self, stored: bytes) -> None:
+    def __init__(self, rules: RuleSet) -> None:
+        self._rules = rules
+        self._sought = matching.sought_for(rules)
+
+    def all(self) -> RuleSet:
+        return self._rules
+
+    def one(self, number: int) -> Rule:
+        return self._rules[number]
+
+    def sought(self) -> Sequence[searching.Sought]:
+        return self._sought
+
+
+class _Stored:
+    """Stored rules, each read when it is asked for."""
+
+    def __init__(self, stored: store.Stored) -> None:
         self._stored = stored
-        self._rules: RuleSet | None = None
+        self._sought: Sequence[searching.Sought] = ()
+        self._lines: list[bytes] = []
+        self._read: dict[int, Rule] = {}
+        self._all: RuleSet | None = None
 
-    def __call__(self) -> RuleSet:
-        if self._rules is None:
+    def all(self) -> RuleSet:
+        if self._all is None:
             from scanners.ruleset import RuleSet
 
-            self._rules = RuleSet.stored(self._stored)
-            self._stored = b""
-        return self._rules
+            self._all = RuleSet.stored(self._stored.rules)
+        return self._all
+
+    def one(self, number: int) -> Rule:
+        rule = self._read.get(number)
+        if rule is None:
+            from scanners.ruleset import stored_rule
+
+            if not self._lines:
+                self._lines = self._stored.rules.split(b"\n")
+            rule = self._read[number] = stored_rule(self._lines[number])
+        return rule
+
+    def sought(self) -> Sequence[searching.Sought]:
+        if not self._sought:
+            self._sought = searching.read(self._stored.sought)
+        return self._sought
 
 
 def _parsed(files: dict[str, bytes]) -> RuleSet:

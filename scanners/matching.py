@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from scanners.searching import Sought, Window
+
 if TYPE_CHECKING:
     from scanners.ruleset import Rule, RuleSet
 
@@ -20,9 +22,6 @@ MARGIN = 64
 _KIND = 1 << 20
 """From here on, what the database reports are kinds of encoding, not rules."""
 
-Window = tuple[int, int, int]
-"""Matches begin from the first offset on and before the second, and may be looked for up to the third."""
-
 
 class Sight(NamedTuple):
     """What one look at bytes gave."""
@@ -30,7 +29,7 @@ class Sight(NamedTuple):
     windows: Sequence[tuple[int, Sequence[Window]]] = ()
     """Rule numbers in ascending order, each with its windows in ascending order; no offset is in two of them."""
     kinds: AbstractSet[int] | None = frozenset()
-    """Which kinds of encoding there may be, by their numbers in `scanners.decoding.KINDS`; None: not known."""
+    """Which kinds of encoding there may be, by their numbers in `scanners.kinds.KINDS`; None: not known."""
 
 
 NOTHING = Sight()
@@ -48,11 +47,11 @@ class Matcher(Protocol):
 class DatabaseMatcher:
     """All patterns in one hyperscan database."""
 
-    def __init__(self, rules: Callable[[], RuleSet], database: Any) -> None:
-        """Rules are asked for when one has matched, which most often none does."""
-        self._rules = rules
+    def __init__(self, sought: Callable[[], Sequence[Sought]], database: Any) -> None:
+        """What is sought is asked for when something was hit, which in most files nothing is."""
+        self._sought = sought
         self._database = database
-        self._groups: tuple[list[int], ...] = ()
+        self._groups: dict[int, list[int]] = {}
 
     def look(self, data: bytes) -> Sight:
         hits: dict[int, list[int]] = {}
@@ -70,11 +69,12 @@ class DatabaseMatcher:
         kinds = {number - _KIND for number in hits if number >= _KIND}
         if len(kinds) == len(hits):
             return Sight((), kinds)
-        rules = self._rules()
+        sought = self._sought()
         if not self._groups:
-            self._groups = tuple(_grouped(rules).values())
+            for number, one in enumerate(sought):
+                self._groups.setdefault(one.hits, []).append(number)
         found = sorted((number, group) for group in hits if group < _KIND for number in self._groups[group])
-        return Sight([(number, _around(hits[group], rules[number], data)) for number, group in found], kinds)
+        return Sight([(number, _around(hits[group], sought[number], data)) for number, group in found], kinds)
 
 
 class PlainMatcher:
@@ -99,10 +99,10 @@ class PlainMatcher:
         return Sight(windows, None)
 
 
-def _around(ends: list[int], rule: Rule, data: bytes) -> list[Window]:
+def _around(ends: list[int], sought: Sought, data: bytes) -> list[Window]:
     """Windows around hits, one where they touch. Hits come in ascending order."""
     # What follows a match may be part of the hit.
-    before, after = (rule.before or rule.reach) + 1, rule.reach + MARGIN
+    before, after = sought.before + 1, sought.reach + MARGIN
     size = len(data)
     windows: list[Window] = []
     low, high, stop = -1, -1, -1
@@ -112,7 +112,7 @@ def _around(ends: list[int], rule: Rule, data: bytes) -> list[Window]:
         begin, last = end - before, end + after
         begin = max(0, begin)
         last = min(size, last)
-        if rule.one_line:
+        if sought.one_line:
             # The hit itself may hold the line's end, as its last byte.
             begin = data.rfind(b"\n", begin, end - 1) + 1 or begin
             last = data.find(b"\n", end - 1, last) + 1 or last
@@ -134,6 +134,14 @@ def _grouped(rules: Sequence[Rule] | RuleSet) -> dict[tuple[str, str], list[int]
     return groups
 
 
+def sought_for(rules: Sequence[Rule] | RuleSet) -> list[Sought]:
+    """What is sought for each rule, by its number."""
+    found: dict[int, Sought] = {}
+    for hits, numbers in enumerate(_grouped(rules).values()):
+        found.update((number, Sought.of(rules[number], hits)) for number in numbers)
+    return [found[number] for number in range(len(rules))]
+
+
 def compile_database(rules: Sequence[Rule]) -> Any:
     """Compile all patterns into one hyperscan database.
 
@@ -142,7 +150,7 @@ def compile_database(rules: Sequence[Rule]) -> Any:
     """
     import hyperscan
 
-    from scanners.decoding import KINDS
+    from scanners.kinds import KINDS
     from scanners.triggers import sought
 
     expressions, flags = [], []

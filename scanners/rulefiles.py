@@ -29,9 +29,12 @@ def digest(files: Mapping[str, bytes]) -> str:
     return total.hexdigest()
 
 
-def digest_of(data: bytes | memoryview) -> str:
-    """Names some bytes."""
-    return blake2b(data, digest_size=_SIZE).hexdigest()
+def digest_of(*parts: bytes) -> str:
+    """Names some bytes, whichever parts they come in."""
+    total = blake2b(digest_size=_SIZE)
+    for part in parts:
+        total.update(part)
+    return total.hexdigest()
 
 
 def _read(folder: str, name: str) -> bytes:

@@ -16,6 +16,7 @@ from typing import Any
 from scanners import triggers
 from scanners.model import Confidence, Severity
 from scanners.rulefiles import digest, rule_files
+from scanners.searching import SEPARATORS
 
 __all__ = ("REACH", "RULE_ID", "Rule", "RuleError", "RuleSet", "digest", "parse", "rule_files")
 
@@ -133,6 +134,8 @@ def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
         rule = replace(rule, one_line=spans.one_line(rule.pattern))
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise RuleError(f"{where}: {error}") from error
+    if not SEPARATORS.isdisjoint(rule.pattern):
+        raise RuleError(f"{where}: a pattern writes control characters as escapes")
     if not RULE_ID.fullmatch(rule.id):
         raise RuleError(f"{where}: an id is kebab-case")
     return rule
@@ -178,7 +181,7 @@ class RuleSet:
         """
         import json
 
-        return cls.from_run(json.loads(data))
+        return cls.from_run(json.loads(b"[" + data.replace(b"\n", b",") + b"]"))
 
     @classmethod
     def from_run(cls, entries: Iterable[Mapping[str, Any]]) -> RuleSet:
@@ -187,15 +190,27 @@ class RuleSet:
         Raises:
             RuleError: something no `to_run` wrote.
         """
-        rules = []
-        try:
-            for entry in entries:
-                values: dict[str, Any] = {
-                    key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
-                }
-                values["severity"] = Severity(values["severity"])
-                values["confidence"] = Confidence(values["confidence"])
-                rules.append(Rule(**values, help=""))
-        except (TypeError, ValueError, KeyError, AttributeError) as error:
-            raise RuleError(f"not a rule set: {error}") from error
-        return cls(rules)
+        return cls(_from_run(entry) for entry in entries)
+
+
+def stored_rule(line: bytes) -> Rule:
+    """One rule of those that `RuleSet.stored` reads.
+
+    Raises:
+        RuleError: something no `to_run` wrote.
+    """
+    import json
+
+    return _from_run(json.loads(line))
+
+
+def _from_run(entry: Mapping[str, Any]) -> Rule:
+    try:
+        values: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in entry.items()
+        }
+        values["severity"] = Severity(values["severity"])
+        values["confidence"] = Confidence(values["confidence"])
+        return Rule(**values, help="")
+    except (TypeError, ValueError, KeyError, AttributeError) as error:
+        raise RuleError(f"not a rule set: {error}") from error

@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from threading import local
 from typing import Any
 
-RUN = 24
-"""Letters and digits in a row from which on a run may be base64: sixteen bytes and more, and five fours wherever they begin."""
+from scanners.kinds import RUN
+
 _HEX_RUN = 32
 _BACK = 4096
 """Characters of base64 before its first run of letters and digits alone that are looked at."""

@@ -13,26 +13,28 @@ import os
 import stat
 import sys
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from scanners.rulefiles import digest_of
 
-_MAGIC = b"keylift-rules-2"
+_MAGIC = b"keylift-rules-3"
 
 
 class Stored(NamedTuple):
     """What a cache file holds."""
 
+    sought: bytes
+    """As `searching.dumped` wrote it."""
     rules: bytes
     """As `dumped` wrote them."""
     database: bytes
 
 
 def dumped(rules: Sequence[Any]) -> bytes:
-    """Rules as they are stored."""
+    """Rules as they are stored: a line of JSON for each, so that one can be read alone."""
     import json
 
-    return json.dumps(rules, separators=(",", ":")).encode()
+    return b"\n".join(json.dumps(rule, separators=(",", ":")).encode() for rule in rules)
 
 
 def default_folder() -> str | None:
@@ -49,18 +51,24 @@ def default_folder() -> str | None:
 
 def load(folder: str | os.PathLike[str], key: str) -> Stored | None:
     """The stored rule set of this key; None when there is none that can be trusted."""
-    data = _read_own(_path(folder, key))
-    if data is None:
+    file = _open_own(_path(folder, key))
+    if file is None:
         return None
-    header, _, _ = data[:512].partition(b"\n")
-    parts = header.split(b" ")
-    if len(parts) != 4 or parts[0] != _MAGIC or parts[1] != key.encode() or not parts[2].isdigit():
-        return None
-    body = memoryview(data)[len(header) + 1 :]
-    if parts[3] != digest_of(body).encode():
-        return None
-    size = int(parts[2])
-    return Stored(bytes(body[:size]), bytes(body[size:]))
+    with file:
+        try:
+            parts = file.readline(512).rstrip(b"\n").split(b" ")
+            if (
+                len(parts) != 5
+                or parts[0] != _MAGIC
+                or parts[1] != key.encode()
+                or not all(part.isdigit() for part in parts[2:4])
+            ):
+                return None
+            # Each part by itself: the database is large, and copying it takes as long as reading it.
+            stored = Stored(file.read(int(parts[2])), file.read(int(parts[3])), file.read())
+        except (OSError, OverflowError, MemoryError):
+            return None
+    return stored if parts[4] == digest_of(*stored).encode() else None
 
 
 def save(folder: str | os.PathLike[str], key: str, stored: Stored) -> None:
@@ -69,8 +77,9 @@ def save(folder: str | os.PathLike[str], key: str, stored: Stored) -> None:
     from contextlib import suppress
     from pathlib import Path
 
-    body = stored.rules + stored.database
-    header = b" ".join((_MAGIC, key.encode(), str(len(stored.rules)).encode(), digest_of(body).encode()))
+    body = b"".join(stored)
+    sizes = [str(len(part)).encode() for part in stored[:2]]
+    header = b" ".join((_MAGIC, key.encode(), *sizes, digest_of(*stored).encode()))
     with suppress(OSError):
         Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
         # mkstemp makes the file 0600 and under a name that nobody else has.
@@ -93,22 +102,19 @@ def _path(folder: str | os.PathLike[str], key: str) -> str:
     return os.path.join(folder, _name(key))  # noqa: PTH118 - pathlib costs the hook time
 
 
-def _read_own(path: str) -> bytes | None:
+def _open_own(path: str) -> BinaryIO | None:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
-        if hasattr(os, "geteuid"):
-            about = os.fstat(file.fileno())
-            others = stat.S_IWGRP | stat.S_IWOTH
-            if about.st_uid != os.geteuid() or about.st_mode & others or not stat.S_ISREG(about.st_mode):
-                return None
-        try:
-            return file.read()
-        except OSError:
+    if hasattr(os, "geteuid"):
+        about = os.fstat(handle)
+        others = stat.S_IWGRP | stat.S_IWOTH
+        if about.st_uid != os.geteuid() or about.st_mode & others or not stat.S_ISREG(about.st_mode):
+            os.close(handle)
             return None
+    return os.fdopen(handle, "rb")
 
 
 def _forget_others(folder: Any, key: str) -> None:

@@ -11,15 +11,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
-ESCAPE = rb'\\(?:u00[2-7]|x[2-7]|"|/(?:\\/|[A-Za-z0-9+]))'
-"""Where something escaped begins."""
-PERCENT = rb"%(?:3[ABDabd]|2[0257BFbf6]|40|7[Bb]|0[ADad])"
-"""Where something percent-encoded begins: signs of connection strings, of keys, of text, of the encoding itself."""
+from scanners.kinds import ESCAPES, PERCENTS
 
 _AROUND = 2048
 """Bytes to both sides of an escape that are decoded with it, in lines that are longer."""
-_ESCAPE = re.compile(ESCAPE)
-_PERCENT = re.compile(PERCENT)
+_ESCAPE = re.compile(ESCAPES)
+_PERCENT = re.compile(PERCENTS)
 _ONE_ESCAPE = re.compile(rb"\\(?:u[0-9A-Fa-f]{4}|U000[0-9A-Fa-f]{5}|x[0-9A-Fa-f]{2}|[\"'/\\ntr])")
 _ONE_PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
 _LETTERS = {b'\\"': b'"', b"\\'": b"'", b"\\/": b"/", b"\\\\": b"\\", b"\\n": b"\n", b"\\t": b"\t", b"\\r": b"\r"}

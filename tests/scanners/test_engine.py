@@ -215,7 +215,7 @@ def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path, few: None) 
 
 def test_a_cache_never_grows_without_end(tmp_path: Path) -> None:
     for number in range(8):
-        store.save(tmp_path, f"{number}" * 32, store.Stored(b"[]", b""))
+        store.save(tmp_path, f"{number}" * 32, store.Stored(b"", b"", b""))
     assert len(list(tmp_path.iterdir())) <= 5
 
 

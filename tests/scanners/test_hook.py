@@ -390,8 +390,17 @@ def test_the_command_imports_nothing_heavy(there: Repo) -> None:
     assert not heavy & set(modules)
 
 
-def test_a_clean_commit_imports_nothing_that_judges(there: Repo) -> None:
-    there.stage("a.txt", "nothing that looks like anything\n" * 50)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing that looks like anything\n",
+        # Where a rule may match, its pattern is tried first.
+        "return connect(host='db.internal', user='app', password=password)\nabcdefghijklmnopqrstuvwxyzabcd %3D\n",
+    ],
+)
+def test_a_clean_commit_imports_nothing_that_judges(there: Repo, text: str) -> None:
+    there.stage("a.txt", text * 50)
+    assert hook.run([]) == hook.DONE  # the database is compiled by now
     probe = "import sys\nfrom scanners import hook\ncode = hook.run([])\nprint(code, *sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
     code, *modules = done.stdout.split()

@@ -7,7 +7,7 @@ from re import _parser as sre  # type: ignore[attr-defined] # the only way to as
 
 import pytest
 
-from scanners import matching, ruleset
+from scanners import matching, ruleset, searching, store
 from scanners.checksums import CHECKS
 from scanners.engine import Engine
 from scanners.examples import expand
@@ -108,3 +108,22 @@ def test_a_damaged_rule_file_says_where(text: bytes) -> None:
 def test_severities_and_confidences_are_used_in_full(rules: RuleSet) -> None:
     assert {rule.severity for rule in rules} == set(Severity)
     assert {rule.confidence for rule in rules} == set(Confidence)
+
+
+def test_what_is_sought_is_read_back_as_it_was(rules: RuleSet) -> None:
+    sought = matching.sought_for(rules)
+    assert len(sought) == len(rules)
+    assert searching.read(searching.dumped(sought)) == sought
+    assert searching.read(searching.dumped([])) == []
+
+
+def test_one_rule_is_read_as_all_are(rules: RuleSet) -> None:
+    lines = store.dumped(rules.to_run()).split(b"\n")
+    assert [ruleset.stored_rule(line) for line in lines] == list(RuleSet.stored(b"\n".join(lines)))
+
+
+def test_a_pattern_with_a_separator_in_it_is_refused() -> None:
+    lines = ['id = "a"', 'pattern = "(a\\u001Fb)"', 'keywords = ["a"]', 'severity = "low"', 'confidence = "low"']
+    text = "\n".join(["[[rule]]", *lines, *(f'{key} = ""' for key in ("title", "service", "help"))])
+    with pytest.raises(RuleError, match="control"):
+        ruleset.parse({"x": text.encode()})
