@@ -51,9 +51,16 @@ class _Batch:
 class Copies:
     """Processes at work on what is handed to them. Safe in many threads; ask `forking.possible` before making one."""
 
-    def __init__(self, work: Work, count: int) -> None:
-        """Make `count` copies of this process. Everything that `work` needs should have been imported before."""
+    def __init__(self, work: Work, count: int, ready: Callable[[], Any]) -> None:
+        """Make `count` copies of this process.
+
+        Args:
+            work: what they do.
+            count: how many there are.
+            ready: brings in what `work` needs. Copies call it first, while this process reads what there is to do.
+        """
         self._work = work
+        self._ready = ready
         self._slots = count + 1
         self._memory = mmap.mmap(-1, self._slots * (SLOT + _ABOUT))
         self._free = list(range(self._slots))
@@ -101,6 +108,7 @@ class Copies:
         try:
             os.close(self._ask)
             os.close(self._answers)
+            self._ready()
             while number := os.read(asked, 4):
                 slot = int.from_bytes(number, "big")
                 about = marshal.loads(self._beside(slot))  # noqa: S302 - written by the process this is a copy of

@@ -249,9 +249,8 @@ class _Scan:
     def _share(self) -> None:
         """Have copies of this process judge, too, where it can be copied: threads share too little of the work."""
         if self._copies is None and self._workers > 1 and self._allow is None and forking.possible():
-            # What judging needs is there before it is copied.
-            self._engine.matches(_ALL_SORTS)
-            self._copies = Copies(self._judge(self._engine).items, self._workers - 1)
+            judge = self._judge(self._engine)
+            self._copies = Copies(judge.items, self._workers - 1, lambda: self._engine.matches(_ALL_SORTS))
 
     def _judge(self, engine: Engine | None) -> Judge:
         def own() -> Engine:

@@ -41,8 +41,8 @@ def pieces(read: Callable[[int], bytes]) -> Iterator[Piece]:
         yield Piece(piece, 0 if first else OVERLAP // 2, high, line, column)
         if not more:
             return
-        done = piece[:-OVERLAP]
-        breaks = done.count(b"\n")
-        column = len(done) - done.rfind(b"\n") - 1 if breaks else column + len(done)
+        done = len(piece) - OVERLAP
+        breaks = piece.count(b"\n", 0, done)
+        column = done - piece.rfind(b"\n", 0, done) - 1 if breaks else column + done
         line += breaks
         piece, first = piece[-OVERLAP:] + more, False
