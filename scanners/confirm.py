@@ -11,6 +11,7 @@ from functools import lru_cache
 from scanners import checksums
 from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
+from scanners.lazy import lazily
 from scanners.model import Confidence, Match, Origin, Secret, reveal
 from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
@@ -18,7 +19,7 @@ from scanners.ruleset import Rule
 from scanners.shapes import classes_of, random_looking
 from scanners.validity import VALID
 
-_REST = re.compile(rb"[^\s\"'`<>]*")
+_REST = lazily(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
 _IN_NAMES = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.$:-"
 _LOWER = {Confidence.HIGH: Confidence.MEDIUM, Confidence.MEDIUM: Confidence.LOW, Confidence.LOW: Confidence.LOW}
@@ -26,20 +27,20 @@ _NAME = 24
 """Characters that the name of a user has at most."""
 _LONG = 160
 """Characters that nobody makes up."""
-_LOCAL = re.compile(
+_LOCAL = lazily(
     r"(?i)\blocalhost\b|\b127\.0\.0\.1\b|\[::1\]|\b0\.0\.0\.0\b|host\.docker\.internal|\blocaldb\b|devstoreaccount1|UseDevelopmentStorage"
 )
 
-_SAMPLE_HOST = re.compile(
+_SAMPLE_HOST = lazily(
     r"(?i)@(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|\w+\.example|(?:foo|bar|foobar)\.(?:com|org|net)|host|hostname|server|your[\w.-]+)(?=[:/?\s\"'`)\\]|\Z)"
 )
-_SAMPLE_URL = re.compile(rb"https?://(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.example)[^\s\"'`]{0,200}\Z")
+_SAMPLE_URL = lazily(rb"https?://(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.example)[^\s\"'`]{0,200}\Z")
 """Hosts that documentation writes about (RFC 2606), and stand-ins for one."""
 
 _TURNED_DOWN: set[tuple[str, Form, str, str]] = set()
 """Judged values that were none, each with its rule, form and name."""
 _REMEMBERED = 16_384
-_PUBLIC_HOST = re.compile(
+_PUBLIC_HOST = lazily(
     r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)(?![\w.-]+\.(?:local|internal|svc|localdomain|test|invalid)\b)[\w-]+\.[\w.-]+"
 )
 """A host that others can reach: there even a password that everybody knows is one to change."""
@@ -189,13 +190,13 @@ def _form(rule: Rule, data: bytes, start: int) -> Form:
     return Form.BARE if form is Form.QUOTED and data[start - 1 : start] in (b" ", b"\t", b"\n", b":", b"=") else form
 
 
-_BADGE = re.compile(rb"(?:badge|\.svg\?|shields\.io)[^\s\"'`()<>]{0,160}\Z")
+_BADGE = lazily(rb"(?:badge|\.svg\?|shields\.io)[^\s\"'`()<>]{0,160}\Z")
 """What stands in the address of a picture, everybody sees: `badge.svg?token=`."""
-_COMMA = re.compile(rb"[\"'`]?[ \t]*,[^=:]*")
-_OPENS = re.compile(rb"[({][\s@$fFrRbBuU]*[\"']?\Z")
+_COMMA = lazily(rb"[\"'`]?[ \t]*,[^=:]*")
+_OPENS = lazily(rb"[({][\s@$fFrRbBuU]*[\"']?\Z")
 
 
-_HEX = re.compile(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
+_HEX = lazily(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 
 
 def _by_chance(value: str) -> bool:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from scanners.entropy import shannon
+from scanners.lazy import lazily
 from scanners.model import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
 from scanners.placeholders import alphabetical, code, code_piece, default_of, placeholder, sequential
@@ -57,65 +58,65 @@ TITLES = {
 _NEVER = frozenset(
     {Shape.BOOLEAN, Shape.URL, Shape.PATH, Shape.IMAGE, Shape.EMAIL, Shape.TIME, Shape.VERSION, Shape.JSON}
 )
-_SYMBOL = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
-_PUBLISHED_FORM = re.compile(
+_SYMBOL = lazily(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.)[A-Za-z_$][\w$]*)*[!;,]?")
+_PUBLISHED_FORM = lazily(
     r"pub[_-]|pk[_-]|public[_-]|xox[a-z]-|xapp-|hv[sbr]\.|dapi[0-9a-f]|gh[pousr]_|github_pat_|gl[a-z]{2,6}-|sk-ant-|ops_ey|px-(?:api|dep)-|npm_|pypi-|SG\.|"
     r"\$2[abxy]\$|\$argon2|\$[156y]\$|pbkdf2[_:]|scrypt:|AIza|AKIA|eyJ[\w-]+\Z|dop_v1_|shp(?:at|ss|ca|pa)_|sq0|NR(?:AK|AA|II|IQ)-|hf_|dckr_pat_|rubygems_|whsec_|https?://"
 )
 """Beginnings that a vendor gave its tokens. What begins so and is not of the vendor's form is a sample, or cut off."""
-_VENDOR_NAME = re.compile(
+_VENDOR_NAME = lazily(
     r"(?i)(?<![a-z])(?:aws|amazon|databricks|meraki|twitch|okta|softlayer|ibm|npm|pixie|sumo_?logic|cos_hmac)[\w.-]*(?:key|token|secret|pw|pwd)|"
     r"(?<![a-z])_authToken"
 )
 _LEET = str.maketrans("$@013", "saoie")
-_LEET_WORDS = re.compile(r"s?(?:super|top|very|my|the|a)*(?:secret|password|passwd|pass|key|token)+s?")
+_LEET_WORDS = lazily(r"s?(?:super|top|very|my|the|a)*(?:secret|password|passwd|pass|key|token)+s?")
 """Words that say "secret", with signs for letters: `super$ecret`."""
-_COUNTED = re.compile(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
+_COUNTED = lazily(r"(?:0?1|123?4?5?6?)?[!@#]?\Z")
 """What people put behind words that say "secret": `MySecretPassword123!`."""
 _TYPED = frozenset(map(chr, range(32, 127))) | frozenset("£€§°²³µ´¬")
 """What people type into a password: ASCII, and the signs that European keyboards have besides."""
-_PLAIN = re.compile(r"[\w.\- :/]+")
-_NAMED = re.compile(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
+_PLAIN = lazily(r"[\w.\- :/]+")
+_NAMED = lazily(r"(?:pass|passwd|password|pwd|secret|token|key)\Z")
 """How a word ends that says what it stands for: `proxypass`, `repopwd`."""
-_OF_A_PRODUCT = re.compile(r"[_-]?(?:password|passwd|pass|pwd|pw)\d{0,4}\Z")
+_OF_A_PRODUCT = lazily(r"[_-]?(?:password|passwd|pass|pwd|pw)\d{0,4}\Z")
 """What people put behind the name of a product: `postgres_password`, `mongopass`."""
-_TEST = re.compile(r"(?i)test(?:pass|ing)?\d{0,4}")
-_OF_A_TEST = re.compile(
+_TEST = lazily(r"(?i)test(?:pass|ing)?\d{0,4}")
+_OF_A_TEST = lazily(
     r"(?i)[a-z]{0,6}[-_.]?(?:test|testing|demo|dummy|sample)[-_.@]?(?:user|admin|account|pass(?:word|wd)?|pwd|pw|secret|key|token)?s?[-_.@]?\d{0,6}[!@#$%^&*.?]{0,3}"
 )
-_SAYS_TEST = re.compile(r"(?i)(?:\A|[^a-z0-9])test[_-](?!\Z)")
-_OF_AN_APP = re.compile(r"[a-z]{16}|[a-z]{4}(?: [a-z]{4}){3}")
+_SAYS_TEST = lazily(r"(?i)(?:\A|[^a-z0-9])test[_-](?!\Z)")
+_OF_AN_APP = lazily(r"[a-z]{16}|[a-z]{4}(?: [a-z]{4}){3}")
 """A password that Google makes for one app: sixteen letters, shown in fours."""
-_ANONYMOUS = re.compile(r"[\w.-]+@")
+_ANONYMOUS = lazily(r"[\w.-]+@")
 """What anonymous FTP takes for a password."""
-_DOTTED = re.compile(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
-_EXPRESSION = re.compile(r"\$?\{(?:[A-Za-z_][^{}]*|\d{1,2}(?:[,:][^{}]*)?)\}")
+_DOTTED = lazily(r"[A-Za-z_][\w-]*(?:[?!]?\.[A-Za-z_][\w-]*)+")
+_EXPRESSION = lazily(r"\$?\{(?:[A-Za-z_][^{}]*|\d{1,2}(?:[,:][^{}]*)?)\}")
 """A place in a text that a program fills in: `${suffix}`, `{user.name}`, `{0:N}`."""
-_FIRST_PART = re.compile(
+_FIRST_PART = lazily(
     r"(?i)(?:DefaultEndpointsProtocol|(?:Account|Blob)?Endpoint|AccountName|InstrumentationKey|Server|Host(?:Name)?|Data Source)=[^;]*"
 )
 """Where a connection string is cut off before it gets to its secret."""
-_EXTENSION_KEY = re.compile(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-\d{4}")
+_EXTENSION_KEY = lazily(r"[0-9a-f]{32}-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}-\d{4}")
 """An ingestion id as extensions of editors carry it: public by use."""
 _UNQUOTED = (Form.BARE, Form.LOOSE)
-_SIGN_OF_A_FONT = re.compile(r"\\*[0-9a-fA-F]{4,5}")
+_SIGN_OF_A_FONT = lazily(r"\\*[0-9a-fA-F]{4,5}")
 """What a style sheet has for a sign: `\\f809`."""
-_TOKEN_OF_THREE = re.compile(r"ey[\w-]{10,}\.(?:ey|\.)")
+_TOKEN_OF_THREE = lazily(r"ey[\w-]{10,}\.(?:ey|\.)")
 """A token that tells what it is: its own rule says whether it is one, and for whom."""
-_OPERATOR = re.compile(r"[=!]==?[^=]|=>|&&|\|\||\A\w+\+\w+\Z")
-_JOINED = re.compile(r"[=:?]+")
-_NUMBER_WITHIN = re.compile(r"\d{1,3}(?=[A-Z])")
-_SNAKE = re.compile(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
-_CAMEL = re.compile(r"[a-z]+(?:[A-Z][a-z]{2,})+")
-_IDENTIFIER = re.compile(r"[A-Za-z_$][A-Za-z0-9_$]{14,}[A-Za-z]")
-_CAMEL_WORD = re.compile(r"[A-Z][a-z]{3,}")
-_SAYS = re.compile(r"password|secret|token|credential|connection|certificate|apikey|accesskey|privatekey|publickey")
-_CONSTANT = re.compile(r"(?=(?:[A-Z_-]*[0-9]){0,4}[A-Z_-]*\Z)[A-Z][A-Z0-9]{1,14}(?:[_-][A-Z0-9]{1,16})+")
+_OPERATOR = lazily(r"[=!]==?[^=]|=>|&&|\|\||\A\w+\+\w+\Z")
+_JOINED = lazily(r"[=:?]+")
+_NUMBER_WITHIN = lazily(r"\d{1,3}(?=[A-Z])")
+_SNAKE = lazily(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
+_CAMEL = lazily(r"[a-z]+(?:[A-Z][a-z]{2,})+")
+_IDENTIFIER = lazily(r"[A-Za-z_$][A-Za-z0-9_$]{14,}[A-Za-z]")
+_CAMEL_WORD = lazily(r"[A-Z][a-z]{3,}")
+_SAYS = lazily(r"password|secret|token|credential|connection|certificate|apikey|accesskey|privatekey|publickey")
+_CONSTANT = lazily(r"(?=(?:[A-Z_-]*[0-9]){0,4}[A-Z_-]*\Z)[A-Z][A-Z0-9]{1,14}(?:[_-][A-Z0-9]{1,16})+")
 """The name of a variable, or of what belongs here: `OPENAI_MODEL_ID`, `YOUR-ENDPOINT`."""
-_PAIR = re.compile(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
+_PAIR = lazily(r"(?:\A|,)([\w.-]{1,80})=(?!=)")
 """`--secrets a=x,b=y`: names and values in one argument."""
-_USER_AND = re.compile(r"[a-z][\w.-]{1,30}[/:]([^\s/:]{3,128})")
-_CALL = re.compile(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
+_USER_AND = lazily(r"[a-z][\w.-]{1,30}[/:]([^\s/:]{3,128})")
+_CALL = lazily(r"[\w.$:]*[A-Za-z_]\w*[(\[].*|.*\)\s*[;,]?\Z")
 
 
 def may_be_secret(name: str) -> bool:

@@ -11,13 +11,15 @@ from binascii import Error, a2b_base64
 from collections.abc import Iterator
 from typing import NamedTuple
 
-_KIND = re.compile(rb"kind[\"']?[ \t]*:[ \t\r\n]*[\"']?Secret\b")
-_DOCUMENT_ENDS = re.compile(rb"^(?:---|\x00)", re.MULTILINE)
-_YAML_DATA = re.compile(rb"^([ \t]*)data:[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
-_YAML_LINE = re.compile(rb"([ \t]*)(?:([\w.\"'/-]+):[ \t]*(?:!!binary[ \t]+)?[\"']?([^\s\"'#]*)[\"']?)?[^\n]*(?:\n|\Z)")
-_JSON_DATA = re.compile(rb"\"data\"\s*:\s*\{([^{}]*)\}")
-_JSON_PAIR = re.compile(rb"\"([\w.-]+)\"\s*:\s*\"([A-Za-z0-9+/=]*)\"")
-_BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+from scanners.lazy import lazily
+
+_KIND = lazily(rb"kind[\"']?[ \t]*:[ \t\r\n]*[\"']?Secret\b")
+_DOCUMENT_ENDS = lazily(rb"^(?:---|\x00)", re.MULTILINE)
+_YAML_DATA = lazily(rb"^([ \t]*)data:[ \t]*(?:#[^\n]*)?\r?$", re.MULTILINE)
+_YAML_LINE = lazily(rb"([ \t]*)(?:([\w.\"'/-]+):[ \t]*(?:!!binary[ \t]+)?[\"']?([^\s\"'#]*)[\"']?)?[^\n]*(?:\n|\Z)")
+_JSON_DATA = lazily(rb"\"data\"\s*:\s*\{([^{}]*)\}")
+_JSON_PAIR = lazily(rb"\"([\w.-]+)\"\s*:\s*\"([A-Za-z0-9+/=]*)\"")
+_BASE64 = lazily(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 class Value(NamedTuple):

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 
+from scanners.lazy import lazily
 from scanners.words import INNOCENT_KEYS, INNOCENT_TAILS, INNOCENT_TOKENS, NOISE
 
 
@@ -33,7 +33,7 @@ class Name:
     words: tuple[str, ...]
 
 
-_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_WORD = lazily(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 
 KINDS = {
     **dict.fromkeys(

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from string import ascii_lowercase
 
+from scanners.lazy import lazily
 from scanners.words import STAND_INS
 
-_REFERENCE = re.compile(
+_REFERENCE = lazily(
     r"""(?ix)
     \A(?:
         (?:secretref|keyvaultref|identityref|vaultref|secretkeyref|valuefrom)\s*[:=]
@@ -25,7 +26,7 @@ _REFERENCE = re.compile(
     )
     """
 )
-_TEMPLATE = re.compile(
+_TEMPLATE = lazily(
     r"""(?x)
     \A(?:
         \$?\$\{(?!(?:\w*|[^}]*:)[-=][^}\s]{3})[^}]*\}       # ${VAR}; ${VAR:-literal} is judged by its literal
@@ -50,7 +51,7 @@ _TEMPLATE = re.compile(
     )\Z""",
     re.DOTALL,
 )
-_CODE = re.compile(
+_CODE = lazily(
     r"""(?x)
     \A!{0,2}(?:process\.env|import\.meta\.env|os\.environ|os\.getenv|getenv|env|ENV|var|local|locals|module|data|secrets|vars|inputs
       |outputs|parameters|variables|params|param|config|configuration|self|this|settings|steps|github|needs|each|each\.value|secret
@@ -59,7 +60,7 @@ _CODE = re.compile(
       (?:\.|\[|\(|\?\.)
     """
 )
-_CONTAINS = re.compile(
+_CONTAINS = lazily(
     r"""(?ix)
       (?<![a-z])your(?![a-z])|(?<![a-z0-9])your[-_. ]?(?:[a-z]*)(?:key|secret|token|password|account|name|value|id|host|user|pass|api|app|string|client|server|database|storage)
     | placeholder | (?<![a-z])ch[a@]{1,2}nge[-_ ]?(?:me|it|this) | replace[-_ ]?(?:me|with|this|by) | (?<![a-z])(?:insert|enter|put|paste|add|fill|type|provide|specify|use)[-_ ](?:your|me|my|the|a|an|in|it|here)
@@ -73,8 +74,8 @@ _CONTAINS = re.compile(
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """
 )
-_MASK = re.compile(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
-_CODE_PIECE = re.compile(
+_MASK = lazily(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
+_CODE_PIECE = lazily(
     r"""(?x)
     [,;)\]}]\s.* | .*\s(?:\?|:|&&|\|\|)              # what stands between two strings: `', process.env.X ? '`
     | \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
@@ -101,12 +102,12 @@ _SEQUENCES = (
     "cafebabe",
     "qwertyuiop",
 )
-_IN_TURN = re.compile(r"(?:[a-z]\d){7}")
+_IN_TURN = lazily(r"(?:[a-z]\d){7}")
 """Letters and digits in turn: `c1d2e3f4g5h6i7`."""
-_REPEATED = re.compile(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
+_REPEATED = lazily(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
 _LONGEST = 4096
 """Nobody writes a longer template in place of one value."""
-_DEFAULT = re.compile(r"\$\{(?:\w*|[^}:-]*:)-([^}]*)\}|\$\{(?:\w*|[^}:=]*:)=([^}]*)\}")
+_DEFAULT = lazily(r"\$\{(?:\w*|[^}:-]*:)-([^}]*)\}|\$\{(?:\w*|[^}:=]*:)=([^}]*)\}")
 
 
 def reference(value: str) -> bool:

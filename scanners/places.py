@@ -11,6 +11,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
+from scanners.lazy import lazily
 from scanners.model import Origin
 from scanners.words import words
 
@@ -28,30 +29,30 @@ _STAGES = words(
 )
 """Folders of settings: one called `test` in them is a place that things run in."""
 _SETTINGS = words("tf tfvars bicep bicepparam")
-_TEST_FILE = re.compile(
+_TEST_FILE = lazily(
     r"(?:docker-)?compose[\w.-]*\.(?:tests?|e2e|ci)(?:\.[\w-]+)?\.ya?ml|(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
     r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
 _VENDORED = words(
     "node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
 )
-_BUNDLED = re.compile(
+_BUNDLED = lazily(
     r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:[cm]?js|css)(?:\.map)?|.*\.(?:[cm]?js|css)\.map|.*/wwwroot/lib/.*"
     r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-][0-9a-z_-]{8,}\.(?:[cm]?js|css)"
 )
-_GENERATED = re.compile(
+_GENERATED = lazily(
     r"(?i).*\.html?|\.secrets\.baseline|.*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
     r"|.*\.lockb?|go\.sum|.*\.deps\.json"
 )
 """Files that a tool writes, and pages, whose keys everybody sees: its snapshots, the versions it settled on, code made from a description."""
-_SEALED = re.compile(r"(?i)aspirate-state\.json|.*\.(?:enc|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
+_SEALED = lazily(r"(?i)aspirate-state\.json|.*\.(?:enc|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
 """Files whose values are encrypted by what wrote them."""
 _TEXT = words("md mdx markdown mdc rst adoc asciidoc")
 _PAGES = words("html htm json xml ipynb txt yml yaml http bru")
 _DOCUMENTATION = words("doc docs documentation docs_archive _site wiki apidocs api-docs swagger openapi tutorials")
 """Folders of what is read: pages and samples in them, not the scripts that build them."""
-_DESCRIBED = re.compile(r"(?i)(?:[\w.-]*[._-])?(?:openapi|swagger)(?:[._-][\w.-]*)?\.(?:json|ya?ml)")
-_EXAMPLE = re.compile(r"(?i)(?:.*[._-])?(?:example|sample|dist)s?(?:\.[^/]*)?|\.?env\.template|sample\.env")
+_DESCRIBED = lazily(r"(?i)(?:[\w.-]*[._-])?(?:openapi|swagger)(?:[._-][\w.-]*)?\.(?:json|ya?ml)")
+_EXAMPLE = lazily(r"(?i)(?:.*[._-])?(?:example|sample|dist)s?(?:\.[^/]*)?|\.?env\.template|sample\.env")
 
 
 def in_test(path: str) -> bool:
@@ -93,7 +94,7 @@ def in_example(path: str) -> bool:
     return kind in _PAGES and not _DOCUMENTATION.isdisjoint(folders)
 
 
-_PIPELINE = re.compile(
+_PIPELINE = lazily(
     r"(?i)(?:.*/)?\.(?:github/workflows|circleci|gitlab)/.*\.ya?ml|(?:.*/)?(?:\.gitlab-ci|azure-pipelines|bitbucket-pipelines)[\w.-]*\.ya?ml"
 )
 _OF_A_SERVICE = words("env-password-word plain-password")

@@ -6,6 +6,7 @@ import re
 from enum import StrEnum
 
 from scanners.entropy import shannon
+from scanners.lazy import lazily
 
 
 class Shape(StrEnum):
@@ -28,26 +29,29 @@ class Shape(StrEnum):
     OPAQUE = "opaque"
 
 
-GUID = re.compile(r"\{?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?")
+GUID = lazily(r"\{?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\}?")
 _SHAPES: tuple[tuple[Shape, re.Pattern[str]], ...] = (
     (Shape.GUID, GUID),
-    (Shape.BOOLEAN, re.compile(r"(?i)true|false|yes|no|on|off|enabled?|disabled?|null|none")),
-    (Shape.NUMBER, re.compile(r"[-+]?[0-9][0-9_,.]*%?|0x[0-9a-fA-F]{1,8}")),
-    (Shape.TIME, re.compile(r"\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w|y|sec|min|mb|gb|kb|mi|gi|ki|%|px)|P(?:T?\d+[YMWDHS])+|\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d\d:\d\d(?::\d\d)?", re.IGNORECASE)),
-    (Shape.VERSION, re.compile(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?|(?=[<>=~^!])(?:[<>=~^!]{1,2} ?v?\d+(?:\.[\dx*]+)*(?:[-+][\w.]+)?(?: ?[|,]{1,2} ?| |$))+")),
-    (Shape.URL, re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
-    (Shape.EMAIL, re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
-    (Shape.PATH, re.compile(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|/[A-Z]?[a-z]{2,}(?:/[\w=@.-]*){2,}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
-    (Shape.IMAGE, re.compile(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?/)?[a-z0-9][\w-]*(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,60})?@sha256:[0-9a-f]{64}|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./-]+(?::[\w.-]+)?|[a-z][\w-]*(?:/[a-z][\w-]*)+:[\w.-]{1,30}")),
-    (Shape.HOST, re.compile(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
+    (Shape.BOOLEAN, lazily(r"(?i)true|false|yes|no|on|off|enabled?|disabled?|null|none")),
+    (Shape.NUMBER, lazily(r"[-+]?[0-9][0-9_,.]*%?|0x[0-9a-fA-F]{1,8}")),
+    (Shape.TIME, lazily(r"\d+(?:\.\d+)?\s?(?:ms|s|m|h|d|w|y|sec|min|mb|gb|kb|mi|gi|ki|%|px)|P(?:T?\d+[YMWDHS])+|\d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-][\d:]+)?)?|\d\d:\d\d(?::\d\d)?", re.IGNORECASE)),
+    (Shape.VERSION, lazily(r"(?:[~^]|[<>=]=?)?v?\d+\.\d+(?:\.\d+)*(?:[-+][\w.]+)?|(?=[<>=~^!])(?:[<>=~^!]{1,2} ?v?\d+(?:\.[\dx*]+)*(?:[-+][\w.]+)?(?: ?[|,]{1,2} ?| |$))+")),
+    (Shape.URL, lazily(r"[a-zA-Z][a-zA-Z0-9+.-]*://\S+|(?:mailto|urn|data|api):\S+")),
+    (Shape.EMAIL, lazily(r"[\w.+-]+@[\w-]+\.[\w.-]+")),
+    (Shape.PATH, lazily(r"~?/[\w.@+-]+(?:/[\w.@+ -]*)+|~?/(?:[\w-]+\.)?[\w-]{1,20}|/[A-Z]?[a-z]{2,}(?:/[\w=@.-]*){2,}|\.{1,2}/\S+|[A-Za-z]:\\\S*|\\\\\S+|[\w.-]+(?:/[\w.-]+)+\.[a-z]{2,5}|[\w-]+\.(?:pem|crt|cer|key|pfx|p12|json|ya?ml|txt|xml|conf|cfg|ini|env|py|js|ts|cs|go|sh|md|html|csv|log|db|jks|ppk|pub|properties|toml)")),
+    (Shape.IMAGE, lazily(r"(?:[\w-]+(?:\.[\w-]+)+(?::\d+)?/)?[a-z0-9][\w-]*(?:/[a-z0-9][\w.-]*)*(?::[\w][\w.-]{0,60})?@sha256:[0-9a-f]{64}|[\w-]+(?:\.[\w-]+)+(?::\d+)?/[\w./-]+(?::[\w.-]+)?|[a-z][\w-]*(?:/[a-z][\w-]*)+:[\w.-]{1,30}")),
+    (Shape.HOST, lazily(r"(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]*[a-zA-Z0-9])?\.)+(?:com|net|org|io|dev|app|cn|de|uk|us|eu|local|internal|azure|windows|svc|cluster|cloud|ai|co|localhost|test|info|ms)(?:\.[a-z]{2,8})*\.?(?::\d{1,5})?|localhost(?::\d+)?|\d{1,3}(?:\.\d{1,3}){3}(?::\d{1,5}|/\d{1,2})?|[a-z][\w-]*:\d{2,5}")),
 )  # fmt: skip
 # Each part begins in one way only, so that a failing match does not try them all in all ways.
-_SEPARATED = re.compile(r"[a-z]+[0-9]{0,4}(?:[-_./:, ](?:[a-z]+[0-9]{0,4}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
-_NAME = re.compile(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
+_SEPARATED = lazily(r"[a-z]+[0-9]{0,4}(?:[-_./:, ](?:[a-z]+[0-9]{0,4}|[0-9][a-z0-9]{0,2}))*", re.IGNORECASE)
+_NAME = lazily(r"[a-z]{2,}[0-9]{0,3}(?:-(?:[a-z]{2,}[0-9]{0,3}|[0-9]+))+")
 """How resources are called: `cmp2-qat-1208358310`."""
-_PROSE = re.compile(r"\A[A-Za-z,.;:!?'()-]+(?:(?: [A-Za-z0-9,.;:!?'()-]+){2,}| [A-Za-z]+[.!?:]*)\Z")
-_HEX = re.compile(r"[0-9a-f]+|[0-9A-F]+")
-_BASE64ISH = re.compile(r"[A-Za-z0-9+/_.~=-]+")
+_PROSE = lazily(r"\A[A-Za-z,.;:!?'()-]+(?:(?: [A-Za-z0-9,.;:!?'()-]+){2,}| [A-Za-z]+[.!?:]*)\Z")
+_HEX = lazily(r"[0-9a-f]+|[0-9A-F]+")
+_BETWEEN = lazily(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])")
+_NUMBERED = lazily(r"[0-9]{1,4}\Z")
+_NO_SYLLABLES = lazily(r"[^aeiouy]{5}|[aeiou]{5}")
+_BASE64ISH = lazily(r"[A-Za-z0-9+/_.~=-]+")
 
 
 def shape_of(value: str) -> Shape:
@@ -64,7 +68,7 @@ def shape_of(value: str) -> Shape:
     return Shape.OPAQUE
 
 
-_WORD_OF_MANY = re.compile(r"[.,:;!?'\"()]*[^\W\d_]+(?:[-:/][a-z]+)*(?:-\d{1,3})?[.,:;!?'\"()]*")
+_WORD_OF_MANY = lazily(r"[.,:;!?'\"()]*[^\W\d_]+(?:[-:/][a-z]+)*(?:-\d{1,3})?[.,:;!?'\"()]*")
 """A word of a sentence, or of a list of classes: `bg-blue-50`."""
 
 
@@ -86,8 +90,8 @@ def classes_of(value: str) -> int:
 
 def wordy(value: str) -> bool:
     """Whether every part of a value reads as a word or a short number: vowels where a language has them."""
-    parts = [part for part in re.split(r"[^A-Za-z0-9]+|(?<=[a-z])(?=[A-Z])", value) if part]
-    letters = [re.sub(r"[0-9]{1,4}\Z", "", part) for part in parts]
+    parts = [part for part in _BETWEEN.split(value) if part]
+    letters = [_NUMBERED.sub("", part) for part in parts]
     return all(_pronounceable(part) for part in letters)
 
 
@@ -98,12 +102,12 @@ def _pronounceable(part: str) -> bool:
         return False
     low = part.lower()
     vowels = sum(low.count(vowel) for vowel in "aeiouy")
-    return 0.14 <= vowels / len(low) <= 0.7 and not re.search(r"[^aeiouy]{5}|[aeiou]{5}", low)
+    return 0.14 <= vowels / len(low) <= 0.7 and not _NO_SYLLABLES.search(low)
 
 
-_PIECE = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
-_HUMP = re.compile(r"[a-z0-9](?=[A-Z])|_(?=[A-Z][a-z])")
-_IDENTIFIER = re.compile(r"[A-Za-z_$][\w$]*(?:(?:[.:/-]|::|->)[A-Za-z_$][\w$]*)*")
+_PIECE = lazily(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_HUMP = lazily(r"[a-z0-9](?=[A-Z])|_(?=[A-Z][a-z])")
+_IDENTIFIER = lazily(r"[A-Za-z_$][\w$]*(?:(?:[.:/-]|::|->)[A-Za-z_$][\w$]*)*")
 
 
 def identifier(value: str, *, least: int = 3) -> bool:

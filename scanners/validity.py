@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from base64 import urlsafe_b64decode
 from binascii import Error as Base64Error
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from scanners.lazy import lazily
 from scanners.shapes import identifier
 
 
@@ -34,7 +34,7 @@ def _object(part: str) -> dict[str, object] | None:
     return found if isinstance(found, dict) else None
 
 
-_BCRYPT = re.compile(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
+_BCRYPT = lazily(r"\$2[abxy]\$\d\d\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{30}[.CGKOSWaeimquy26]")
 
 
 def _password_hash(value: str) -> bool:
@@ -47,7 +47,7 @@ def _made_by_chance(value: str) -> bool:
     return _TOGETHER.fullmatch(value.rpartition(".")[2]) is None
 
 
-_TOGETHER = re.compile(r"(?:[A-Z]{1,4}|[a-z]+)?\d?(?:[A-Z][a-z]{2,}\d?){2,}[A-Z]?")
+_TOGETHER = lazily(r"(?:[A-Z]{1,4}|[a-z]+)?\d?(?:[A-Z][a-z]{2,}\d?){2,}[A-Z]?")
 
 
 def _no_name(value: str) -> bool:
