@@ -10,17 +10,17 @@ from textual.binding import Binding
 from textual.dom import DOMNode
 
 from tui import dialogs, page
-from tui.app import KINDS, Wizard
+from tui.app import NAMES, Wizard, kind
 from tui.widgets import grid
 
-PAGES = tuple(name.capitalize() for name in KINDS)
+PAGES = tuple(name.capitalize() for name in NAMES)
 PAGE = Path(__file__).parent / "wizard.md"
 
 
 def owners() -> list[tuple[str, type[DOMNode]]]:
     """`(where, class)` of everything in the wizard that has keys of its own."""
     found: list[tuple[str, type[DOMNode]]] = [("everywhere", Wizard), ("every page", page.Page)]
-    found += [(name.capitalize(), kind) for name, kind in KINDS.items() if isinstance(kind, type)]
+    found += [(name.capitalize(), kind(name)) for name in NAMES]
     found += [("rows", grid.Grid), ("filter", page.Filter)]
     boxes = [vars(dialogs)[name] for name in sorted(vars(dialogs))]
     found += [

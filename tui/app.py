@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
@@ -22,14 +23,6 @@ from tui import reporting, theme
 from tui.dialogs import Confirm, Failure
 from tui.journey import PAGES, Journey
 from tui.page import TITLES, Page
-from tui.screens.apply import ApplyPage
-from tui.screens.findings import FindingsPage
-from tui.screens.mapping import MappingPage
-from tui.screens.proof import ProofPage
-from tui.screens.review import ReviewPage
-from tui.screens.runs import RunsPage
-from tui.screens.scan import ScanPage
-from tui.screens.scope import ScopePage
 
 if TYPE_CHECKING:
     from migrator.demo import Stage
@@ -39,17 +32,17 @@ if TYPE_CHECKING:
     from migrator.proposing import Material
     from migrator.rehearsal import Rehearsal
     from migrator.standing import Standing
+    from tui.screens.apply import ApplyPage
+    from tui.screens.findings import FindingsPage
 
-KINDS: dict[str, Callable[[], Page]] = {
-    "scope": ScopePage,
-    "scan": ScanPage,
-    "findings": FindingsPage,
-    "mapping": MappingPage,
-    "review": ReviewPage,
-    "apply": ApplyPage,
-    "proof": ProofPage,
-    "runs": RunsPage,
-}
+NAMES = (*PAGES, "runs")
+"""Of all pages: each is the class of its name in the module of its name, imported when it is first asked for."""
+
+
+def kind(name: str) -> type[Page]:
+    """The class of a page."""
+    found: type[Page] = getattr(importlib.import_module(f"tui.screens.{name}"), f"{name.capitalize()}Page")
+    return found
 
 
 @dataclass(slots=True)
@@ -226,14 +219,13 @@ class Wizard(App[int]):
     def page(self, name: str) -> Page:
         """A page; made when it is first asked for, and kept."""
         if name not in self._pages:
-            made = KINDS[name]()
+            made = kind(name)()
             self._pages[name] = made
             self.install_screen(made, f"{name}-{self._generation}")
         return self._pages[name]
 
     def on_mount(self) -> None:
-        start = self.journey.page if self.journey.page in {"scope", "proof"} and self.journey.run else "scope"
-        self.push_screen(self.page(start if start != "proof" else "scope"))
+        self.push_screen(self.page("scope"))
 
     def reach(self, name: str) -> str:
         """Why a page is out of reach; empty when it is not."""
@@ -301,9 +293,8 @@ class Wizard(App[int]):
         self.notify(f"Theme {self.theme}", timeout=2)
 
     def action_mask(self) -> None:
-        page = self._pages.get("findings")
-        if isinstance(page, FindingsPage):
-            page.hide()
+        if "findings" in self._pages:
+            cast("FindingsPage", self._pages["findings"]).hide()
 
     async def action_quit(self) -> None:
         if not self.session.running:
@@ -321,9 +312,8 @@ class Wizard(App[int]):
         )
 
     def _stop_and_leave(self) -> None:
-        page = self._pages.get("apply")
-        if isinstance(page, ApplyPage):
-            page.stop_then(self.leave)
+        if "apply" in self._pages:
+            cast("ApplyPage", self._pages["apply"]).stop_then(self.leave)
         else:
             self.leave()
 
@@ -333,7 +323,7 @@ class Wizard(App[int]):
         self.exit(0)
 
     def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
-        for name in (*PAGES, "runs"):
+        for name in NAMES:
             if not self.reach(name):
                 yield SystemCommand(f"Go to {TITLES.get(name, 'Runs')}", "", lambda name=name: self.action_go(name))
         if isinstance(screen, Page):

@@ -47,7 +47,7 @@ class Crumbs(Static):
             parts.append(
                 f"[{style} @click=app.go('{name}')] {word} [/]" if style else f"[@click=app.go('{name}')] {word} [/]"
             )
-        self.update("".join(parts))
+        self.update("".join(parts), layout=False)
 
 
 class Filter(Input):
@@ -146,8 +146,9 @@ class Page(Screen[None]):
 
     def say(self, text: str) -> None:
         """Tell something in the line above the footer."""
-        self._said = (text, self._said[1])
-        self._say()
+        if text != self._said[0]:
+            self._said = (text, self._said[1])
+            self._say()
 
     def _say(self) -> None:
         blocked = self.blocked()
@@ -158,7 +159,7 @@ class Page(Screen[None]):
         room = max(0, self.size.width - 2 - len(right) - 2)
         text.truncate(room, overflow="ellipsis", pad=True)
         text.append("  " + right, style="dim" if blocked else "bold")
-        self.query_one("#status", Static).update(text)
+        self.query_one("#status", Static).update(text, layout=False)
 
     def on_resize(self, _event: events.Resize) -> None:
         self.call_after_refresh(self._say)
@@ -203,6 +204,10 @@ class Page(Screen[None]):
     def on_input_changed(self, event: Input.Changed) -> None:
         if isinstance(event.input, Filter) and self.grid is not None:
             self.grid.set_filter(event.value)
+            self.filtered()
+
+    def filtered(self) -> None:
+        """Another filter holds: say what is left."""
 
     # Help and jumping
 

@@ -5,16 +5,18 @@ from __future__ import annotations
 import platform
 import traceback
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
-from migrator.about import tool
 from migrator.errors import KeyliftError
 from tui.journey import write_private
 
 
 def redacted(error: BaseException, doing: str) -> str:
     """The report: kinds of errors and places in code. Messages, source lines and local values may hold a secret: none."""
+    from importlib.metadata import version
+
+    from migrator.about import tool
+
     lines = [
         f"keylift {tool()['version']}, Python {platform.python_version()}, Textual {version('textual')}, {platform.system()}",
         f"while: {doing}",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from migrator.output import _changes as changes
 from migrator.output._words import clean, count, joined, says, short, within
 
-__all__ = ["changes", "clean", "count", "joined", "says", "short", "took", "within"]
+__all__ = ["clean", "count", "joined", "says", "short", "took", "within"]
 
 
 def took(seconds: float | None) -> str:

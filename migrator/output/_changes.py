@@ -201,7 +201,7 @@ def advice(plan: Plan) -> list[Advice]:
             continue
         place = f"{short(str(entry['app']))}: {joined(entry['names'])}"
         head = f"{entry['service']}: {_COULD[entry['outcome']]}" + (f" ({entry['client']})" if entry["client"] else "")
-        found.append(Advice(clean(place), clean(head), tuple(map(clean, _advised(entry)))))
+        found.append(Advice(clean(place), clean(head), tuple(evidence(entry))))
     return found
 
 
@@ -209,6 +209,11 @@ _COULD = {
     "configuration": "an identity can replace it by configuration alone",
     "code": "an identity can replace it, with a change of code",
 }
+
+
+def evidence(entry: Json) -> list[str]:
+    """What a plan knows of one secret that an identity could replace: each line has its word before it."""
+    return [clean(line) for line in _advised(entry)]
 
 
 def _advised(entry: Json) -> Iterable[str]:

@@ -113,7 +113,7 @@ def test_the_whole_journey(
         await driver.until(lambda: wizard.session.result and wizard.session.result.rolling_back, "the rollback")
         assert wizard.session.result.exit_code == 0
         await driver.press("ctrl+r")
-        await driver.until(lambda: wizard.screen.query_one("Grid").rows, "the runs")  # type: ignore[attr-defined]
+        await driver.until(lambda: wizard.screen.query_one("Grid").model.shown, "the runs")  # type: ignore[attr-defined]
         driver.keep("runs")
 
     with cloud(shop(), tmp_path) as (_, place):

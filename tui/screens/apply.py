@@ -15,14 +15,15 @@ from textual.widgets import RichLog
 
 from migrator import api
 from migrator.control import Control
-from migrator.model import Plan, ResourceId
+from migrator.model import Json, Plan, ResourceId
 from migrator.ports import Event
-from tui import theme
+from tui import changes, theme
 from tui.dialogs import Confirm, Failure
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot, bar
-from tui.widgets.grid import Cell, Column, Grid, Row
-from tui.wording import changes, clean, count, took
+from tui.widgets.grid import Column, Grid
+from tui.widgets.rows import Cell, Row
+from tui.wording import clean, count, took
 
 if TYPE_CHECKING:
     from migrator.executor import RunResult
@@ -108,7 +109,6 @@ class ApplyPage(Page):
             yield RichLog(id="log", max_lines=5000, markup=False, highlight=False, wrap=True)
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.set_interval(0.1, self._tick)
 
     def shown(self) -> None:
@@ -132,7 +132,9 @@ class ApplyPage(Page):
                 self._live[step.id] = Live(step.id.partition("/")[2] if app else step.id, key)
         self._began, self._ended = 0.0, None
         assert self.grid is not None
-        self.grid.opened = {key for key, live in self._live.items() if not live.parent and len(plan.steps) <= MANY}
+        self.grid.model.opened = {
+            key for key, live in self._live.items() if not live.parent and len(plan.steps) <= MANY
+        }
         self._draw()
 
     def _draw(self) -> None:
@@ -169,7 +171,7 @@ class ApplyPage(Page):
             right = "Enter ▸ apply this plan"
             text.truncate(max(0, self.size.width - 4 - len(right)), overflow="ellipsis", pad=True)
             text.append("  " + right, style="bold")
-            self.query_one("#status", Static).update(text)
+            self.query_one("#status", Static).update(text, layout=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         if action == "stop":
@@ -256,20 +258,19 @@ class ApplyPage(Page):
     def _broke(self) -> None:
         self.wizard.session.running = False
         self._ended = time.monotonic()
-        self._note_run()
         self.refresh_bindings()
         self._tick()
         self.crumbs()
-        self._left()
+        # the journal knows the run even where no result came
+        self.start("reading the journal", lambda: api.list_runs(self.wizard.place), self._note_run, failed=self._left)
 
-    def _note_run(self) -> None:
-        """The journal knows the run even where no result came."""
+    def _note_run(self, runs: list[Json]) -> None:
         plan = self._for
-        if isinstance(plan, Plan):
-            run = next((entry for entry in api.list_runs(self.wizard.place) if entry["plan"] == plan.id), None)
-            if run is not None:
-                self.wizard.journey.run = str(run["id"])
-                self.wizard.save()
+        run = next((entry for entry in runs if isinstance(plan, Plan) and entry["plan"] == plan.id), None)
+        if run is not None:
+            self.wizard.journey.run = str(run["id"])
+            self.wizard.save()
+        self._left()
 
     def _over(self, result: RunResult) -> None:
         session = self.wizard.session
@@ -336,7 +337,7 @@ class ApplyPage(Page):
         if not self.is_current or self.grid is None:
             return
         now = time.monotonic()
-        if changed and self.grid.query_text:
+        if changed and self.grid.model.words:
             self._draw()
         for key, live in self._live.items():
             if key in changed or (busy and live.state in {"working", "waiting", "running", "undoing"}):

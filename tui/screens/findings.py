@@ -5,99 +5,31 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Static
 
-from migrator.model import Estate
 from scanners.model import Confidence, Finding, reveal
 from tui import theme
 from tui.dialogs import Ask, Field
 from tui.journey import decisions
+from tui.known import RANKS, Known, known_secrets, name_of, resource_of, since
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot, bar, heights
-from tui.widgets.grid import Cell, Column, Grid, Row
+from tui.widgets.grid import Column, Grid
+from tui.widgets.pane import Pane
+from tui.widgets.rows import Cell, Row
 from tui.wording import clean, count, joined, says, short, within
 
-RANKS = list(theme.SEVERITY)
 SHOWN = 0.9
 """Seconds a value stays after the last repeat of the key: longer than the pause before a held key repeats."""
 AGES = ((7, "≤ week"), (31, "≤ month"), (92, "≤ quarter"), (366, "≤ year"), (10**6, "older"))
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """One secret: every place that holds it."""
-
-    fingerprint: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def worst(self) -> Finding:
-        """The finding that tells most."""
-        return min(self.findings, key=lambda f: (RANKS.index(str(f.severity)), f.verified is None, f.rule))
-
-    @property
-    def names(self) -> list[str]:
-        """What it is called, most frequent first."""
-        called = Counter(name_of(finding) for finding in self.findings)
-        return [name for name, _ in called.most_common()]
-
-    @property
-    def resources(self) -> list[str]:
-        """Apps, files and images that hold it, by their own names."""
-        return list(dict.fromkeys(resource_of(finding) for finding in self.findings))
-
-
-def name_of(finding: Finding) -> str:
-    """What the place is called."""
-    place = finding.location.as_dict()
-    return clean(place.get("name") or str(place.get("path") or place.get("config") or "").rsplit("/", 1)[-1])
-
-
-def resource_of(finding: Finding) -> str:
-    """The app (of a revision: its app), the file or the image, by its own name."""
-    place = finding.location.as_dict()
-    text = str(place.get("resource") or place.get("image") or place.get("path") or "")
-    parts = text.strip("/").split("/")
-    low = [part.lower() for part in parts]
-    if "containerapps" in low:
-        return clean(parts[low.index("containerapps") + 1])
-    return clean(parts[-1])
-
-
-def known_secrets(findings: Iterable[Finding]) -> list[Known]:
-    """Findings by value, worst first, then by name."""
-    by: dict[str, list[Finding]] = {}
-    for finding in findings:
-        by.setdefault(finding.fingerprint, []).append(finding)
-    known = [Known(mark, tuple(found)) for mark, found in by.items()]
-    return sorted(known, key=lambda one: (RANKS.index(str(one.worst.severity)), one.names[0].lower(), one.fingerprint))
-
-
-def since(estate: Estate) -> dict[str, date]:
-    """Resource id, lower case -> the day since when it is known to be as it is."""
-    found: dict[str, date] = {}
-    for app in estate.apps:
-        changed = (app.document.get("systemData") or {}).get("lastModifiedAt")
-        pairs = [(app.id, changed)]
-        pairs += [
-            (str(revision.get("id")), (revision.get("properties") or {}).get("createdTime"))
-            for revision in app.revisions
-        ]
-        for resource, text in pairs:
-            try:
-                found[resource.lower()] = date.fromisoformat(str(text)[:10])
-            except ValueError:
-                continue
-    return found
 
 
 class FindingsPage(Page):
@@ -126,8 +58,7 @@ class FindingsPage(Page):
     DEFAULT_CSS = """
     FindingsPage #bar { height: 1; }
     FindingsPage #split { layout: vertical; height: 1fr; }
-    FindingsPage #detail { height: 8; background: $surface; padding: 0 1; scrollbar-size-vertical: 1; }
-    FindingsPage #detail:focus { background: $panel; }
+    FindingsPage #detail { height: 8; }
     FindingsPage #value { height: auto; display: none; background: $warning 20%; padding: 0 1; }
     FindingsPage #value.-shown { display: block; }
     FindingsPage.-wide #split { layout: horizontal; }
@@ -163,8 +94,7 @@ class FindingsPage(Page):
                 mark="top",
                 empty="Nothing lies in plain sight. Well done.",
             )
-            with VerticalScroll(id="detail"):
-                yield Static(id="about", markup=False)
+            yield Pane(id="detail")
         yield Static(id="value", markup=False)
 
     # Content
@@ -224,7 +154,7 @@ class FindingsPage(Page):
         for mark in marks:
             if mark in self._known:
                 row = self._row(self._known[mark], decided.get(mark, ""))
-                self.grid.update_row(mark, row.cells)
+                self.grid.update_row(mark, row.cells, row.find)
         session = self.wizard.session
         session.plan = session.rehearsal = None
         self.wizard.save()
@@ -268,17 +198,14 @@ class FindingsPage(Page):
 
     def _tell(self) -> None:
         assert self.grid is not None
-        decided = decisions(self.wizard.journey)
-        stay = sum(1 for mark in self._known if decided.get(mark) in {"ignored", "false"})
-        marked = len(self.grid.marked)
+        stay = sum(1 for mark in self.wizard.journey.ignored if mark in self._known)
+        marked = len(self.grid.model.marked)
         text = f"{count(len(self._known), 'secret')}, {stay} stay"
-        if self.grid.query_text:
-            tops = sum(1 for row in self.grid.shown if not row.parent)
-            text = f"{tops} of {len(self._known)} secrets, {stay} stay"
-        self.say(text + (f"   selected: {marked} of {len(self._known)}" if marked else ""))
+        if self.grid.model.words:
+            text = f"{len(self.grid.model.passing()):,} of {len(self._known):,} secrets, {stay} stay"
+        self.say(text + (f"   selected: {marked:,} of {len(self._known):,}" if marked else ""))
 
-    def on_input_changed(self, event: Filter.Changed) -> None:
-        super().on_input_changed(event)
+    def filtered(self) -> None:
         self._tell()
 
     def on_grid_marked(self) -> None:
@@ -291,13 +218,13 @@ class FindingsPage(Page):
     # The pane
 
     def _detail(self, row: Row | None) -> None:
-        about = self.query_one("#about", Static)
+        pane = self.query_one(Pane)
         if row is None or self.grid is None:
-            about.update("")
+            pane.show("")
             return
-        known: Known = self.grid.top_of(row).data
+        known: Known = self.grid.model.top_of(row).data
         finding = row.data if isinstance(row.data, Finding) else known.worst
-        about.update(self._about(known, finding))
+        pane.show(self._about(known, finding))
 
     def _about(self, known: Known, finding: Finding) -> Text:
         place = finding.location.as_dict()
@@ -345,12 +272,12 @@ class FindingsPage(Page):
 
     def _targets(self) -> list[str]:
         assert self.grid is not None
-        if self.grid.marked:
-            return [mark for mark in self._known if mark in self.grid.marked]
-        return [self.grid.top_of(self.grid.current).key] if self.grid.current else []
+        if self.grid.model.marked:
+            return [mark for mark in self._known if mark in self.grid.model.marked]
+        return [self.grid.model.top_of(self.grid.current).key] if self.grid.current else []
 
     def _of(self, marks: Sequence[str]) -> str:
-        if len(marks) == 1 and not (self.grid and self.grid.marked):
+        if len(marks) == 1 and not (self.grid and self.grid.model.marked):
             return self._known[marks[0]].names[0]
         return f"{len(marks)} of {count(len(self._known), 'secret')}"
 
@@ -424,7 +351,7 @@ class FindingsPage(Page):
         material, row = self.wizard.session.material, self.grid.current if self.grid else None
         if material is None or row is None or self.grid is None:
             return
-        known: Known = self.grid.top_of(row).data
+        known: Known = self.grid.model.top_of(row).data
         chosen = [row.data] if isinstance(row.data, Finding) else list(known.findings)
         value = next((value for finding in chosen if (value := material.value(finding)) is not None), None)
         shown = self.query_one("#value", Static)

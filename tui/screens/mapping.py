@@ -6,9 +6,8 @@ import json
 from collections.abc import Iterable
 from typing import ClassVar
 
-from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal
 from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static
@@ -17,17 +16,19 @@ from migrator.errors import UsageError
 from migrator.model import Plan, ResourceId
 from migrator.planner import Slot
 from migrator.planning.choices import VAULT_NAME
-from migrator.planning.options import Options
+from migrator.planning.options import PASSWORDLESS, Options
 from migrator.proposing import Proposal, options_of, propose
+from tui import mapped
 from tui.dialogs import Ask, Choose, Field
 from tui.page import Filter, Page
-from tui.widgets.grid import Cell, Column, Grid, Row
+from tui.widgets.grid import Column, Grid
+from tui.widgets.pane import Pane
 from tui.wording import clean, count, joined
 
 WAYS = (("skip and say so", ""), ("a new version", "new-version"), ("another name", "rename"))
 IDENTITIES = (("one of its own", "user"), ("the system one", "system"))
-SUGGEST = (("suggest", "suggest"), ("never", "never"))
-SECRETS, READERS, KEYLESS = "#secrets", "#identities", "#passwordless"
+KEYLESS = {"suggest": "suggest", "never": "do not look", "apply": "use them by settings"}
+"""What to do where an identity could replace a key, in words."""
 PAUSE = 0.35
 """Seconds without a key before a plan is proposed anew."""
 
@@ -48,7 +49,8 @@ class MappingPage(Page):
         "identity": "Which identity each app reads its secrets with. One of its own is the narrowest.",
         "template": "Names of vault secrets: `{app}`, `{name}` and `{group}` are replaced. `{name}` must be there.",
         "conflict": "What happens when the vault holds another value under a name; **x** decides for one.",
-        "passwordless": "Whether the plan says where a managed identity could replace a key altogether.",
+        "passwordless": "What to do where a managed identity could replace a key altogether: the rows below say, secret by "
+        "secret, what would do instead and what speaks for and against it.",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit", "Edit", id="mapping.edit", tooltip="Change the name or the identity of this row"),
@@ -65,7 +67,7 @@ class MappingPage(Page):
     MappingPage .form #hint { width: 1fr; margin-left: 0; }
     MappingPage #bar { height: 1; }
     MappingPage #split { layout: vertical; height: 1fr; }
-    MappingPage #detail { height: 4; background: $surface; padding: 0 1; }
+    MappingPage #detail { height: 4; }
     MappingPage.-wide #split { layout: horizontal; }
     MappingPage.-wide #detail { width: 46; height: 1fr; padding: 1 2; }
     """
@@ -116,7 +118,7 @@ class MappingPage(Page):
         with Horizontal(classes="form"):
             yield Label("Keyless")
             yield Select(
-                SUGGEST,
+                [(KEYLESS.get(way, way), way) for way in sorted(PASSWORDLESS, key=lambda way: way != "suggest")],
                 value=journey.passwordless,
                 allow_blank=False,
                 compact=True,
@@ -136,8 +138,7 @@ class MappingPage(Page):
                 ],
                 empty="Choose a vault above; then every name stands here.",
             )
-            with VerticalScroll(id="detail"):
-                yield Static(id="about", markup=False)
+            yield Pane(id="detail")
 
     def _identity_options(self) -> list[tuple[str, str]]:
         material = self.wizard.session.material
@@ -148,7 +149,6 @@ class MappingPage(Page):
         return [*IDENTITIES, *existing, *more]
 
     def on_mount(self) -> None:
-        super().on_mount()
         self._ready = True
         standing = self.wizard.session.standing
         if standing and len(standing.vaults) == 1 and not self.wizard.journey.vault:
@@ -186,7 +186,6 @@ class MappingPage(Page):
 
     def on_input_changed(self, event: Input.Changed) -> None:
         if event.input.id != "template":
-            super().on_input_changed(event)
             return
         problem = ""
         try:
@@ -265,10 +264,15 @@ class MappingPage(Page):
         plan: Plan | None = session.plan
         if plan is None or self.grid is None:
             return
-        before = self.grid.opened or {SECRETS, READERS, KEYLESS}
-        self.grid.opened = before
-        rows = [*self._secret_rows(session.slots), *self._identity_rows(plan), *self._note_rows(plan)]
-        fresh = not self.grid.rows
+        before = self.grid.model.opened or {mapped.SECRETS, mapped.READERS, mapped.KEYLESS}
+        self.grid.model.opened = before
+        journey = self.wizard.journey
+        rows = [
+            *mapped.secret_rows(session.slots, journey.names),
+            *mapped.identity_rows(plan, journey.identities),
+            *mapped.keyless_rows(plan),
+        ]
+        fresh = not len(self.grid.model)
         self.grid.set_rows(rows)
         if fresh and isinstance(self.focused, Select):
             self.grid.focus()
@@ -279,83 +283,8 @@ class MappingPage(Page):
         self.say(told + (f", {count(conflicts, 'conflict')} to resolve (x)" if conflicts else ""))
         self.crumbs()
 
-    def _secret_rows(self, slots: Iterable[Slot]) -> Iterable[Row]:
-        found = list(slots)
-        yield Row(SECRETS, ([("Vault secrets", "strong")], "", "", count(len(found), "secret")))
-        for slot in found:
-            words: Cell
-            if not slot.action:
-                words = [("✗ conflict: x", "bad") if slot.conflict else ("– stays", "dim")]
-            elif slot.action == "adopt":
-                words = [("= is there", "good")]
-            elif slot.action == "new-version":
-                words = [("~ new version", "warn")]
-            else:
-                words = [("+ new", "good")]
-            mine = slot.default in self.wizard.journey.names
-            name: Cell = [(clean(slot.name), "strong" if mine else "")]
-            apps = [ResourceId.parse(app).name for app in slot.apps]
-            yield Row(
-                f"s:{slot.default}",
-                (name, clean(joined(slot.called)), clean(joined(apps)), words),
-                parent=SECRETS,
-                find="conflict" if not slot.action else slot.action,
-                data=slot,
-            )
-
-    def _identity_rows(self, plan: Plan) -> Iterable[Row]:
-        switches = [step for step in plan.steps if step.kind == "app-switch"]
-        created = {step.target.lower() for step in plan.steps if step.kind == "identity-create"}
-        yield Row(READERS, ([("Identities", "strong")], "", "", count(len(switches), "app")))
-        for step in switches:
-            refs = [str(entry["identity"]) for entry in (*step.change["secrets"], *step.change["registries"])]
-            ref = refs[0] if refs else ""
-            name = "the system identity" if ref == "system" else ref.rsplit("/", 1)[-1]
-            chosen = self.wizard.journey.identities.get(step.app.lower())
-            words: Cell = [("+ new", "good")] if ref.lower() in created else [("= is there", "good")]
-            if ref == "system":
-                words = [("~ system", "warn")]
-            app = ResourceId.parse(step.app).name
-            yield Row(
-                f"i:{step.app.lower()}",
-                ([(clean(app), "strong" if chosen else "")], clean(name), "", words),
-                parent=READERS,
-                data=step.app,
-            )
-
-    def _note_rows(self, plan: Plan) -> Iterable[Row]:
-        notes = [note for note in plan.notes if "passwordless" in str(note["kind"])]
-        if notes:
-            yield Row(KEYLESS, ([("Where no key is needed", "strong")], "", "", count(len(notes), "place")))
-            for number, note in enumerate(notes):
-                app = ResourceId.parse(str(note["app"])).name
-                yield Row(
-                    f"k:{number}", (clean(app), clean(note["text"]), "", ""), parent=KEYLESS, data=str(note["text"])
-                )
-
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        text = Text()
-        data = event.row.data if event.row else None
-        if isinstance(data, Slot):
-            text.append(data.name, style="bold")
-            text.append(
-                f"  for {clean(joined(data.called))} of {joined(ResourceId.parse(a).name for a in data.apps)}\n"
-            )
-            if data.reason:
-                text.append(clean(data.reason) + "\n")
-                text.append(clean(data.hint), style="dim")
-            elif data.action == "adopt":
-                text.append("The vault holds this very value already: it is used, and rollback leaves it.")
-            elif data.action == "new-version":
-                text.append("The value becomes the newest version of a secret that is there.")
-            else:
-                text.append("A new secret; rollback disables it and deletes nothing.")
-        elif isinstance(data, str) and data.startswith("/"):
-            text.append(ResourceId.parse(data).name, style="bold")
-            text.append("  e chooses another identity for this app alone.")
-        elif isinstance(data, str):
-            text.append(clean(data))
-        self.query_one("#about", Static).update(text)
+        self.query_one(Pane).show(mapped.about(event.row.data if event.row else None))
 
     # Single choices
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
@@ -12,13 +13,14 @@ from textual.widget import Widget
 from textual.widgets import Static, TabbedContent, TabPane
 
 from migrator import api
-from tui import theme
+from tui import changes, theme
 from tui.dialogs import Confirm
 from tui.page import Page
 from tui.screens.apply import ApplyPage
 from tui.widgets import graph
-from tui.widgets.grid import Column, Grid, Row
-from tui.wording import changes, clean, count
+from tui.widgets.grid import Column, Grid
+from tui.widgets.rows import Row
+from tui.wording import clean, count
 
 if TYPE_CHECKING:
     from migrator.proof import Proof
@@ -214,9 +216,12 @@ class ProofPage(Page):
 
 
 def ask_rollback(page: Page, run: str) -> None:
-    """Ask, then show the rollback live."""
+    """Ask, then show the rollback live. The journal may be a team's, behind a network: it is read in a thread."""
+    page.start("reading the run", lambda: api.run_report(page.wizard.place, run), partial(_ask_rollback, page, run))
+
+
+def _ask_rollback(page: Page, run: str, report: RunReport) -> None:
     wizard = page.wizard
-    report = api.run_report(wizard.place, run)
     apps = [entry.app.rsplit("/", 1)[-1] for entry, _ in report.apps]
     word = apps[0] if len(apps) == 1 else f"roll back {len(apps)} apps"
     text = (

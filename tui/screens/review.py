@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, ClassVar
 
 from rich.text import Text
 from textual.binding import Binding, BindingType
-from textual.containers import Container, Horizontal, VerticalScroll
+from textual.containers import Container, Horizontal
 from textual.widget import Widget
-from textual.widgets import Static
 
 from migrator import api
 from migrator.console import write_file
 from migrator.model import Plan, ResourceId, Step
-from tui import theme
+from tui import changes, theme
 from tui.dialogs import Ask, Field
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot
-from tui.widgets.grid import Column, Grid, Row
-from tui.wording import changes, clean, count, joined, took
+from tui.widgets.grid import Column, Grid
+from tui.widgets.pane import Pane
+from tui.widgets.rows import Row
+from tui.wording import clean, count, joined, took
 
 if TYPE_CHECKING:
     from migrator.rehearsal import Rehearsal
@@ -48,8 +49,7 @@ class ReviewPage(Page):
     DEFAULT_CSS = """
     ReviewPage #bar { height: 1; }
     ReviewPage #split { layout: vertical; height: 1fr; }
-    ReviewPage #detail { height: 7; background: $surface; padding: 0 1; }
-    ReviewPage #detail:focus { background: $panel; }
+    ReviewPage #detail { height: 7; }
     ReviewPage.-wide #split { layout: horizontal; }
     ReviewPage.-wide #detail { width: 50; height: 1fr; padding: 1 2; }
     """
@@ -66,8 +66,7 @@ class ReviewPage(Page):
             yield Filter("/ type to filter: apps, steps, reasons")
         with Container(id="split"):
             yield Grid([Column("Change"), Column("", 9)], empty="The plan has no steps: nothing is to do.")
-            with VerticalScroll(id="detail"):
-                yield Static(id="about", markup=False)
+            yield Pane(id="detail")
 
     @property
     def plan(self) -> Plan | None:
@@ -83,7 +82,7 @@ class ReviewPage(Page):
         if self._for != now:
             self._for = now
             rows = list(plan_rows(plan, self.wizard.session.rehearsal))
-            self.grid.opened |= {row.key for row in rows if row.key.startswith(("app:", "lack", "rehearsal"))}
+            self.grid.model.opened |= {row.key for row in rows if row.key.startswith(("app:", "lack", "rehearsal"))}
             self.grid.set_rows(rows)
             self._blast(plan)
         self._tell()
@@ -126,14 +125,14 @@ class ReviewPage(Page):
     # The pane
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        about = self.query_one("#about", Static)
+        pane = self.query_one(Pane)
         data = event.row.data if event.row else None
         if isinstance(data, Step):
-            about.update(step_text(data))
+            pane.show(step_text(data))
         elif isinstance(data, str):
-            about.update(clean(data))
+            pane.show(clean(data))
         else:
-            about.update("")
+            pane.show("")
 
     def action_detail(self) -> None:
         self.query_one("#detail").focus()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
@@ -16,8 +16,12 @@ from tui import theme
 from tui.page import Filter, Page
 from tui.screens.apply import ApplyPage
 from tui.screens.proof import ask_rollback
-from tui.widgets.grid import Column, Grid, Row
+from tui.widgets.grid import Column, Grid
+from tui.widgets.rows import Row
 from tui.wording import clean, count
+
+if TYPE_CHECKING:
+    from migrator.report import RunReport
 
 
 class RunsPage(Page):
@@ -92,11 +96,15 @@ class RunsPage(Page):
         if run["state"] not in {"interrupted", "failed"}:
             self.notify(f"There is nothing to go on with: it is {run['state']}.", timeout=4)
             return
-        report = api.run_report(self.wizard.place, str(run["id"]))
-        live = self.wizard.page("apply")
-        self.wizard.switch_screen(live)
-        if isinstance(live, ApplyPage):
-            self.wizard.call_later(live.resume, str(run["id"]), report.plan)
+        name = str(run["id"])
+
+        def resume(report: RunReport) -> None:
+            live = self.wizard.page("apply")
+            self.wizard.switch_screen(live)
+            if isinstance(live, ApplyPage):
+                self.wizard.call_later(live.resume, name, report.plan)
+
+        self.start("reading the run", lambda: api.run_report(self.wizard.place, name), resume)
 
     def action_rollback(self) -> None:
         run = self._run()

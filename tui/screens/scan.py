@@ -24,7 +24,8 @@ from tui.dialogs import Ask, Choose, Field
 from tui.journey import Source, write_private
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot, bar
-from tui.widgets.grid import Column, Grid, Row
+from tui.widgets.grid import Column, Grid
+from tui.widgets.rows import Row
 from tui.wording import clean, count, took, within
 
 
@@ -109,7 +110,6 @@ class ScanPage(Page):
         )
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.set_interval(0.1, self._tick)
 
     def shown(self) -> None:

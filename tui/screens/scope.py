@@ -15,7 +15,8 @@ from migrator.standing import Place, Standing, look_around
 from tui.dialogs import Ask, Choose, Field
 from tui.page import Filter, Page
 from tui.widgets.bars import Plot
-from tui.widgets.grid import Column, Grid, Row
+from tui.widgets.grid import Column, Grid
+from tui.widgets.rows import Row
 from tui.wording import clean, count
 
 
@@ -53,7 +54,6 @@ class ScopePage(Page):
         )
 
     def on_mount(self) -> None:
-        super().on_mount()
         self.query_one("#account", Plot).show(("signing in …", "foreground"))
         # after the first frame: the Azure SDK is imported by whoever needs it first, in a thread
         self.call_after_refresh(self.action_again)
@@ -106,10 +106,12 @@ class ScopePage(Page):
                 rows += groups[key]
         self.grid.empty = "This account sees no container app."
         few = len(standing.apps) <= 60
-        self.grid.opened = {row.key for row in rows if row.data is not None and (few or not row.parent)}
+        self.grid.model.opened = {row.key for row in rows if row.data is not None and (few or not row.parent)}
         known = {app.id for app in standing.apps}
         low = {app.lower() for app in self.wizard.journey.picked}
-        self.grid.marked = set(known) if self.wizard.journey.everything else {a for a in known if a.lower() in low}
+        self.grid.model.marked = (
+            set(known) if self.wizard.journey.everything else {a for a in known if a.lower() in low}
+        )
         self.grid.set_rows(rows)
         self.grid.focus()
         for note in standing.notes:
@@ -125,11 +127,11 @@ class ScopePage(Page):
         if standing is None or self.grid is None:
             self.say("signing in …")
             return
-        picked = len(self.grid.marked)
+        picked = len(self.grid.model.marked)
         self.say(f"{picked:,} of {count(len(standing.apps), 'app')} picked")
 
     def on_grid_moved(self, event: Grid.Moved) -> None:
-        place = event.grid.top_of(event.row).data if event.row else None
+        place = event.grid.model.top_of(event.row).data if event.row else None
         if isinstance(place, Place):
             signs = {True: ("✓", "success"), False: ("✗", "error"), None: ("?", "warning")}
             parts = [("you may  ", "")]
@@ -143,8 +145,8 @@ class ScopePage(Page):
         if standing is None:
             return
         journey = self.wizard.journey
-        journey.everything = len(event.grid.marked) == len(standing.apps)
-        journey.picked = [] if journey.everything else sorted(event.grid.marked)
+        journey.everything = len(event.grid.model.marked) == len(standing.apps)
+        journey.picked = [] if journey.everything else sorted(event.grid.model.marked)
         self._tell()
         self.crumbs()
 
@@ -157,11 +159,11 @@ class ScopePage(Page):
         def keep(answer: str | None) -> None:
             if answer and self.grid is not None:
                 name = json.loads(answer)["name"]
-                self.wizard.journey.scopes[name] = sorted(self.grid.marked)
+                self.wizard.journey.scopes[name] = sorted(self.grid.model.marked)
                 self.wizard.save()
-                self.notify(f"Kept {count(len(self.grid.marked), 'app')} as '{name}'.", timeout=3)
+                self.notify(f"Kept {count(len(self.grid.model.marked), 'app')} as '{name}'.", timeout=3)
 
-        number = len(self.grid.marked) if self.grid else 0
+        number = len(self.grid.model.marked) if self.grid else 0
         ask = Field(
             "name", "Name", placeholder="team shop", check=lambda text: "" if text.strip() else "It needs a name."
         )
@@ -175,10 +177,8 @@ class ScopePage(Page):
 
         def load(name: str | None) -> None:
             if name is not None and self.grid is not None:
-                keys = {row.key for row in self.grid.leaves()}
-                self.grid.marked = {app for app in scopes[name] if app in keys}
-                self.grid.post_message(Grid.Marked(self.grid))
-                self.grid.refresh()
+                keys = {row.key for row in self.grid.model.leaves()}
+                self.grid.set_marked(app for app in scopes[name] if app in keys)
 
         options = [(name, f"{name}   {count(len(apps), 'app')}") for name, apps in sorted(scopes.items())]
         self.app.push_screen(Choose("Load a scope", "", options), load)

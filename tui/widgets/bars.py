@@ -32,11 +32,16 @@ class Plot(Static):
     Plot.-one { text-wrap: nowrap; text-overflow: ellipsis; height: 1; }
     """
 
+    _shown: tuple[object, ...] = ()
+
     def show(self, *parts: tuple[str, str]) -> None:
-        """Show pieces of text, each with a style of the theme's variables or none."""
-        text = Text(no_wrap=True, overflow="ellipsis")
+        """Show pieces of text, each with a style of the theme's variables or none; the same again costs nothing."""
         variables = self.app.theme_variables
+        if (self.app.theme, *parts) == self._shown:
+            return
+        self._shown = (self.app.theme, *parts)
+        text = Text(no_wrap=True, overflow="ellipsis")
         for piece, name in parts:
             color = variables.get(name, "")
             text.append(piece, style="" if not color or color.startswith("ansi") or " " in color else color)
-        self.update(text)
+        self.update(text, layout=not self.has_class("-one"))

@@ -1,10 +1,10 @@
-"""One table for every page: rows with children, sorted, filtered, marked; draws only what is seen, however many rows."""
+"""One table for every page: draws the rows that are seen, however many there are, and moves a cursor over them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from rich.cells import cell_len, set_cell_size
 from rich.segment import Segment
@@ -16,11 +16,12 @@ from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
-Part = tuple[str, str]
-"""A piece of text and its role: a component class of the grid without its prefix, or empty."""
-Cell = str | Sequence[Part]
+from tui.widgets.rows import Cell, Part, Row, Rows
+
 ROLES = ("dim", "good", "bad", "warn", "note", "strong")
 GAP = 2
+KEPT = 512
+"""Drawn lines that are kept at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +36,8 @@ class Column:
     right: bool = False
 
 
-@dataclass(slots=True)
-class Row:
-    """One row. Rows come in their natural order, children after their parent."""
-
-    key: str
-    cells: Sequence[Cell]
-    parent: str = ""
-    find: str = ""
-    """What a filter looks in, beside the cells."""
-    sort: Sequence[Any] = ()
-    """What columns sort by, where not by their text."""
-    data: Any = None
-    markable: bool = True
-    depth: int = field(default=0, init=False)
-
-
-def plain(cell: Cell) -> str:
-    """A cell's text."""
-    return cell if isinstance(cell, str) else "".join(text for text, _ in cell)
-
-
 class Grid(ScrollView, can_focus=True):
-    """Rows and columns. Marks are kept on leaves, or on top rows where `mark` is `top`."""
+    """Rows and columns."""
 
     DEFAULT_CSS = """
     Grid {
@@ -74,7 +54,6 @@ class Grid(ScrollView, can_focus=True):
         & > .grid--warn { color: $warning; }
         & > .grid--note { color: $primary; }
         & > .grid--strong { text-style: bold; }
-        & > .grid--hit { text-style: underline; }
         &:focus > .grid--cursor { background: $block-cursor-background; }
         &:ansi > .grid--cursor { text-style: bold; }
         &:ansi:focus > .grid--cursor { text-style: reverse; }
@@ -82,7 +61,7 @@ class Grid(ScrollView, can_focus=True):
         &:ansi > .grid--header { color: ansi_default; }
     }
     """
-    COMPONENT_CLASSES: ClassVar[set[str]] = {f"grid--{role}" for role in (*ROLES, "header", "cursor", "hit")}
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"grid--{role}" for role in (*ROLES, "header", "cursor")}
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("up", "move(-1)", "Up", show=False, id="grid.up", tooltip="One row up"),
         Binding("down", "move(1)", "Down", show=False, id="grid.down", tooltip="One row down"),
@@ -151,173 +130,99 @@ class Grid(ScrollView, can_focus=True):
         """
         super().__init__(id=id)
         self.columns = tuple(columns)
-        self.mark = mark
         self.empty = empty
-        self.marked: set[str] = set()
-        self.opened: set[str] = set()
-        self.query_text = ""
-        self.sorted_by: tuple[int, bool] | None = None
-        self._rows: dict[str, Row] = {}
-        self._children: dict[str, list[Row]] = {}
-        self._haystack: dict[str, str] = {}
-        self._shown: list[Row] = []
+        self.model = Rows(mark)
         self._cursor = ""
         self._at = 0
+        self._drawn: dict[tuple[str, bool], Strip] = {}
+        """Lines as they were drawn, by row and whether the cursor is on it: a line that only moves is not drawn again."""
+        self._drawn_for = 0
+        self._styles: dict[str, Style] = {}
 
     # Content
 
     @property
-    def rows(self) -> Sequence[Row]:
-        """All rows in their natural order."""
-        return list(self._rows.values())
-
-    @property
-    def shown(self) -> Sequence[Row]:
-        """Rows that pass the filter and are not closed away, in the order shown."""
-        return self._shown
-
-    @property
     def current(self) -> Row | None:
         """The row under the cursor."""
-        return self._shown[self._at] if self._shown else None
+        return self.model.shown[self._at] if self.model.shown else None
 
-    def top_of(self, row: Row) -> Row:
-        """The uppermost row above a row, or itself."""
-        while row.parent in self._rows:
-            row = self._rows[row.parent]
-        return row
-
-    def set_rows(self, rows: Iterable[Row], *, open_all: bool = False) -> None:
+    def set_rows(self, rows: Iterable[Row]) -> None:
         """Show other rows; the cursor, marks and what is open stay where the keys are still there."""
-        self._rows = {row.key: row for row in rows}
-        self._children = {}
-        for row in self._rows.values():
-            parent = self._rows.get(row.parent)
-            row.depth = parent.depth + 1 if parent else 0
-            self._children.setdefault(row.parent if parent else "", []).append(row)
-        self._haystack = {}
-        for row in reversed(self._rows.values()):
-            below = [self._haystack[child.key] for child in self._children.get(row.key, ())]
-            own = " ".join([*(plain(cell) for cell in row.cells), row.find]).lower()
-            self._haystack[row.key] = "\n".join([own, *below])
-        self.marked &= self._rows.keys()
-        if open_all:
-            self.opened |= self._children.keys() - {""}
-        self.rearrange()
+        self.model.replace(rows)
+        self._arranged()
 
-    def update_row(self, key: str, cells: Sequence[Cell]) -> None:
+    def update_row(self, key: str, cells: Sequence[Cell], find: str | None = None) -> None:
         """Give one row other cells; sorting and filtering wait for the next arrangement."""
-        if key in self._rows:
-            self._rows[key].cells = cells
+        if key in self.model:
+            self.model.update(key, cells, find)
+            self._drawn.pop((key, False), None)
+            self._drawn.pop((key, True), None)
             self.refresh()
 
     def set_filter(self, text: str) -> None:
         """Show rows that hold every word of a text, and what they are below."""
-        self.query_text = text.strip().lower()
-        self.rearrange()
+        self.model.filter(text)
+        self._arranged()
 
-    def rearrange(self) -> None:
-        """Work out what is shown."""
-        words = self.query_text.split()
-        shown: list[Row] = []
-
-        def add(parent: str) -> None:
-            rows = self._children.get(parent, [])
-            if words:
-                rows = [row for row in rows if all(word in self._haystack[row.key] for word in words)] or (
-                    rows if parent else []
-                )
-            if self.sorted_by is not None:
-                column, reverse = self.sorted_by
-                rows = sorted(rows, key=lambda row: _sort_key(row, column), reverse=reverse)
-            for row in rows:
-                shown.append(row)
-                if row.key in self.opened and row.key in self._children:
-                    add(row.key)
-
-        add("")
-        self._shown = shown
-        self._at = next((at for at, row in enumerate(shown) if row.key == self._cursor), min(self._at, len(shown) - 1))
-        self._at = max(0, self._at)
-        self.virtual_size = Size(0, len(shown) + 1)
-        self._told()
-        self.refresh()
+    def set_marked(self, keys: Iterable[str]) -> None:
+        """Mark these rows and no others."""
+        self.model.marked = frozenset(keys)
+        self._marks_changed()
 
     def go_to(self, key: str) -> None:
-        """Put the cursor on a row."""
-        for at, row in enumerate(self._shown):
+        """Put the cursor on a row, if it is shown."""
+        for at, row in enumerate(self.model.shown):
             if row.key == key:
                 self._move_to(at)
 
+    def _arranged(self) -> None:
+        shown = self.model.shown
+        at = next((at for at, row in enumerate(shown) if row.key == self._cursor), min(self._at, len(shown) - 1))
+        self._at = max(0, at)
+        self.virtual_size = Size(0, len(shown) + 1)
+        self._told()
+        self._redraw()
+
+    def _redraw(self) -> None:
+        self._drawn.clear()
+        self.refresh()
+
     # Marks
 
-    def leaves(self, key: str = "") -> list[Row]:
-        """Rows without children below a row (or all), itself if it has none; filtered away or not."""
-        below = self._children.get(key, [])
-        if not below:
-            return [self._rows[key]] if key in self._rows else []
-        return [leaf for row in below for leaf in self.leaves(row.key)]
-
-    def _targets(self, row: Row) -> list[Row]:
-        if not self.mark:
-            return []
-        found = self.leaves(row.key) if self.mark == "leaf" else [self.top_of(row)]
-        return [one for one in found if one.markable]
-
-    def _mark_of(self, row: Row) -> str:
-        targets = self._targets(row) if self.mark == "leaf" or not row.parent else []
-        if not targets:
-            return " "
-        number = sum(1 for one in targets if one.key in self.marked)
-        return "○" if not number else "●" if number == len(targets) else "◐"
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's signature
-        return bool(self.mark) or action not in {"mark", "mark_all", "invert"}
+        return bool(self.model.mark) or action not in {"mark", "mark_all", "invert"}
+
+    def _marks_changed(self) -> None:
+        self.post_message(self.Marked(self))
+        self._redraw()
 
     def action_mark(self) -> None:
-        if (row := self.current) is None:
-            return
-        self._toggle(row)
-
-    def _toggle(self, row: Row) -> None:
-        keys = {one.key for one in self._targets(row)}
-        if not keys:
-            return
-        self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
-        self.post_message(self.Marked(self))
-        self.refresh()
-
-    def _shown_targets(self) -> set[str]:
-        words = self.query_text.split()
-        tops = [row for row in self._rows.values() if not words or all(w in self._haystack[row.key] for w in words)]
-        return {one.key for row in tops for one in self._targets(row) if self.mark == "top" or row.key == one.key}
+        if (row := self.current) is not None:
+            self.model.toggle(row)
+            self._marks_changed()
 
     def action_mark_all(self) -> None:
-        keys = self._shown_targets()
-        self.marked = self.marked - keys if keys <= self.marked else self.marked | keys
-        self.post_message(self.Marked(self))
-        self.refresh()
+        self.model.toggle_passing()
+        self._marks_changed()
 
     def action_invert(self) -> None:
-        self.marked ^= self._shown_targets()
-        self.post_message(self.Marked(self))
-        self.refresh()
+        self.model.invert_passing()
+        self._marks_changed()
 
     # Moving
 
     def _move_to(self, at: int) -> None:
-        if not self._shown:
+        if not self.model.shown:
             return
-        self._at = max(0, min(at, len(self._shown) - 1))
+        before, self._at = self._at, max(0, min(at, len(self.model.shown) - 1))
         self._told()
         self.scroll_to_region(Region(0, self._at, 1, 2), animate=False, immediate=True)
-        self.refresh()
+        for line in {before, self._at}:
+            self.refresh_line(line + 1)
 
     def _told(self) -> None:
         row = self.current
-        key = row.key if row else ""
-        if key != self._cursor or row is None:
-            self._cursor = key
+        self._cursor = row.key if row else ""
         self.post_message(self.Moved(self, row))
 
     def action_move(self, by: int) -> None:
@@ -327,41 +232,31 @@ class Grid(ScrollView, can_focus=True):
         self._move_to(self._at + by * max(1, self.size.height - 2))
 
     def action_edge(self, which: int) -> None:
-        self._move_to(len(self._shown) - 1 if which else 0)
+        self._move_to(len(self.model.shown) - 1 if which else 0)
 
     def action_expand(self, yes: bool) -> None:
         if (row := self.current) is None:
             return
-        if yes and row.key in self._children:
-            self.opened.add(row.key)
-            self.rearrange()
-        elif not yes and row.key in self.opened:
-            self.opened.discard(row.key)
-            self.rearrange()
+        if (yes and self.model.has_children(row)) or (not yes and row.key in self.model.opened):
+            self.model.open(row, yes=yes)
+            self._arranged()
         elif not yes and row.parent:
             self.go_to(row.parent)
 
     def action_open_all(self) -> None:
-        parents = self._children.keys() - {""}
-        self.opened = set() if parents <= self.opened else set(parents)
-        self.rearrange()
+        self.model.open_all()
+        self._arranged()
 
     def action_sort(self) -> None:
         seen = [at for at, _ in self._layout()]
-        before = self.sorted_by[0] if self.sorted_by else -1
-        self._sort_by(next((at for at in seen if at > before), -1))
+        before = self.model.sorted_by[0] if self.model.sorted_by else -1
+        self.model.sort(next((at for at in seen if at > before), None))
+        self._arranged()
 
     def action_reverse(self) -> None:
-        if self.sorted_by is not None:
-            self._sort_by(self.sorted_by[0])
-
-    def _sort_by(self, column: int) -> None:
-        if column < 0:
-            self.sorted_by = None
-        else:
-            same = self.sorted_by is not None and self.sorted_by[0] == column
-            self.sorted_by = (column, not self.sorted_by[1] if same and self.sorted_by else False)
-        self.rearrange()
+        if self.model.sorted_by is not None:
+            self.model.sort(self.model.sorted_by[0])
+            self._arranged()
 
     async def on_click(self, event: events.Click) -> None:
         self.focus()
@@ -369,21 +264,21 @@ class Grid(ScrollView, can_focus=True):
             x = 0
             for at, width in self._layout():
                 if x <= event.x < x + width + GAP:
-                    self._sort_by(at)
+                    self.model.sort(at)
+                    self._arranged()
                 x += width + GAP
             return
         at = event.y - 1 + self.scroll_offset.y
-        if at >= len(self._shown):
+        if at >= len(self.model.shown):
             return
         self._move_to(at)
-        row = self._shown[at]
-        lead = 2 if self.mark else 0
-        if self.mark and event.x < lead:
-            self._toggle(row)
-        elif (row.key in self._children and event.x < lead + 2 * row.depth + 2) or (
-            event.chain == 2 and row.key in self._children
-        ):
-            self.action_expand(row.key not in self.opened)
+        row = self.model.shown[at]
+        parent = self.model.has_children(row)
+        lead = 2 if self.model.mark else 0
+        if self.model.mark and event.x < lead:
+            self.action_mark()
+        elif parent and (event.x < lead + 2 * row.depth + 2 or event.chain == 2):
+            self.action_expand(row.key not in self.model.opened)
 
     # Drawing
 
@@ -397,35 +292,45 @@ class Grid(ScrollView, can_focus=True):
 
     def render_line(self, y: int) -> Strip:
         width = self.scrollable_content_region.width
-        base = self.rich_style
+        base = self._style("")
         if y == 0:
             return self._header(width, base)
+        shown = self.model.shown
+        if not shown and y == 2:
+            text = "Nothing passes the filter; Esc clears it." if len(self.model) else self.empty
+            return Strip([Segment(f"  {text}", base + self._style("dim"))]).adjust_cell_length(width, base)
         at = y - 1 + self.scroll_offset.y
-        if not self._rows and y == 2:
-            return Strip([Segment("  " + self.empty, base + self._role("dim"))]).adjust_cell_length(width, base)
-        if not self._shown and self._rows and y == 2:
-            text = "  Nothing passes the filter; Esc clears it."
-            return Strip([Segment(text, base + self._role("dim"))]).adjust_cell_length(width, base)
-        if at >= len(self._shown):
+        if at >= len(shown):
             return Strip.blank(width, base)
-        row = self._shown[at]
-        style = base + self._role("cursor") if at == self._at else base
+        if width != self._drawn_for or len(self._drawn) > KEPT:
+            self._drawn.clear()
+            self._drawn_for = width
+        key = (shown[at].key, at == self._at)
+        if key not in self._drawn:
+            self._drawn[key] = self._row(shown[at], width, base + self._style("cursor") if at == self._at else base)
+        return self._drawn[key]
+
+    def _row(self, row: Row, width: int, style: Style) -> Strip:
         segments: list[Segment] = []
         for number, (column, room) in enumerate(self._layout()):
             if number:
                 segments.append(Segment(" " * GAP, style))
             cell = row.cells[column] if column < len(row.cells) else ""
-            lead: list[Part] = []
-            if number == 0:
-                lead = self._lead(row)
+            lead = [] if number else self._lead(row)
             segments += self._cell(lead, cell, room, style, right=self.columns[column].right)
         return Strip(segments).adjust_cell_length(width, style)
 
     def _lead(self, row: Row) -> list[Part]:
-        twist = ("▾ " if row.key in self.opened else "▸ ") if row.key in self._children else "  "
-        nested = any(key for key in self._children)
-        lead = [(self._mark_of(row) + " ", "strong")] if self.mark else []
-        return [*lead, ("  " * row.depth + (twist if nested else ""), "dim")]
+        lead: list[Part] = []
+        if self.model.mark:
+            marked, of = self.model.tally(row)
+            lead.append((" " if not of else "○" if not marked else "●" if marked == of else "◐", "strong"))
+            lead.append((" ", ""))
+        if self.model.nested:
+            opened = row.key in self.model.opened
+            twist = ("▾ " if opened else "▸ ") if self.model.has_children(row) else "  "
+            lead.append(("  " * row.depth + twist, "dim"))
+        return lead
 
     def _cell(self, lead: Sequence[Part], cell: Cell, room: int, style: Style, *, right: bool) -> list[Segment]:
         parts = [*lead, *([(cell, "")] if isinstance(cell, str) else cell)]
@@ -439,37 +344,40 @@ class Grid(ScrollView, can_focus=True):
                 break
             size = cell_len(text)
             cut = text if size <= left else set_cell_size(text, left - 1) + "…"
-            segments.append(Segment(cut, style + self._role(role) if role else style))
+            segments.append(Segment(cut, style + self._style(role) if role else style))
             left -= min(size, left)
         if left > 0 and not (right and total < room):
             segments.append(Segment(" " * left, style))
         return segments
 
     def _header(self, width: int, base: Style) -> Strip:
-        style = base + self._role("header")
+        style = base + self._style("header")
         segments: list[Segment] = []
         for number, (at, room) in enumerate(self._layout()):
             if number:
                 segments.append(Segment(" " * GAP, style))
             arrow = ""
-            if self.sorted_by is not None and self.sorted_by[0] == at:
-                arrow = " ▼" if self.sorted_by[1] else " ▲"
+            if self.model.sorted_by is not None and self.model.sorted_by[0] == at:
+                arrow = " ▼" if self.model.sorted_by[1] else " ▲"
             title = self.columns[at].title + arrow
-            if number == 0 and (self.mark or any(self._children)):
-                title = "  " * (bool(self.mark) + any(key for key in self._children)) + title
+            if number == 0:
+                title = "  " * (bool(self.model.mark) + self.model.nested) + title
             text = set_cell_size(title, room) if not self.columns[at].right else title.rjust(room)[-room:]
             segments.append(Segment(text, style))
         return Strip(segments).adjust_cell_length(width, style)
 
-    def _role(self, role: str) -> Style:
-        return self.get_component_rich_style(f"grid--{role}", partial=True)
+    def _style(self, role: str) -> Style:
+        """The style of a role, or of the grid itself; worked out once until the theme or the focus changes."""
+        if role not in self._styles:
+            whole = self.rich_style
+            self._styles[role] = self.get_component_rich_style(f"grid--{role}", partial=True) if role else whole
+        return self._styles[role]
+
+    def notify_style_update(self) -> None:
+        super().notify_style_update()
+        self._styles.clear()
+        self._drawn.clear()
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
         super().watch_scroll_y(old_value, new_value)
         self.refresh()
-
-
-def _sort_key(row: Row, column: int) -> tuple[int, Any]:
-    if column < len(row.sort) and row.sort[column] is not None:
-        return (0, row.sort[column])
-    return (1, plain(row.cells[column]).lower() if column < len(row.cells) else "")
