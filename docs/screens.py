@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
+from textual.widgets import Input
 
 from migrator import api
 from migrator.state import StateFolder
 from tui.app import Wizard
+from tui.theme import DARK
 
 FOLDER = Path(__file__).parent / "screens"
 SIZE = (110, 32)
@@ -25,21 +27,22 @@ async def _until(pilot: Pilot[int], holds: Callable[[], object]) -> None:
     await pilot.pause(0.4)
 
 
-async def draw() -> None:
-    """Go through the journey by keys and keep a picture of each page."""
-    FOLDER.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder:
-        wizard = Wizard(api.Workplace(state=StateFolder(Path(folder))), demo=True, speed=600.0)
+async def draw(folder: Path = FOLDER, theme: str = DARK, size: tuple[int, int] = SIZE) -> None:
+    """Go through the journey by keys and keep a picture of each page in a folder."""
+    with tempfile.TemporaryDirectory() as state:
+        place = api.Workplace(state=StateFolder(Path(state)))
+        wizard = Wizard(place, demo=True, speed=600.0, fixed_theme=theme)
 
         def keep(name: str) -> None:
             picture = re.sub(r"/\w+/keylift-wizard-\w+", "/shop", wizard.export_screenshot(title="keylift wizard"))
             # fonts of a stranger's server are not asked for
             picture = re.sub(r"@font-face \{.*?\}", "", picture, flags=re.DOTALL)
-            (FOLDER / f"{name}.svg").write_text(picture, encoding="utf-8")
+            folder.mkdir(exist_ok=True)
+            (folder / f"{name}.svg").write_text(picture, encoding="utf-8")
 
         session = wizard.session
         try:
-            async with wizard.run_test(size=SIZE) as pilot:
+            async with wizard.run_test(size=size) as pilot:
                 await _until(pilot, lambda: session.standing)
                 keep("1-scope")
                 await pilot.press("enter")
@@ -58,11 +61,10 @@ async def draw() -> None:
                 keep("5-review")
                 await pilot.press("enter")
                 await pilot.pause(0.3)
-                await pilot.press("enter", "shift+tab", *(" ".join("apply14apps")).split(), "enter")
-                word = wizard.screen.query("#word")
-                if word:
-                    word.first().value = f"apply {len({s.app for s in session.plan.steps if s.app})} apps"  # type: ignore[attr-defined]
-                    await pilot.press("enter")
+                await pilot.press("enter")
+                apps = len({step.app for step in session.plan.steps if step.app})
+                wizard.screen.query_one("#word", Input).value = f"apply {apps} apps"
+                await pilot.press("shift+tab", "enter")
                 await _until(pilot, lambda: session.running)
                 await pilot.pause(2.0)
                 keep("6-apply")
@@ -72,6 +74,11 @@ async def draw() -> None:
                 await pilot.press("7")
                 await _until(pilot, lambda: session.proof)
                 keep("7-proof")
+                for number, name in enumerate(("apps", "rest", "graph", "next"), start=1):
+                    await pilot.press("right_square_bracket")
+                    await pilot.pause(0.3)
+                    if name == "graph" or folder != FOLDER:
+                        keep(f"7-proof-{number}-{name}")
         finally:
             wizard.close_demo()
 

@@ -15,6 +15,7 @@ import pytest
 from textual.pilot import Pilot
 
 from migrator import api
+from migrator.executor import RunResult
 from migrator.simulator.server import Simulator
 from migrator.state import StateFolder
 from tui.app import Wizard
@@ -109,6 +110,33 @@ def cloud(document: dict[str, Any], folder: Path, **options: Any) -> Iterator[tu
         yield simulator, api.Workplace(str(simulator.profile_path), state=state, workers=1)
 
 
+class Waits:
+    """How long the callbacks of event loops slept at most: neither at work nor waiting for a core, but for somebody else.
+
+    A busy machine makes callbacks long, not asleep: what is asleep for as long as a slow answer takes waits for that answer.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.longest, self.of = 0.0, ""
+        original = asyncio.Handle._run
+
+        def watched(handle: asyncio.Handle) -> None:
+            before = self._awake()
+            began = time.monotonic()
+            original(handle)
+            asleep = time.monotonic() - began - (self._awake() - before)
+            if asleep > self.longest:
+                self.longest, self.of = asleep, repr(handle)
+
+        monkeypatch.setattr(asyncio.Handle, "_run", watched)
+
+    @staticmethod
+    def _awake() -> float:
+        """Seconds that this thread worked, or could have worked had a core been free."""
+        worked, queued, _ = Path("/proc/thread-self/schedstat").read_text().split()
+        return (int(worked) + int(queued)) / 1e9
+
+
 class Driver:
     """Keys in, screens out."""
 
@@ -135,6 +163,13 @@ class Driver:
             await asyncio.sleep(0.02)
         await self.pilot.pause()
         await self.pilot.pause()
+
+    @property
+    def result(self) -> RunResult:
+        """How the last run ended."""
+        found = self.wizard.session.result
+        assert found is not None
+        return found
 
     def page(self) -> str:
         return type(self.wizard.screen).__name__
