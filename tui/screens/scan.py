@@ -188,10 +188,12 @@ class ScanPage(Page):
 
     def _failed(self) -> None:
         self._estate.end("failed", "r tries again")
+        self._tick()
         self.crumbs()
 
     def _stopped(self) -> None:
         self._estate.end("interrupted", f"cancelled after {took(self._estate.seconds)}; r scans again")
+        self._tick()
         self.crumbs()
 
     def action_pause(self) -> None:
