@@ -17,7 +17,7 @@ lint: .venv/.ready
 	$(BIN)/lint-imports
 
 # What is measured: run (estates; alone with ARGS), scan (trees, histories, the hook, beside peers), scale (very large
-# inputs), images, rehearse: make bench BENCH=scale ARGS="--only line".
+# inputs), images, rehearse, wizard (its first frame, and keys on 10,000 findings): make bench BENCH=scale ARGS="--only line".
 BENCH ?= $(if $(ARGS),run,run scan)
 bench: .venv/.ready
 	set -e; for what in $(BENCH); do $(BIN)/python benchmarks/$$what.py $(ARGS); done

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import importlib
+import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
@@ -140,6 +143,7 @@ class Wizard(App[int]):
         self._generation = 0
         """How often all pages began anew; part of the names they are installed under."""
         self.broken: Path | None = None
+        self._events: asyncio.AbstractEventLoop | None = None
         if self.journey.cloud and not demo and place.cloud == "public":
             self.place = replace(self.place, cloud=self.journey.cloud, auth=self.journey.auth or place.auth)
         for one in theme.KEYLIFT:
@@ -225,6 +229,7 @@ class Wizard(App[int]):
         return self._pages[name]
 
     def on_mount(self) -> None:
+        self._events = asyncio.get_running_loop()
         self.push_screen(self.page("scope"))
 
     def reach(self, name: str) -> str:
@@ -310,6 +315,23 @@ class Wizard(App[int]):
             ),
             lambda answer: self._stop_and_leave() if answer else None,
         )
+
+    def hang_up(self, *, gone: bool) -> None:
+        """End soon, as a signal asks: a run stops after the steps at work, and can be resumed. Called by a signal's handler.
+
+        Args:
+            gone: Whether the terminal is no more. Writing to it then would fail, and hold whoever writes for good.
+        """
+        if gone:
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for standard in range(3):
+                os.dup2(nothing, standard)
+        if "apply" in self._pages:
+            # by a thread of its own: Textual may have given up already, and the handler may have interrupted who holds a lock
+            threading.Thread(target=cast("ApplyPage", self._pages["apply"]).halt).start()
+        if self._events is not None and not self._events.is_closed():
+            leave = self._stop_and_leave if self.session.running else self.leave
+            self._events.call_soon_threadsafe(self.call_later, leave)
 
     def _stop_and_leave(self) -> None:
         if "apply" in self._pages:

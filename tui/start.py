@@ -17,9 +17,8 @@ def run(
 
     app = Wizard(place, demo=demo, folder=folder, reveal=reveal, speed=speed)
 
-    def hang_up(_number: int, _frame: FrameType | None) -> None:
-        # the terminal is gone: steps at work end by themselves, the journal has what was begun
-        app.call_later(app.leave)
+    def hang_up(number: int, _frame: FrameType | None) -> None:
+        app.hang_up(gone=number != signal.SIGTERM)
 
     for name in ("SIGHUP", "SIGTERM"):
         if hasattr(signal, name):

@@ -67,6 +67,11 @@ class Page:
         await self.call("Page.enable")
         await self.call("Page.navigate", url=address)
 
+    async def focus(self) -> None:
+        """Put the focus on the terminal in the page, as a click would."""
+        expression = "document.querySelector('.xterm-helper-textarea').focus()"
+        await self.call("Runtime.evaluate", expression=expression)
+
     async def press(self, key: str) -> None:
         """One key, as a keyboard sends it to the page: a name of `NAMED`, or a letter."""
         self._bytes = b""  # what comes now is the answer

@@ -60,7 +60,7 @@ def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(f"tui.screens.{name}.time", Frozen)
 
 
-@pytest.mark.parametrize("theme", ["keylift-dark", "ansi-light"])
+@pytest.mark.parametrize("theme", ["keylift-dark", "keylift-light", "ansi-light"])
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_the_whole_journey(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: tuple[int, int], theme: str, request: pytest.FixtureRequest
@@ -78,14 +78,13 @@ def test_the_whole_journey(
         await driver.type("mine.json")
         await driver.press("enter")
         await driver.until(lambda: (tmp_path / "mine.json").exists() and wizard.journey.plan_file, "the plan's file")
+        driver.keep("review")
         if whole:
             await driver.press("h")
             await driver.until(lambda: wizard.session.rehearsal, "the rehearsal")
             held = wizard.session.rehearsal
             assert held is not None
             assert held.ok
-        else:
-            driver.keep("review")
         await driver.press("enter", "enter")
         assert isinstance(wizard.screen.focused, Button)
         assert wizard.screen.focused.id == "cancel"

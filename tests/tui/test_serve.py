@@ -85,6 +85,7 @@ def test_the_wizard_is_driven_in_a_browser(address: str, tmp_path: Path) -> None
             await page.open(address)
             await page.until("1 Scope", "apps picked", "Enter ▸ Scan")
             assert [status for _, status in page.sockets] == [101]
+            await page.focus()
             await page.press("Enter")
             await page.until("2 Scan", "Enter ▸ Findings")
             await page.press("Enter")

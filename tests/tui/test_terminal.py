@@ -62,6 +62,20 @@ class Terminal:
             assert time.monotonic() - began < 180, f"waited for head and foot:\n{screen}"
             time.sleep(0.1)
 
+    def confirm(self, question: str, word: str) -> None:
+        """Type the word that a question asks for, once its dialog stands and takes keys."""
+        began = time.monotonic()
+        self.until(question, "Cancel")
+        while word not in self.screen().replace(f"type: {word}", ""):
+            assert time.monotonic() - began < 180, f"{word!r} could not be typed:\n{self.screen()}"
+            # a key that came before the dialog had the focus did nothing: from Cancel, one step back is the word
+            before = ""
+            while before != (before := self.screen()):
+                time.sleep(0.5)
+            self.keys("BTab", f"'{word}")
+            time.sleep(0.5)
+        self.keys("Enter")
+
     def close(self) -> None:
         subprocess.run(["tmux", "-L", self._socket, "kill-server"], check=False, capture_output=True)
 
@@ -88,14 +102,12 @@ def test_a_whole_journey_in_a_terminal(tmp_path: Path, size: tuple[int, int]) ->
             terminal.keys("Enter")
             terminal.until("Enter ▸ apply this plan")
             terminal.keys("Enter")
-            terminal.until("Apply this plan?")
-            terminal.keys("BTab", "'apply 2 apps", "Enter")
+            terminal.confirm("Apply this plan?", "apply 2 apps")
             kept.append(terminal.page("2 done", "Enter ▸ Proof"))
             terminal.keys("Enter")
             kept.append(terminal.page("everything is as the run left it"))
             terminal.keys("b")
-            terminal.until("back?")
-            terminal.keys("BTab", "'roll back 2 apps", "Enter")
+            terminal.confirm("back?", "roll back 2 apps")
             kept.append(terminal.page("2 rolled back"))
             terminal.keys("C-q")
         finally:

@@ -121,10 +121,9 @@ def test_closing_the_terminal_leaves_a_run_to_resume_and_to_roll_back(tmp_path: 
                 terminal.keys("Enter")
             terminal.until("Enter ▸ apply this plan")
             terminal.keys("Enter")
-            terminal.until("Apply this plan?")
             # the first role is given slowly: the terminal is gone before the answer comes
             simulator.azure.faults.rules.append(Fault(delay=20.0, times=4, method="PUT", path="roleAssignments"))
-            terminal.keys("BTab", "'apply 2 apps", "Enter")
+            terminal.confirm("Apply this plan?", "apply 2 apps")
             terminal.until("working")
         finally:
             terminal.close()
@@ -185,7 +184,10 @@ def test_a_scan_waits_while_it_is_paused(tmp_path: Path) -> None:
         assert wizard.session.material is None
         assert "r scans again" in driver.keep("cancelled")
 
-    with cloud(estate(*many), tmp_path, faults=[{"path": "listSecrets|revisions", "delay": 0.5, "times": 1000}]) as (_, place):
+    with cloud(estate(*many), tmp_path, faults=[{"path": "listSecrets|revisions", "delay": 0.5, "times": 1000}]) as (
+        _,
+        place,
+    ):
         run(place, story)
 
 

@@ -77,7 +77,7 @@ class ApplyPage(Page):
     DEFAULT_CSS = """
     ApplyPage #bar { height: 1; }
     ApplyPage #split { layout: vertical; height: 1fr; }
-    ApplyPage #log { height: 6; background: $surface; padding: 0 1; scrollbar-size-vertical: 1; }
+    ApplyPage #log { height: 6; background: $surface; padding: 0 1; scrollbar-size: 0 1; overflow-x: hidden; }
     ApplyPage.-wide #split { layout: horizontal; }
     ApplyPage.-wide #log { width: 64; height: 1fr; }
     """
@@ -106,7 +106,7 @@ class ApplyPage(Page):
                     Column("", share=3, least=100),
                 ]
             )
-            yield RichLog(id="log", max_lines=5000, markup=False, highlight=False, wrap=True)
+            yield RichLog(id="log", max_lines=5000, min_width=20, markup=False, highlight=False, wrap=True)
 
     def on_mount(self) -> None:
         self.set_interval(0.1, self._tick)
@@ -313,6 +313,10 @@ class ApplyPage(Page):
         self._control.stop()
         self._tell()
         self.notify("It stops after the steps that are at work now.", timeout=4)
+
+    def halt(self) -> None:
+        """Stop after the steps at work; from any thread, and with no widget touched."""
+        self._control.stop()
 
     def stop_then(self, leave: Callable[[], None]) -> None:
         """Stop, and call back when the run has ended."""

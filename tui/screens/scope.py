@@ -113,6 +113,7 @@ class ScopePage(Page):
             set(known) if self.wizard.journey.everything else {a for a in known if a.lower() in low}
         )
         self.grid.set_rows(rows)
+        self._picked()
         self.grid.focus()
         for note in standing.notes:
             self.notify(clean(note), severity="warning")
@@ -121,6 +122,14 @@ class ScopePage(Page):
             self.notify("Your choices of last time are kept.", timeout=4)
         self._tell()
         self.crumbs()
+
+    def _picked(self) -> None:
+        """How many are picked of each subscription and group."""
+        assert self.grid is not None
+        model = self.grid.model
+        for row in [row for row in model.above() if row.data is not None]:
+            marked, of = model.tally(row)
+            self.grid.update_row(row.key, (*row.cells[:2], f"{marked:,} of {of:,}"))
 
     def _tell(self) -> None:
         standing = self.wizard.session.standing
@@ -134,10 +143,13 @@ class ScopePage(Page):
         place = event.grid.model.top_of(event.row).data if event.row else None
         if isinstance(place, Place):
             signs = {True: ("✓", "success"), False: ("✗", "error"), None: ("?", "warning")}
-            parts = [("you may  ", "")]
+            parts, room = [("you may  ", "")], self.size.width - 2 - 9
             for words, held in place.abilities:
                 sign, color = signs[held]
+                if room < len(words) + 2:  # a sign stays with its words
+                    parts, room = [*parts, ("\n" + " " * 9, "")], self.size.width - 2 - 9
                 parts += [(f"{sign} ", color), (f"{words}  ", "")]
+                room -= len(words) + 4
             self.query_one("#rights", Plot).show(*parts)
 
     def on_grid_marked(self, event: Grid.Marked) -> None:
@@ -147,6 +159,7 @@ class ScopePage(Page):
         journey = self.wizard.journey
         journey.everything = len(event.grid.model.marked) == len(standing.apps)
         journey.picked = [] if journey.everything else sorted(event.grid.model.marked)
+        self._picked()
         self._tell()
         self.crumbs()
 

@@ -19,14 +19,14 @@ _SIGNS = {
 """(before, after) -> sign, role."""
 
 
-def matrix(reaches: Sequence[Reach], colors: Mapping[str, str], *, name: int = 34) -> Text:
+def matrix(reaches: Sequence[Reach], colors: Mapping[str, str], *, name: int = 30) -> Text:
     """Secrets down, identities across; numbered, because names are long."""
     text = Text(no_wrap=True)
     if not reaches:
         text.append("No identity of this run reads a vault.\n")
         return text
     secrets = sorted({secret for reach in reaches for secret in (*reach.before, *reach.after)}, key=str.lower)
-    text.append("● reads it since this run   ◆ read it before, too   ○ cannot any more   · never\n\n", style="dim")
+    text.append("reads it: ● since this run   ◆ before, too   ○ no more   · never\n\n", style="dim")
     text.append(" " * name)
     for number in range(1, len(reaches) + 1):
         text.append(f"{number:>3}", style="bold")

@@ -55,8 +55,8 @@ class Grid(ScrollView, can_focus=True):
         & > .grid--note { color: $primary; }
         & > .grid--strong { text-style: bold; }
         &:focus > .grid--cursor { background: $block-cursor-background; }
-        &:ansi > .grid--cursor { text-style: bold; }
-        &:ansi:focus > .grid--cursor { text-style: reverse; }
+        &:ansi > .grid--cursor { background: ansi_default; text-style: underline; }
+        &:ansi:focus > .grid--cursor { background: ansi_default; text-style: reverse; }
         &:ansi > .grid--dim { color: ansi_default; text-style: dim; }
         &:ansi > .grid--header { color: ansi_default; }
     }

@@ -179,6 +179,10 @@ class Rows:
     def marked(self, keys: Iterable[str]) -> None:
         self._marked, self._tallies = frozenset(keys), {}
 
+    def above(self) -> list[Row]:
+        """Rows that have rows below them."""
+        return [self._rows[key] for key in self._children if key]
+
     def leaves(self, key: str = "") -> list[Row]:
         """Rows without children below a row (or all), itself if it has none; filtered away or not."""
         below = self._children.get(key, [])
