@@ -9,7 +9,8 @@ from migrator.errors import CloudError, DeniedError, NotFoundError, OutsideChang
 from migrator.model import Json, ResourceId, Step, VaultSecret, differences, is_job, settled
 from migrator.ports import StepContext
 from migrator.veil import Values, comparable, section
-from scanners.model import Secret
+from migrator.wording import unedited
+from scanners.model import Secret, reveal
 
 BUSY_STATES = frozenset({"inprogress", "updating", "creating"})
 """`provisioningState` while somebody's operation is at work."""
@@ -181,10 +182,12 @@ class Missing:
             except CloudError as error:
                 self._reasons.append(error.what)
         reasons = list(self._reasons)
-        if found is None:
-            # asked for each value: the others read all that they have at once
+        # asked for each value: the others read all that they have at once
+        for source in (self._from_words, self._from_vault):
+            if found is not None:
+                break
             try:
-                self._from_vault(mark)
+                source(mark)
             except CloudError as error:
                 reasons.append(error.what)
             found = self._values.get(mark)
@@ -212,6 +215,28 @@ class Missing:
     def _from_revisions(self) -> None:
         for revision in self._ctx.cloud.list_revisions(self._step.target):
             self._values.veil(section(revision, "properties", "template"))
+
+    def _from_words(self, mark: str) -> None:
+        """A command's word as it was: the one that stands there now, with the values back in it."""
+        for wanted in self._step.change.get("commands", ()):
+            if wanted["was"] != mark:
+                continue
+            self._values.veil(section(self._ctx.cloud.get_app(self._step.target), "properties", "template"))
+            now = self._values.get(wanted["becomes"])
+            if now is not None:
+                self._values.add(Secret(unedited(reveal(now), wanted["edits"], self._part)))
+
+    def _part(self, mark: str) -> Secret:
+        if self._values.get(mark) is None:
+            self._from_vault(mark)
+        found = self._values.get(mark)
+        if found is None:
+            raise CloudError(
+                f"the value with fingerprint {mark} is in none of the places it was in",
+                hint=f"set it by hand, then go on: keylift rollback {self._ctx.run}",
+            )
+        self._ctx.see(found)
+        return found
 
     def _from_vault(self, mark: str) -> None:
         for step in self._ctx.steps.values():

@@ -52,6 +52,11 @@ def uses(
     return sorted(dict.fromkeys(found))
 
 
+def refers(template: Json, name: str) -> bool:
+    """Whether a revision's template uses a secret; the name may be shown with a prefix (ACA#1705)."""
+    return any(shown == name or shown.endswith(f"-{name}") for _, shown in _references(template, ""))
+
+
 def _named(node: Any, name: str, path: str) -> Iterator[str]:
     if isinstance(node, dict):
         for key, item in node.items():

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from migrator import proof
+from migrator import proof, textswitch
 from migrator.access import access
 from migrator.access_report import ALL
 from migrator.errors import MADE_ELSEWHERE, CloudError, KeyliftError, NotFoundError
@@ -40,6 +40,9 @@ _OF_CHECK = {
     "role": "role-lost",
     "value": "reference",
     "env": "reference",
+    "scale-rule": "reference",
+    "command": "reference",
+    "execution": "revision",
     "registry": "registry",
     "plaintext": "plaintext",
     "revision": "revision",
@@ -233,7 +236,7 @@ def _changed(cloud: Cloud, app: str) -> Json:
 
 
 def _kind(check: Check) -> str:
-    if check.name == "env" and "plaintext again" in check.text:
+    if check.name in {"env", "scale-rule", "command"} and "plaintext again" in check.text:
         return "plaintext"
     if check.name == "reference" and check.plain:
         return "plaintext"
@@ -252,6 +255,9 @@ def _place(plan: Plan, app: str, check: Check) -> tuple[str, str]:
                 for env in step.change["env"]:
                     if env["env"] == check.subject:
                         return app, str(env["path"])
+            for name, subject, wanted in textswitch.places(step.change):
+                if (name, subject) == (check.name, check.subject):
+                    return app, str(wanted["path"])
             if check.name == "registry":
                 return app, "properties.configuration.registries"
         if step.kind == "vault-secret" and check.name == "vault-secret" and step.change["name"] == check.subject:

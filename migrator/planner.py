@@ -255,7 +255,7 @@ def _app_plans(drafting: Drafting, items: Sequence[VaultItem], identities: _Chos
         fingerprint = app_fingerprint(view.app.document, view.app.secrets, drafting.fingerprinter)
         parts = app_parts(view.app.document, view.app.secrets, drafting.fingerprinter)
         auth = app_fingerprint(view.app.auth, (), drafting.fingerprinter) if view.app.auth else ""
-        plans.append(AppPlan(app, chosen, taken, fingerprint, parts, auth))
+        plans.append(AppPlan(app, chosen, taken, fingerprint, drafting.fingerprinter, parts, auth))
     return plans
 
 

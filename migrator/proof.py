@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 
-from migrator import contract_proof, executions, health, parts
+from migrator import contract_proof, executions, health, parts, textswitch
 from migrator.appwrite import listed, unlike, who
 from migrator.diagnosis import READERS
 from migrator.errors import CloudError, DeniedError, NotFoundError
@@ -38,7 +38,7 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `registry`, `plaintext`, `revision`, `app`;
+    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `scale-rule`, `command`, `registry`, `plaintext`, `revision`, `app`;
     of a contract `inline-secret`, `old-revision`, `registry-admin`."""
     subject: str
     """What it was about: the secret, the env variable, the revision."""
@@ -303,6 +303,11 @@ class _App:
             plain = self._is_plain(veiled, env)
             status = Status.FAILED if problem or plain else Status.OK
             yield Check("env", env["env"], status, problem or ("plaintext again" if plain else "refers to the secret"))
+        for name, subject, wanted in textswitch.places(change):
+            problem = next((text for text in odd if text.startswith(wanted["path"])), "")
+            plain = textswitch.plain(veiled, wanted)
+            status = Status.FAILED if problem or plain else Status.OK
+            yield Check(name, subject, status, problem or ("plaintext again" if plain else "refers to the secret"))
         entries = section(document, "properties", "configuration", "registries") or []
         for registry in change["registries"]:
             server = str(registry["server"]).lower()
@@ -353,7 +358,8 @@ class _App:
 
     def _plaintext(self, document: Json) -> Iterator[Check]:
         moved = {step.change["fingerprint"] for step in self.all_steps() if step.kind == "vault-secret"}
-        shown = json.dumps(Values(self.fingerprinter).veil(section(document, "properties", "template")))
+        rules = section(document, "properties", "configuration", "eventTriggerConfig")
+        shown = json.dumps(Values(self.fingerprinter).veil([section(document, "properties", "template"), rules]))
         again = sorted(mark for mark in moved if mark in shown)
         text = f"a value that was moved is in the template again; {who(document)}" if again else "none in the template"
         yield Check("plaintext", self.name, Status.FAILED if again else Status.OK, text)

@@ -109,6 +109,8 @@ def _plain(view: AppView, fingerprinter: Fingerprinter) -> Iterator[tuple[str, s
     of = fingerprinter.of_secret
     for name, value in view.plain_env():
         yield of(value), f"env {name}"
+    for name, text in view.plain_words():
+        yield of(text), name
     for name, secret in view.secrets.items():
         if secret.value is not None and not secret.key_vault_url:
             yield of(secret.value), f"inline secret {name}"

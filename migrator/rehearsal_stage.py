@@ -12,7 +12,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -32,6 +32,8 @@ from migrator.simulator.clock import Clock
 from migrator.simulator.server import Simulator
 from migrator.snapshot import Tokens, estate_document
 from migrator.steps.registry_admin_off import registry_fingerprint
+from migrator.textswitch import words_of
+from migrator.wording import edited
 from scanners.model import Fingerprinter, reveal
 
 _APP = "/microsoft.app/containerapps/"
@@ -70,13 +72,37 @@ class Source:
         self._estate = estate
         self._check()
         tokens = Tokens(fingerprinter)
+        self.words = dict(self._words(tokens))
         self.document = estate_document(estate, fingerprinter, tokens, revisions=True)
         self.document = _renamed(self.document, {v.uri: f"https://{v.name}.vault.azure.net" for v in estate.vaults})
-        self.document["needs"] = list(self._needs())
+        self.document["needs"] = list(self._needs(tokens.known))
         self.document["resources"] += list(self._services())
         self.marks = {fingerprinter.of(value): fingerprinter.of(token) for value, token in tokens.known.items()}
         # a vault secret whose value no app has is a token of its fingerprint
         self.marks |= {value: fingerprinter.of(token) for value, token in tokens.known.items() if value[:3] == "f1:"}
+
+    def _words(self, tokens: Tokens) -> Iterator[tuple[tuple[str, str], list[Json]]]:
+        """Words of command lines that the plan edits: a token for each part, so that they can be edited here, too.
+
+        Yields:
+            App and path of each, and its edits as they read here.
+        """
+        for step in self.plan.steps:
+            app = self._estate.app(step.target) if step.kind == "app-switch" else None
+            for wanted in step.change.get("commands", ()) if app is not None else ():
+                words = words_of(app.document, wanted) if app is not None else None
+                text = str(words[wanted["word"]]) if words is not None else ""
+                here, at, edits = "", 0, []
+                for edit in wanted["edits"]:
+                    here += tokens.of(text[at : edit["start"]])
+                    at = int(edit["end"])
+                    value = tokens.of(text[edit["start"] : at])
+                    edits.append({**edit, "start": len(here), "end": len(here) + len(value)})
+                    here += value
+                here += tokens.of(text[at:])
+                tokens.known[text] = here
+                tokens.known[edited(text, wanted["edits"])] = edited(here, edits)
+                yield (step.target.lower(), str(wanted["path"])), edits
 
     def _check(self) -> None:
         expects: dict[str, str] = {}
@@ -117,7 +143,7 @@ class Source:
                 properties = {"redisConfiguration": {"aad-enabled": "true"}} if step.kind == "data-role" else {}
                 yield {"id": resource, "location": "westeurope", "properties": properties}
 
-    def _needs(self) -> Iterable[Json]:
+    def _needs(self, known: Mapping[str, str]) -> Iterable[Json]:
         """Every moved variable must reach the container with the value it has now, or its replica fails."""
         for step in self.plan.steps:
             app = self._estate.app(step.target) if step.kind == "app-switch" else None
@@ -129,6 +155,10 @@ class Source:
             names = {str(env["env"]) for env in step.change["env"] if not env["init"]}
             # of a name that occurs twice nobody can say here which value is meant
             yield from ({"app": app.id, "env": name} for name in sorted(names) if seen[name] == 1)
+            for wanted in step.change.get("commands", ()):
+                words = words_of(app.document, wanted)
+                if words is not None and str(words[wanted["word"]]) in known:
+                    yield {"app": app.id, "argument": known[str(words[wanted["word"]])]}
 
 
 class Stage:
@@ -202,13 +232,26 @@ class Stage:
                     expects[key] = apps[key][0]
             if any(key.startswith("#") for key in step.expects):
                 expects |= apps[step.app.lower()][1]
-            change = _exchanged(_renamed(step.change, uris), marks)
+            change = _exchanged(self._edits(step.target, _renamed(step.change, uris)), marks)
             if step.kind == "part-switch":
                 # the component's values are tokens here
                 document, secrets = self.cloud.get_part(step.target), self._secrets(step.target)
                 change["fingerprint"] = app_fingerprint(document, secrets, fingerprinter)
             steps.append(replace(step, change=change, expects=expects))
         return replace(plan, cloud=self.cloud.name, steps=tuple(steps))
+
+    def _edits(self, target: str, change: Json) -> Json:
+        """A change whose edits stand where they do here."""
+        words = self.source.words
+        if "commands" in change:
+            here = [{**w, "edits": words[target.lower(), w["path"]]} for w in change["commands"]]
+            change = {**change, "commands": here}
+        source = change.get("source") or {}
+        if source.get("kind") == "word":
+            edits = words[source["app"].lower(), source["path"]]
+            mine = [edit for edit in edits if edit["fingerprint"] == change["fingerprint"]]
+            change = {**change, "source": {**source, "start": mine[0]["start"], "end": mine[0]["end"]}}
+        return change
 
     def _secrets(self, app: str) -> tuple[AppSecret, ...]:
         """An app's secrets; none where nobody may list them, behind a ReadOnly lock: then nobody may write them either."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from migrator import textswitch
 from migrator.journal import AppEntry, Journal
 from migrator.model import AppState, Json, Plan, Step, by_app, same_id
 
@@ -96,6 +97,7 @@ def _before(plan: Plan, entry: AppEntry) -> Picture:
     plain: list[str] = []
     for step in _of(plan, entry, "app-switch"):
         plain += [f"env {env['env']}" for env in step.change["env"]]
+        plain += [f"{check} {subject}" for check, subject, _ in textswitch.places(step.change)]
         plain += [f"secret {secret['name']}" for secret in step.change["secrets"] if secret["was"] == "inline"]
         plain += [f"password of {registry['server']}" for registry in step.change["registries"]]
         plain += [f"key {name}" for name in _given_up(step)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from migrator import health
 from migrator.appwrite import Live, Missing, listed, read, write
+from migrator.bindings import refers
 from migrator.errors import CloudError, NotFoundError, UnprovenError
 from migrator.model import AppSecret, Json, ResourceId, Step, same_id
 from migrator.ports import StepContext
@@ -222,4 +223,5 @@ def _refers(revision: Json, name: str, names: set[str]) -> bool:
                 shown = str(entry.get("secretRef") or "")
                 if shown == name or (shown and shown not in names):
                     return True
-    return False
+    # a rule may name a secret that does not exist
+    return refers(section(revision, "properties", "template") or {}, name)

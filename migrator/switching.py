@@ -9,6 +9,7 @@ import copy
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
+from migrator import textswitch
 from migrator.model import AppSecret, Json, is_job, same_id
 from migrator.swapping import restored_swaps, swapped
 from migrator.veil import MARK, Values, comparable, section
@@ -75,6 +76,7 @@ def switched(document: Json, change: Json, latest: str) -> tuple[Json, list[str]
             entry["secretRef"] = wanted["secret"]
         else:
             odd.append(f"{wanted['path']} has another value")
+    odd += textswitch.switch(after, change)
     for wanted in change["registries"]:
         entry = _registry(after, wanted["server"])
         if entry is None:
@@ -119,6 +121,7 @@ def restored(
             entry["value"] = plain
         elif entry.get("value") != plain:
             left.append(f"{wanted['path']} was changed by somebody else")
+    left += textswitch.restore(after, change, before)
     configuration = after["properties"]["configuration"]
     for wanted in change["registries"]:
         entry, old = _registry(after, wanted["server"]), _registry(before, wanted["server"])

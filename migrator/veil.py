@@ -36,6 +36,7 @@ _OPEN = frozenset(
         "username",
         "keyVaultUrl",
         "secretRef",
+        "triggerParameter",
         "cpu",
         "memory",
         "ephemeralStorage",
@@ -75,7 +76,9 @@ class Values:
                 return {MARK: self.add(Secret(document))}
             return document
         if isinstance(document, (dict, Mapping)):  # most are dicts, and an abstract class is slow to ask
-            return {name: self.veil(item, str(name)) for name, item in document.items()}
+            # a scaler's or component's keys are its own: none of them is a name or kind by what it is called
+            inside = key == "metadata"
+            return {name: self.veil(item, "" if inside else str(name)) for name, item in document.items()}
         if isinstance(document, list):
             return [self.veil(item, key) for item in document]
         return document

@@ -66,7 +66,10 @@ class Row:
 
 _TEMPLATES = (APP, REVISION, JOB, EXECUTION)
 _BOTH = ("containers", "initContainers")
-_KEYED = "put the value into an app secret and name it in auth[].secretRef, or give the rule an identity"
+_BY_AUTH = (
+    "becomes auth[].secretRef to a secret that is a Key Vault reference, where the scaler takes a parameter of that name; metadata "
+    "itself cannot refer to a secret"
+)
 _SEEN_BY_ALL = "every reader of the resource sees it: remove it and rotate the value"
 _NO_FORM = "the model has no form with a secret"
 DESTINATIONS = "properties.openTelemetryConfiguration.destinationsConfiguration"
@@ -92,8 +95,13 @@ def _rows() -> Iterator[Row]:
     for container in _BOTH:
         for part in ("command", "args"):
             path = f"properties.template.{container}[].{part}[]"
-            why = "a command cannot refer to a secret: read it from an env variable that is a secretRef, as $(NAME)"
-            yield Row(7, _TEMPLATES, path, Does.REPORTS, why, Judge.COMMAND)
+            why = (
+                "in a script of a shell (sh -c) the value becomes a variable that is a secretRef, where quoting leaves no doubt; "
+                "any other command cannot refer to a secret"
+            )
+            yield Row(7, (APP, JOB), path, Does.MIGRATES, why, Judge.COMMAND)
+            why = "it is kept as it ran, and cannot be edited: rotate the value"
+            yield Row(7, (REVISION, EXECUTION), path, Does.REPORTS, why, Judge.COMMAND)
     header = "probes[].httpGet.httpHeaders[].value"
     why = "a probe's header cannot refer to a secret: drop the header, or let the probed path answer without it"
     # an execution shows no probes
@@ -101,11 +109,16 @@ def _rows() -> Iterator[Row]:
     yield Row(8, (POOL,), f"properties.customContainerTemplate.containers[].{header}", Does.REPORTS, why, label="name")
     for rule in ("custom", "http", "tcp"):
         path = f"properties.template.scale.rules[].{rule}.metadata{{}}"
-        why = f"metadata of a scale rule cannot refer to a secret: {_KEYED}"
-        yield Row(9, (APP, REVISION), path, Does.REPORTS, why, Judge.METADATA)
+        if rule == "custom":
+            yield Row(9, (APP,), path, Does.MIGRATES, _BY_AUTH, Judge.METADATA)
+        else:
+            yield Row(
+                9, (APP,), path, Does.REPORTS, f"{rule} rules take no key: remove it and rotate it", Judge.METADATA
+            )
+        why = "a revision keeps its rules and cannot be edited: deactivate it, and rotate the value"
+        yield Row(9, (REVISION,), path, Does.REPORTS, why, Judge.METADATA)
     path = "properties.configuration.eventTriggerConfig.scale.rules[].metadata{}"
-    why = f"metadata of an event rule cannot refer to a secret: {_KEYED}"
-    yield Row(10, (JOB,), path, Does.REPORTS, why, Judge.METADATA)
+    yield Row(10, (JOB,), path, Does.MIGRATES, _BY_AUTH, Judge.METADATA)
     why = "the registry is read with a managed identity that has AcrPull; user name and password reference go"
     path = "properties.configuration.registries[].passwordSecretRef"
     yield Row(11, (APP, JOB), path, Does.MIGRATES, why, own, "server")

@@ -10,6 +10,7 @@ from migrator.errors import UsageError
 from migrator.kinds import kind_of
 from migrator.model import Json, Plan, ResourceId, Step, is_job, same_id
 from migrator.swapping import swap_lines
+from migrator.textswitch import lines as text_lines
 
 SYSTEM = "system"
 
@@ -108,8 +109,8 @@ def wanted(plan: Plan) -> Wanted:
     left += [
         f"{step.id}: {text}"
         for step in plan.steps
-        if step.kind == "app-switch" and step.change.get("swaps")
-        for _, text in swap_lines(step.change["swaps"])
+        if step.kind == "app-switch"
+        for _, text in (*swap_lines(step.change.get("swaps") or {}), *text_lines(step.change))
     ]
     return Wanted(
         plan.id, _identities(plan.steps), _assignments(plan.steps), _secrets(plan.steps), _apps(plan.steps), tuple(left)

@@ -115,6 +115,8 @@ def summary(plan: Plan) -> str:
     parts = [
         (len(apps), "app", ""),
         (sum(len(s.change["env"]) for s in switches), "env value", ""),
+        (sum(len(s.change.get("rules", ())) for s in switches), "key of a scale rule", "keys of scale rules"),
+        (sum(len(s.change.get("commands", ())) for s in switches), "script in a command", "scripts in commands"),
         (sum(1 for s in switches for one in s.change["secrets"] if one["was"] == "inline"), "inline secret", ""),
         (sum(len(s.change["registries"]) for s in switches), "registry password", ""),
         (

@@ -41,7 +41,7 @@ def kinds_of(pointers: Iterable[Pointer]) -> tuple[str, ...]:
 
 
 def _pointers(view: AppView) -> Iterable[Pointer]:
-    values = [value for _, value in view.plain_env()]
+    values = [value for _, value in (*view.plain_env(), *view.plain_words())]
     values += [secret.value for secret in view.secrets.values() if secret.value is not None]
     for value in values:
         pointer = point(value)
@@ -135,11 +135,14 @@ def judge(
         (Use(_NOTHING, rule=name), f"scale rule {name}", Evidence(rule=rule))
         for name, rule in rules_with(item.view, names)
     ]
+    uses += [
+        (Use(_NOTHING, rule=place.rule), f"scale rule {place.rule}", Evidence(rule=place.body)) for place in item.rules
+    ]
     others = tuple(
         f"{use.kind} {use.name}"
         for use in consumers(item.view)
         if use.kind not in {"env", "scale rule"} and use.secret in names
-    )
+    ) + tuple(f"{place.part} of {place.container}" for place in item.words)
     identity = chosen.name if chosen is not None and chosen.ref != SYSTEM else ""
     principal = (chosen.principal if chosen is not None else "") or ""
     value = _value(item)
@@ -175,7 +178,7 @@ _NOTHING = Decision(Outcome.VAULT)
 
 
 def _value(item: Item) -> Secret | None:
-    values = [place.value for place in item.secrets] + [place.value for place in item.env]
+    values = [place.value for place in item.secrets] + [place.value for place in item.places]
     return values[0] if values else None
 
 

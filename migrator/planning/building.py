@@ -10,12 +10,13 @@ from migrator.model import Json, ResourceId, Step, Vault
 from migrator.parts import SIGN_IN
 from migrator.passwordless import applying
 from migrator.passwordless.rights import Grant
-from migrator.planning import names, traffic
+from migrator.planning import names, rewriting, traffic
 from migrator.planning.draft import AppDraft, Item
 from migrator.planning.identities import SYSTEM, Chosen
 from migrator.planning.places import AppView, EnvPlace
 from migrator.planning.roles import SECRETS_USER, Held, Need, Roles
 from migrator.planning.vaulting import VaultItem
+from scanners.model import Fingerprinter
 
 APP_WRITE = "Microsoft.App/containerApps/write"
 JOB_WRITE = "Microsoft.App/jobs/write"
@@ -47,6 +48,7 @@ class AppPlan:
     vault_items: dict[str, VaultItem]
     """By fingerprint."""
     fingerprint: str
+    fingerprinter: Fingerprinter
     parts: Mapping[str, str] = field(default_factory=dict)
     """Fingerprints of the app's parts, so that a stale plan can say what changed."""
     auth: str = ""
@@ -206,7 +208,7 @@ class Builder:
     def _vault_secret(self, plan: AppPlan, label: str, one: VaultItem) -> Step:
         scope = self._scope(one)
         shared = len(self._users["vault-secret", scope.lower()]) > 1 and one.shared
-        count = sum(len(item.env) + len(item.secrets) for item in one.items)
+        count = sum(len(item.places) + len(item.secrets) for item in one.items)
         places = f"{count} places" if count > 1 else "one place"
         if one.action == "adopt":
             why = f"the vault holds this value already; {places} will read it there"
@@ -335,11 +337,12 @@ class Builder:
         view, chosen = plan.view, plan.identity
         secrets = _secrets(plan, self.vault)
         env = _env(plan)
+        texts = rewriting.of_app(view, plan.draft.items, plan.fingerprinter)
         registries = _registries(plan)
         inside = [one for one in plan.draft.swaps if one.in_app]
         swaps = applying.together(inside, chosen) if inside and chosen else None
         # a job has no revisions: its next execution uses what it is then
-        revision = "none" if view.job else "template" if env or swaps else "suffix" if registries else "none"
+        revision = "none" if view.job else "template" if env or swaps or texts else "suffix" if registries else "none"
         moves = traffic.of(view) if revision != "none" else traffic.Traffic()
         self.notes += [{"app": view.id, "kind": "traffic", "text": text} for text in moves.notes]
         switch = Step(
@@ -354,9 +357,10 @@ class Builder:
                 "revision": revision,
                 "traffic": moves.pin,
                 **({"swaps": swaps} if swaps else {}),
+                **texts,
             },
             undo={"restore": True},
-            why=_why(secrets, env, registries, len(inside), "job" if view.job else revision),
+            why=_why(secrets, env, texts, registries, len(inside), "job" if view.job else revision),
             permission=write_action(view),
             after=before,
             # the parts stand once, with the first step that writes the app
@@ -369,8 +373,13 @@ class Builder:
             app=view.id,
             change={
                 "revision": revision,
-                "env": sorted({str(entry["env"]) for entry in env}),
-                "references": sorted({*(str(s["name"]) for s in secrets), *(str(entry["secret"]) for entry in env)}),
+                "env": sorted({str(entry["env"]) for entry in (*env, *texts.get("added", ()))}),
+                "references": sorted(
+                    {
+                        *(str(secret["name"]) for secret in secrets),
+                        *(str(e["secret"]) for e in (*env, *texts.get("rules", ()), *texts.get("added", ()))),
+                    }
+                ),
             },
             undo={},
             why="that Azure accepted the change proves nothing; an execution that succeeds does"
@@ -402,6 +411,33 @@ def _source(item: Item) -> Json:
     """Where the value is read at the moment it is written into the vault."""
     if item.secrets:
         return {"app": item.view.id, "kind": "secret", "name": item.secrets[0].name}
+    if item.env:
+        return _of_env(item)
+    if item.rules:
+        rule = item.rules[0]
+        return {
+            "app": item.view.id,
+            "kind": "rule",
+            "path": rule.path,
+            "rule": rule.rule,
+            "of": rule.kind,
+            "key": rule.key,
+        }
+    word = item.words[0]
+    return {
+        "app": item.view.id,
+        "kind": "word",
+        "path": word.path,
+        "container": word.container,
+        "init": word.init,
+        "part": word.part,
+        "word": word.word,
+        "start": word.spans[0].start,
+        "end": word.spans[0].end,
+    }
+
+
+def _of_env(item: Item) -> Json:
     place: EnvPlace = item.env[0]
     return {
         "app": item.view.id,
@@ -531,7 +567,7 @@ def _within(scope: str) -> str:
     return ".".join(name for kind, name in zip(parts[7::2], parts[8::2], strict=False) if name != "default").lower()
 
 
-def _why(secrets: list[Json], env: list[Json], registries: list[Json], swaps: int, revision: str) -> str:
+def _why(secrets: list[Json], env: list[Json], texts: Json, registries: list[Json], swaps: int, revision: str) -> str:
     inline = sum(1 for entry in secrets if entry["was"] == "inline")
     told = [
         (
@@ -541,6 +577,16 @@ def _why(secrets: list[Json], env: list[Json], registries: list[Json], swaps: in
         ),
         (len(env), "plaintext env value becomes a secret reference", "plaintext env values become secret references"),
         (swaps, "key gives way to the identity", "keys give way to the identity"),
+        (
+            len(texts.get("rules", ())),
+            "key of a scale rule is given by auth",
+            "keys of scale rules are given by auth",
+        ),
+        (
+            len(texts.get("commands", ())),
+            "script in a command reads a variable",
+            "scripts in commands read variables",
+        ),
         (len(registries), "registry is pulled from with the identity", "registries are pulled from with the identity"),
     ]
     parts = [f"{number} {one if number == 1 else many}" for number, one, many in told if number]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from migrator.about import tool
 from migrator.appwrite import listed
-from migrator.bindings import uses
+from migrator.bindings import refers, uses
 from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.model import App, Estate, Json, Plan, Resource, ResourceId, Step, by_app, canonical, same_id
 from migrator.planning.building import APP_WRITE, JOB_WRITE, labels, write_action
@@ -193,6 +193,7 @@ class _Contract:
         names = {str(entry["env"]) for step in switches for entry in step.change["env"]}
         values = {str(e["fingerprint"]) for step in switches for e in (*step.change["env"], *step.change["secrets"])}
         values |= {mark for step in switches for mark in swapped_values(step.change)}
+        words = values | {str(e["was"]) for step in switches for e in step.change.get("commands", ())}
         for revision in () if view.job else view.app.revisions:
             template = child(revision, "properties", "template") or {}
             shown = sorted(
@@ -201,6 +202,7 @@ class _Contract:
                     for name, value in view.plain_env(template)
                     if name in names or self._fingerprinter.of_secret(value) in values
                 }
+                | {name for name, text in view.plain_words(template) if self._fingerprinter.of_secret(text) in words}
             )
             if not shown:
                 continue
@@ -289,7 +291,7 @@ class _Contract:
             str(revision.get("name"))
             for revision in view.app.revisions
             for entry in unused
-            if _refers(revision, str(entry["name"]))
+            if refers(child(revision, "properties", "template") or {}, str(entry["name"]))
         )
         lost = [f"the value of {names} in the app: nobody can read it back from Container Apps"]
         if idle:
@@ -339,16 +341,6 @@ class _Contract:
 
     def _skip(self, resource: str, reason: str, hint: str) -> None:
         self._skipped.append({"finding": {"resource": resource}, "code": "finalize", "reason": reason, "hint": hint})
-
-
-def _refers(revision: Json, name: str) -> bool:
-    template = child(revision, "properties", "template") or {}
-    return any(
-        str(entry.get("secretRef") or "") == name or str(entry.get("secretRef") or "").endswith(f"-{name}")
-        for kind in ("containers", "initContainers")
-        for container in template.get(kind) or []
-        for entry in container.get("env") or []
-    )
 
 
 def _host(server: str) -> str:

@@ -8,17 +8,21 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from migrator.model import AppSecret, Estate, Json, Vault, is_job
-from migrator.planning import consumers, names, skips
+from migrator.planning import consumers, names, scalers, skips, texts
 from migrator.planning.choices import Choices
 from migrator.planning.identities import Identities
 from migrator.planning.places import (
     ENV_PATH,
     REGISTRY_PATH,
+    RULE_PATH,
     SECRET_PATH,
+    WORD_PATH,
     AppView,
     EnvPlace,
     RegistryPlace,
+    RulePlace,
     SecretPlace,
+    WordPlace,
     is_blank,
 )
 from migrator.planning.places import size as size_of
@@ -32,7 +36,9 @@ if TYPE_CHECKING:
 _COMMAND = re.compile(r"az containerapp (?!job )")
 
 Target = tuple[str, str]
-"""`("env", path)`, `("secret", name)` or `("registry", index)` in one app."""
+"""`("env", path)`, `("rule", path)`, `("word", path)`, `("secret", name)` or `("registry", index)` in one app."""
+Place = EnvPlace | RulePlace | WordPlace
+"""What comes to refer to an app secret."""
 
 
 @dataclass(slots=True)
@@ -44,21 +50,37 @@ class Item:
     length: int
     """In characters."""
     env: list[EnvPlace] = field(default_factory=list)
+    rules: list[RulePlace] = field(default_factory=list)
+    words: list[WordPlace] = field(default_factory=list)
     secrets: list[SecretPlace] = field(default_factory=list)
     app_secret: str = ""
-    """The app secret that env entries will refer to."""
+    """The app secret that the places will refer to."""
     reference: AppSecret | None = None
     """An existing versionless vault reference with this value: then nothing goes into the vault."""
 
     @property
     def names(self) -> list[str]:
         """What the value is called in the app, app secrets first."""
-        return [place.name for place in self.secrets] or sorted({place.name for place in self.env})
+        return (
+            [place.name for place in self.secrets]
+            or sorted({place.name for place in self.env})
+            or sorted({*(place.name for place in self.rules), *(place.name for place in self.words)})
+        )
 
     @property
     def targets(self) -> list[Target]:
         """Where its findings are."""
-        return [("env", place.path) for place in self.env] + [("secret", place.name) for place in self.secrets]
+        return [
+            *(("env", place.path) for place in self.env),
+            *(("rule", place.path) for place in self.rules),
+            *(("word", place.path) for place in self.words),
+            *(("secret", place.name) for place in self.secrets),
+        ]
+
+    @property
+    def places(self) -> list[Place]:
+        """Everything that comes to refer to the app secret."""
+        return [*self.env, *self.rules, *self.words]
 
 
 @dataclass(slots=True)
@@ -142,7 +164,9 @@ class Drafting:
     def skip_item(self, item: Item, why: Skip) -> None:
         """Leave all places of a value as they are."""
         for target in item.targets:
-            self.skip(self._findings.get((item.view.key, target), ()), why)
+            found = self._findings.get((item.view.key, target), ())
+            # a word may hold several values
+            self.skip([f for f in found if target[0] != "word" or f.fingerprint == item.fingerprint], why)
 
     def skip_registry(self, view: AppView, place: RegistryPlace, why: Skip) -> None:
         """Leave a registry entry with its password."""
@@ -208,13 +232,17 @@ def _counts(finding: Finding) -> bool:
 def _target(view: AppView, place: AzureLocation, finding: Finding) -> Target | Skip:
     if view.env(place.path, place.name):
         return "env", place.path
+    if view.rule(place.path, place.name):
+        return "rule", place.path
+    if view.word(place.path):
+        return "word", place.path
     secret = view.secret_at(place.path, place.name)
     if secret:
         return "secret", secret.name
     registry = REGISTRY_PATH.fullmatch(place.path)
     if registry and int(registry[1]) < len(view.registries):
         return "registry", registry[1]
-    if ENV_PATH.fullmatch(place.path) or registry or SECRET_PATH.fullmatch(place.path):
+    if registry or any(path.fullmatch(place.path) for path in (ENV_PATH, RULE_PATH, WORD_PATH, SECRET_PATH)):
         return skips.of_other(finding, {})
     return skips.of_place(finding)
 
@@ -233,11 +261,13 @@ class _OneApp:
         of_template = skips.of_template(self._view)
         self._inline_values()
         env = self._env(of_template)
+        rules = self._rules(of_template)
+        words = self._words(of_template)
         secrets = self._secrets()
         secrets |= self._switches(secrets, of_template)
         for name in sorted(secrets):
             self._add_secret(name)
-        self._add_env(env)
+        self._add_places([*env, *rules, *words])
         self._draft.items = [self._items[key] for key in sorted(self._items, key=lambda k: (self._items[k].names, k))]
         return self._draft
 
@@ -267,6 +297,45 @@ class _OneApp:
             else:
                 found.append(place)
         return sorted(found, key=lambda place: (place.init, place.index, place.entry))
+
+    def _rules(self, of_template: Skip | None) -> list[RulePlace]:
+        found = []
+        for (kind, path), findings in self.findings.items():
+            place = self._view.rule(path, _name(findings)) if kind == "rule" else None
+            if place is None:
+                continue
+            why = (None if self._view.job else of_template) or texts.of_rule(self._view, place, findings[0])
+            if why:
+                self._drafting.skip(findings, why)
+                continue
+            found.append(place)
+            if not scalers.reads_metadata(place.scaler, place.key):
+                self._drafting.note(
+                    self._view,
+                    "scale-rule",
+                    f"the scaler {place.scaler} of rule {place.rule} reads {place.key} by auth only, so that the value in its "
+                    "metadata served nothing so far: from this change on the rule can sign in, and may begin to scale",
+                )
+        return sorted(found, key=lambda place: place.path)
+
+    def _words(self, of_template: Skip | None) -> list[WordPlace]:
+        found: list[WordPlace] = []
+        for (kind, path), findings in self.findings.items():
+            if kind != "word":
+                continue
+            for fingerprint in sorted({finding.fingerprint for finding in findings}):
+                mine = [finding for finding in findings if finding.fingerprint == fingerprint]
+                if not any(map(_counts, mine)):
+                    self._drafting.skip(mine, skips.low_confidence(mine[0], self._view))
+                    continue
+                way = of_template or texts.word(self._view, path, fingerprint, self._drafting.fingerprinter)
+                if isinstance(way, Skip):
+                    self._drafting.skip(mine, way)
+                elif any(texts.overlap(way, other) for other in found):
+                    self._drafting.skip(mine, texts.uncertain(self._view, path))
+                else:
+                    found.append(way)
+        return sorted(found, key=lambda place: (place.init, place.index, place.part, place.word))
 
     def _secrets(self) -> set[str]:
         found = set()
@@ -331,7 +400,7 @@ class _OneApp:
             item.secrets.append(SecretPlace(name, value))
             item.secrets.sort(key=lambda place: place.name)
 
-    def _add_env(self, places: Sequence[EnvPlace]) -> None:
+    def _add_places(self, places: Sequence[Place]) -> None:
         volume = consumers.mounts_all_secrets(self._view)
         taken = set(self._view.secrets)
         total = sum(size_of(secret.value) for secret in self._view.secrets.values() if secret.value)
@@ -351,17 +420,25 @@ class _OneApp:
                 else:
                     why = self._no_room(place, volume, total)
                     if why:
-                        self._drafting.skip(self.findings[("env", place.path)], why)
+                        kind = {EnvPlace: "env", RulePlace: "rule", WordPlace: "word"}[type(place)]
+                        found = self.findings[kind, place.path]
+                        self._drafting.skip([f for f in found if kind != "word" or f.fingerprint == fingerprint], why)
                         continue
                     known = self._item(fingerprint, len(place.value))
                     known.app_secret = names.app_secret(place.name, taken)
                     taken.add(known.app_secret)
                     total += size_of(place.value)
-            known.env.append(place)
+            match place:
+                case EnvPlace():
+                    known.env.append(place)
+                case RulePlace():
+                    known.rules.append(place)
+                case WordPlace():
+                    known.words.append(place)
 
-    def _no_room(self, place: EnvPlace, volume: str | None, total: int) -> Skip | None:
+    def _no_room(self, place: Place, volume: str | None, total: int) -> Skip | None:
         if volume:
-            return skips.no_new_secrets(self._view, volume, place)
+            return skips.no_new_secrets(self._view, volume, place.name)
         if total + size_of(place.value) > skips.APP_SECRETS_LIMIT:
             return skips.too_many(self._view, place.name)
         return None

@@ -10,10 +10,8 @@ from scanners.surface import Does, Row, kind_of, row_at
 
 _HINTS = {
     6: "az containerapp job execution list --ids {parent} -o table shows what is kept; rotate the value",
-    7: "set the variable (az containerapp update --ids {id} --set-env-vars NAME=secretref:SECRET) and write $(NAME)",
     8: "az containerapp show --ids {id} --query properties.template.containers[].probes, then change it with --yaml FILE",
-    9: "az containerapp update --ids {id} --scale-rule-name RULE --scale-rule-auth PARAMETER=SECRET with the other metadata",
-    10: "az containerapp job update --ids {id} --scale-rule-name RULE --scale-rule-auth PARAMETER=SECRET with the rest",
+    9: "az containerapp update --ids {id} --scale-rule-name RULE with the metadata that shall stay",
     12: "az containerapp env dapr-component show --ids {id}, then set it with secretStoreComponent",
     13: "az containerapp env dapr-component show --ids {id}, then set it with secretRef in place of the value",
     14: "az containerapp connected-env dapr-component show --ids {id}",

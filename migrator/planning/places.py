@@ -9,10 +9,18 @@ from functools import cached_property
 from typing import Any
 
 from migrator.model import App, AppSecret, Json, ResourceId
+from migrator.planning.scripts import Standing
 from scanners.model import Secret, reveal
 
 ENV_PATH = re.compile(r"properties\.template\.(containers|initContainers)\[(\d+)\]\.env\[(\d+)\]\.value")
 SECRET_PATH = re.compile(r"properties\.configuration\.secrets\[(\d+)\](?:\.value)?")
+RULE_PATH = re.compile(
+    r"properties\.(?:template\.scale\.rules\[(\d+)\]\.(custom|http|tcp)"
+    r"|configuration\.eventTriggerConfig\.scale\.rules\[(\d+)\])\.metadata\.(.+)"
+)
+WORD_PATH = re.compile(r"properties\.template\.(containers|initContainers)\[(\d+)\]\.(command|args)\[(\d+)\]")
+EVENT = "event"
+"""What stands for the kind of a job's rule, which has no `custom`, `http` or `tcp` around it."""
 REGISTRY_PATH = re.compile(r"properties\.configuration\.registries\[(\d+)\](?:\..*)?")
 
 
@@ -28,6 +36,51 @@ class EnvPlace:
     entry: int
     """Of the entry in the container's `env`."""
     name: str
+    value: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class RulePlace:
+    """A value in the metadata of a scale rule."""
+
+    path: str
+    rule: str
+    kind: str
+    """`custom`, `http`, `tcp` or `event`."""
+    key: str
+    body: Json
+    """What holds `type`, `metadata`, `auth` and `identity`."""
+    value: Secret
+
+    @property
+    def scaler(self) -> str:
+        """KEDA's name for what is asked."""
+        return str(self.body.get("type") or "")
+
+    @property
+    def name(self) -> str:
+        """What the value is called."""
+        return f"{self.rule}-{self.key}"
+
+
+@dataclass(frozen=True, slots=True)
+class WordPlace:
+    """A value within one word of a container's command line."""
+
+    path: str
+    container: str
+    init: bool
+    index: int
+    """Of the container in its list."""
+    part: str
+    """`command` or `args`."""
+    word: int
+    """Of the word in its list."""
+    text: Secret
+    """The whole word."""
+    spans: tuple[Standing, ...]
+    name: str
+    """What the value is called."""
     value: Secret
 
 
@@ -118,6 +171,59 @@ class AppView:
         if not isinstance(item.get("value"), str) or item.get("secretRef") or item.get("name") != name:
             return None
         return EnvPlace(path, str(container.get("name") or ""), init, index, entry, name, Secret(item["value"]))
+
+    def rule(self, path: str, name: str) -> RulePlace | None:
+        """The text in a rule's metadata at a JSON path, if it still goes by `name`."""
+        match = RULE_PATH.fullmatch(path)
+        if not match:
+            return None
+        at = int(match[1] or match[3])
+        source = child(self.template, "scale", "rules") if match[1] else self._event_rules()
+        rule = source[at] if isinstance(source, list) and at < len(source) else None
+        body = child(rule, match[2]) if match[2] else rule
+        value = child(body, "metadata", match[4])
+        if not isinstance(value, str) or match[4] != name or not isinstance(rule, dict) or not isinstance(body, dict):
+            return None
+        return RulePlace(path, str(rule.get("name") or ""), match[2] or EVENT, name, body, Secret(value))
+
+    def _event_rules(self) -> Any:
+        return child(self.configuration, "eventTriggerConfig", "scale", "rules")
+
+    def rule_names(self) -> list[str]:
+        """Names of all scale rules, in order."""
+        rules = [*(child(self.template, "scale", "rules") or []), *(self._event_rules() or [])]
+        return [str(child(rule, "name") or "") for rule in rules]
+
+    def word(self, path: str) -> tuple[Json, str] | None:
+        """The container and the word at a JSON path of a command line."""
+        match = WORD_PATH.fullmatch(path)
+        if not match:
+            return None
+        try:
+            container = self.template[match[1]][int(match[2])]
+            word = container[match[3]][int(match[4])]
+        except (KeyError, IndexError, TypeError):
+            return None
+        return (container, word) if isinstance(word, str) else None
+
+    def plain_words(self, template: Json | None = None) -> list[tuple[str, Secret]]:
+        """`(what it is, text)` of every word of a command line and every text in metadata of scale rules."""
+        source: Json = self.template if template is None else template
+        found = []
+        for key in ("containers", "initContainers"):
+            for container in source.get(key) or []:
+                for part in ("command", "args"):
+                    words = container.get(part) or []
+                    found += [(f"{part} of {container.get('name')}", Secret(w)) for w in words if isinstance(w, str)]
+        rules = list(child(source, "scale", "rules") or [])
+        rules += (self._event_rules() or []) if template is None else []
+        for rule in rules:
+            for body in (rule, *(child(rule, kind) for kind in ("custom", "http", "tcp"))):
+                metadata = child(body, "metadata")
+                if isinstance(metadata, dict):
+                    name = f"scale rule {child(rule, 'name')}"
+                    found += [(name, Secret(text)) for text in metadata.values() if isinstance(text, str) and text]
+        return found
 
     @cached_property
     def secrets(self) -> dict[str, AppSecret]:

@@ -103,15 +103,21 @@ def _revisions(plan: AppPlan, fingerprinter: Fingerprinter) -> list[Json]:
     view = plan.view
     names = {place.name for item in plan.draft.every for place in item.env}
     values = {item.fingerprint for item in plan.draft.every}
+    words = values | {fingerprinter.of_secret(place.text) for item in plan.draft.every for place in item.words}
+    here = {f"scale rule {place.rule}" for item in plan.draft.every for place in item.rules}
+    here |= {f"{place.part} of {place.container}" for item in plan.draft.every for place in item.words}
     shown: dict[str, set[str]] = {}
     for revision in view.app.revisions:
         template = (revision.get("properties") or {}).get("template") or {}
         for name, value in view.plain_env(template):
             if name in names or fingerprinter.of_secret(value) in values:
                 shown.setdefault(str(revision.get("name")), set()).add(name)
+        for name, text in view.plain_words(template):
+            if fingerprinter.of_secret(text) in words:
+                shown.setdefault(str(revision.get("name")), set()).add(name)
     latest = str(view.properties.get("latestRevisionName") or "")
-    if names and latest:
-        shown.setdefault(latest, set()).update(names)
+    if (names or here) and latest:
+        shown.setdefault(latest, set()).update(names | here)
     if view.job:
         return [
             _entry(
@@ -139,7 +145,7 @@ def _copies(plans: list[AppPlan], findings: Iterable[Finding]) -> list[Json]:
         (plan.view.key, path)
         for plan in plans
         for item in plan.draft.every
-        for path in (*(place.path for place in item.env), *_secret_paths(plan.view, item))
+        for path in (*(place.path for place in item.places), *_secret_paths(plan.view, item))
     }
     found = []
     for finding in findings:

@@ -202,7 +202,7 @@ def of_env(view: AppView, place: EnvPlace, vault: Vault) -> Skip | None:
             "give the rule auth[].secretRef with an app secret, or an identity, instead of FromEnv metadata, then "
             "plan again",
         )
-    return _too_large(place.name, place.value)
+    return too_large(place.name, place.value)
 
 
 def of_secret(view: AppView, name: str, value: Secret | None) -> Skip | None:
@@ -220,10 +220,11 @@ def of_secret(view: AppView, name: str, value: Secret | None) -> Skip | None:
             f"secret {name} is empty, and an empty vault secret makes every later write of the app fail (ACA#1291)",
             f"az containerapp secret remove {view.at} --secret-names {name}, once nothing uses it",
         )
-    return _too_large(name, value)
+    return too_large(name, value)
 
 
-def _too_large(name: str, value: Secret) -> Skip | None:
+def too_large(name: str, value: Secret) -> Skip | None:
+    """More than a vault secret holds."""
     if size(value) <= VAULT_VALUE_LIMIT:
         return None
     return Skip(
@@ -328,11 +329,11 @@ def allowed(finding: Finding, why: str = "") -> Skip:
     )
 
 
-def no_new_secrets(view: AppView, volume: str, place: EnvPlace) -> Skip:
+def no_new_secrets(view: AppView, volume: str, name: str) -> Skip:
     """A volume mounts all secrets, so that a new one would change the app's files."""
     return Skip(
         "secret-volume",
-        f"volume {volume} of {view.name} mounts every secret as a file; {place.name} needs a new secret, which would "
+        f"volume {volume} of {view.name} mounts every secret as a file; {name} needs a new secret, which would "
         "put a new file into the app",
         f"list the secrets in volume {volume} by name (az containerapp update {view.at} --yaml FILE), then plan again",
     )

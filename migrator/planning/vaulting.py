@@ -60,6 +60,8 @@ class VaultItem:
             for item in self.items
             for kind, place in (
                 *(("env", f"{place.container}/{place.name}") for place in item.env),
+                *(("rule", f"{place.rule}/{place.key}") for place in item.rules),
+                *((place.part, f"{place.container}/{place.word}") for place in item.words),
                 *(("secret", place.name) for place in item.secrets),
             )
         )

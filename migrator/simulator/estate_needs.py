@@ -1,6 +1,7 @@
 """What the replicas of an estate's apps need: environment variables that must have the right value, and services.
 
-Table `needs`: lower-case app id -> list of {"env", "value": str | None}; None means that any value will do. Table
+Table `needs`: lower-case app id -> list of {"env", "value": str | None}; None means that any value will do; and
+{"argument": str}: a text that a word of a command line must hold once a shell has filled its variables in. Table
 `connections`: lower-case app id -> list of {"env", "resource", "action", "says"}: a client that is told by `env` (or by
 `<env>__…`) how to sign in to a resource, what it does there, and what it writes to its log when it may not.
 """
@@ -29,7 +30,12 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
     """
     table = azure.world.table("needs")
     for place, entry in mappings(document, "needs"):
-        known(entry, {"app", "env", "equals", "present"}, place)
+        known(entry, {"app", "env", "equals", "present", "argument"}, place)
+        if "argument" in entry:
+            needed = {"argument": text(entry, "argument", place)}
+            app = _app(document, text(entry, "app", place), f"{place}.app")
+            table.setdefault(str(app["id"]).lower().rstrip("/"), []).append(needed)
+            continue
         app, name = _app(document, text(entry, "app", place), f"{place}.app"), text(entry, "env", place)
         if "equals" in entry and "present" in entry:
             raise ValueError(f"{place}: either 'equals' or 'present'")

@@ -14,6 +14,8 @@ from migrator.ports import Outcome, StepContext
 from migrator.swapping import client_id_of, prepared, swap_lines
 from migrator.switchback import take_back
 from migrator.switching import patch_body, references_again, same_url, switched
+from migrator.textswitch import lines as text_lines
+from migrator.textswitch import rewritten
 from migrator.veil import section
 
 PAUSES = (2.0, 4.0, 8.0, 15.0, 30.0)
@@ -41,6 +43,7 @@ class AppSwitch(Kind):
             ("~", f"env {env['env']} of {env['container']}: plaintext → secretRef {env['secret']}")
             for env in change["env"]
         ]
+        lines += text_lines(change)
         lines += [("~", f"registry {entry['server']}: password → identity") for entry in change["registries"]]
         lines += swap_lines(change.get("swaps") or {})
         if change["traffic"]:
@@ -91,6 +94,10 @@ class AppSwitch(Kind):
         wanted, odd = switched(live.veiled, change, ctx.record.facts["latest"])
         if odd:
             raise StaleError(f"{_name(step)} is not as the plan saw it", why=listed(odd), hint=REPLAN)
+        for text, parts in rewritten(step.change, live.values.get):
+            live.values.add(text)
+            for value in parts.values():
+                ctx.see(value)
         body = patch_body(live.veiled, wanted, secrets, live.values)
         fresh = step.change["revision"] == "none" or live.latest != ctx.record.facts["latest"]
         if not body and fresh and step.change["secrets"]:

@@ -10,6 +10,7 @@ from migrator.kinds import Kind
 from migrator.model import Json, ResourceId, Step, VaultSecret
 from migrator.ports import Outcome, StepContext
 from migrator.steps.identity_create import RUN_TAG
+from migrator.textswitch import rule_body, words_of
 from migrator.veil import section
 from scanners.model import Secret
 
@@ -138,7 +139,7 @@ def source_value(step: Step, ctx: StepContext) -> Secret:
     """
     source = step.change["source"]
     try:
-        value = _secret_value(source, ctx) if source["kind"] == "secret" else _env_value(source, ctx)
+        value = _SOURCES[source["kind"]](source, ctx)
     except NotFoundError as error:
         raise StaleError(
             f"the app {ResourceId.parse(source['app']).name} is gone", why=error.why, hint=REPLAN
@@ -146,7 +147,8 @@ def source_value(step: Step, ctx: StepContext) -> Secret:
     if value is not None:
         ctx.see(value)
     if value is None or ctx.fingerprinter.of_secret(value) != step.change["fingerprint"]:
-        place = f"secret {source['name']}" if source["kind"] == "secret" else f"env {source['env']}"
+        named = {"secret": "name", "env": "env"}.get(source["kind"])
+        place = f"{source['kind']} {source[named]}" if named else str(source["path"])
         raise StaleError(
             f"{place} of {ResourceId.parse(source['app']).name} is not what the plan saw",
             why="its value is gone" if value is None else "its value is another",
@@ -169,6 +171,19 @@ def _env_value(source: Json, ctx: StepContext) -> Secret | None:
                 if entry.get("name") == source["env"] and isinstance(entry.get("value"), str):
                     return Secret(entry["value"])
     return None
+
+
+def _rule_value(source: Json, ctx: StepContext) -> Secret | None:
+    text = (rule_body(ctx.cloud.get_app(source["app"]), source) or {}).get("metadata", {}).get(source["key"])
+    return Secret(text) if isinstance(text, str) else None
+
+
+def _word_value(source: Json, ctx: StepContext) -> Secret | None:
+    words = words_of(ctx.cloud.get_app(source["app"]), source)
+    return Secret(str(words[source["word"]])[source["start"] : source["end"]]) if words is not None else None
+
+
+_SOURCES = {"secret": _secret_value, "env": _env_value, "rule": _rule_value, "word": _word_value}
 
 
 def _tags(step: Step, ctx: StepContext, **more: str) -> dict[str, str]:

@@ -187,8 +187,13 @@ def test_what_is_no_credential_or_a_reference_already() -> None:
 @pytest.mark.parametrize(
     ("resource", "path", "code"),
     [
-        (app_id("orders"), "properties.template.containers[0].args[1]", "unsupported-place"),
-        (app_id("orders"), "properties.template.scale.rules[0].custom.metadata.password", "unsupported-place"),
+        (
+            app_id("orders"),
+            "properties.template.containers[0].probes[0].httpGet.httpHeaders[0].value",
+            "unsupported-place",
+        ),
+        (app_id("orders"), "properties.template.containers[0].args[1]", "gone"),
+        (app_id("orders"), "properties.template.scale.rules[0].custom.metadata.password", "gone"),
         (app_id("orders"), "properties.template.containers[0].env[9].value", "gone"),
         (app_id("nowhere"), "properties.template.containers[0].env[0].value", "gone"),
         (

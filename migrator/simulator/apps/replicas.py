@@ -5,11 +5,13 @@ A replica is kept as {"name", "created", "state": "starting" | "started" | "runn
 "started"?, "id", "restarts"} inside its revision's record.
 
 The table `needs` (lower-case app id -> list of {"env", "value"}) tells what an app cannot run without: a replica whose
-environment does not give each named variable that value (None: any value) crashes.
+environment does not give each named variable that value (None: any value) crashes, and one of whose command lines no
+word holds a needed "argument".
 """
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 
 _STATES = ("runningState", "runningStateDetails", "initContainers")
 """Members that came after 2022-03-01."""
+_VARIABLE = re.compile(r"'\"\$(\w+)\"'|\"\$(\w+)\"|\$\{(\w+)\}|\$(\w+)")
+"""How a script names a variable: between quotes that hold nothing else, within other ones, bare."""
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """What Kubernetes makes generated names of."""
 
@@ -71,10 +75,27 @@ def crashing(azure: Azure, app: str, template: Json) -> str | None:
     chosen = template.get("containers") or []
     seen = [environment(azure, app, container) for container in validation.containers(template)]
     for need in azure.world.table("needs").get(app) or []:
+        if "argument" in need:
+            if not any(need["argument"] in word for word in _arguments(seen, validation.containers(template))):
+                return str(chosen[0].get("name")) if chosen else ""
+            continue
         values = [env[need["env"]] for env in seen if env.get(need["env"]) is not None]
         if not values or (need["value"] is not None and need["value"] not in values):
             return str(chosen[0].get("name")) if chosen else ""
     return None
+
+
+def _arguments(seen: list[dict[str, str | None]], containers: list[Json]) -> list[str]:
+    """Words of the command lines as a program gets them from a shell: quotes that only hold a variable are gone."""
+    found = []
+    for env, container in zip(seen, containers, strict=True):
+        words = (*(container.get("command") or []), *(container.get("args") or []))
+        found += [_filled(str(word), env) for word in words]
+    return found
+
+
+def _filled(word: str, env: dict[str, str | None]) -> str:
+    return _VARIABLE.sub(lambda match: env.get(next(filter(None, match.groups()))) or match[0], word)
 
 
 def unpullable(azure: Azure, document: Json, template: Json) -> str | None:
