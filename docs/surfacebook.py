@@ -21,6 +21,7 @@ _DOES = {
     Does.MIGRATES: "**migrates**",
     Does.REPORTS: "reports, with the limit",
     Does.NAMES: "names it; Azure never shows the value",
+    Does.UNTOLD: "cannot know: Azure shows neither the value nor that there is one",
     Does.NOTHING: "nothing to find",
 }
 _INTRO = """\
@@ -34,6 +35,7 @@ command that gets further. The numbers are those of the rows in `scanners/surfac
 * **migrates**: a plan has steps for it: done, proven, undone.
 * **reports**: the value is found, and the platform has no form of this place with a reference.
 * **names**: Azure keeps a value there and never shows it: that one is held is found (`aca-unseen-secret`), not which one.
+* **cannot know**: Azure shows neither the value nor whether there is one; look where it was set.
 
 Old revisions and executions are read with `scan azure --revisions` and for every plan; source controls for every plan and
 with `--save-estate`, because they cost a call for each app. With `--app` only the named apps and jobs are looked at.

@@ -29,6 +29,8 @@ class Does(StrEnum):
     """Finds the value; a plan skips it with the platform's limit."""
     NAMES = "names"
     """Azure never shows the value: that one is held is found, and a plan skips it with the platform's limit."""
+    UNTOLD = "cannot be told"
+    """Azure shows neither the value nor that one is held: nothing can be found."""
     NOTHING = "nothing to find"
 
 
@@ -142,7 +144,7 @@ def _rows() -> Iterator[Row]:
         (16, (ENVIRONMENT,), "properties.daprAIInstrumentationKey"),
         (17, (ENVIRONMENT, CONNECTED), "properties.daprAIConnectionString"),
     ):
-        yield Row(number, homes, name, Does.NAMES, f"{_NO_FORM}, and Azure does not tell whether it is set")
+        yield Row(number, homes, name, Does.UNTOLD, f"{_NO_FORM}, and Azure does not tell whether it is set")
     for number, homes, name in (
         (18, (ENVIRONMENT,), "properties.appInsightsConfiguration.connectionString"),
         (19, (ENVIRONMENT,), f"{DESTINATIONS}.dataDogConfiguration.key"),
@@ -164,12 +166,17 @@ def _rows() -> Iterator[Row]:
         "identity, and nfsAzureFile needs none"
     )
     yield Row(23, kinds, "properties.azureFile.accountKey", Does.NAMES, why)
-    for number, path, why in (
-        (24, f"{ACTION}.registryInfo.registryPassword", "sign in by OIDC with AcrPush, without a password"),
-        (25, f"{ACTION}.azureCredentials.clientSecret", "use a federated credential (azureCredentials.kind)"),
-        (26, f"{ACTION}.githubPersonalAccessToken", "the token serves once: revoke it"),
+    for number, path, does, why in (
+        (24, f"{ACTION}.registryInfo.registryPassword", Does.NAMES, "sign in by OIDC with AcrPush, without a password"),
+        (
+            25,
+            f"{ACTION}.azureCredentials.clientSecret",
+            Does.UNTOLD,
+            "no credential of the workflow is shown, not even its kind: use a federated credential (azureCredentials.kind)",
+        ),
+        (26, f"{ACTION}.githubPersonalAccessToken", Does.UNTOLD, "it is never shown, and serves once: revoke it"),
     ):
-        yield Row(number, (f"{APP}/sourcecontrols",), path, Does.NAMES, why)
+        yield Row(number, (f"{APP}/sourcecontrols",), path, does, why)
     why = "a pool's secrets have no form with a reference and no action lists them"
     yield Row(27, (POOL,), "properties.secrets[].value", Does.NAMES, why, label="name")
     why = "give registryCredentials.identity instead of a user name and a password"

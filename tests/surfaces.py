@@ -38,6 +38,10 @@ IDS = {
 """One resource of each type."""
 
 
+RULES = {"custom": 0, "http": 1, "tcp": 2}
+"""Which rule of an app is of which kind: one rule has one."""
+
+
 def canary(row: Row, kind: str) -> str:
     """A value that any judge takes for a secret, one for each row and type; it names its row for whoever greps it."""
     digits = f"{zlib.crc32(f'{row.number} {row.path} {kind}'.encode()) % 10**9:09d}"
@@ -59,7 +63,12 @@ def planted() -> Iterator[tuple[Row, str, str]]:
     for row in ROWS:
         for kind in row.kinds:
             if row.does in {Does.MIGRATES, Does.REPORTS} and kind in IDS:
-                yield row, kind, re.sub(r"\{\}$", ".password", row.path.replace("[]", "[0]"))
+                path = re.sub(r"\{\}$", ".password", row.path.replace("[]", "[0]"))
+                yield (
+                    row,
+                    kind,
+                    re.sub(r"rules\[0\]\.(http|tcp)", lambda match: f"rules[{RULES[match[1]]}].{match[1]}", path),
+                )
 
 
 def documents() -> dict[str, Json]:
@@ -75,8 +84,8 @@ def documents() -> dict[str, Json]:
         for part in ("containers", "initContainers"):
             for container in made[kind]["properties"]["template"][part]:
                 container.setdefault("name", "old")
-        for rule in (made[kind]["properties"]["template"].get("scale") or {}).get("rules") or []:
-            rule["name"] = "rule"
+        for at, rule in enumerate((made[kind]["properties"]["template"].get("scale") or {}).get("rules") or []):
+            rule["name"] = f"rule-{at}"
     unseen(made)
     return made
 
@@ -145,9 +154,9 @@ def _plant(node: Json, parts: list[str], row: Row, value: str) -> None:
             node.setdefault(name, []).append(value)
         else:
             items = node.setdefault(name, [])
-            if not items:
-                items.append({})
-            _plant(items[0], parts[1:], row, value)
+            at = RULES.get(parts[1], 0) if name == "rules" else 0
+            items += [{} for _ in range(at + 1 - len(items))]
+            _plant(items[at], parts[1:], row, value)
     elif len(parts) == 1:
         node[name] = value
         if row.label:
@@ -170,8 +179,8 @@ def _complete(document: Json) -> None:
     for part in ("containers", "initContainers"):
         container = properties["template"][part][0]
         container["name"] = part.lower()
-    for rule in ((properties["template"].get("scale") or {}).get("rules")) or []:
-        rule["name"] = "rule"
+    for at, rule in enumerate(((properties["template"].get("scale") or {}).get("rules")) or []):
+        rule["name"] = f"rule-{at}"
     if "/jobs/" in document["id"]:
         configuration["triggerType"] = "Event"
         configuration["eventTriggerConfig"]["scale"]["rules"][0] |= {"name": "rule", "type": "azure-queue"}
