@@ -98,6 +98,7 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         if _BADGE.search(data, max(0, start - 240), start):
             return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
+        weak = weak or _DESCRIBED.search(data, max(0, start - 160), start) is not None
     elif rule.checksum:
         proof = checksums.verify(rule.checksum, value)
         if proof is None:
@@ -122,6 +123,8 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
                 and not _PUBLIC_HOST.search(around)
             )
         )
+    if (rule.judge or rule.chosen) and not verified and _minified(data, start, end):
+        confidence = Confidence.LOW
     if weak:
         severity = severity.weakened
     match = Match(
@@ -139,6 +142,20 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         origin=_origin(rule, value),
     )
     return Candidate(match, rule.rank, name_start, name.lower())
+
+
+_DESCRIBED = re.compile(rb"\n[ \t]{1,40}\*[ \t][^\n]*\Z")
+"""A line of a comment that describes what follows it: its values are samples."""
+_ONE_LINE = 700
+_SCRIPT = re.compile(rb"\bfunction\b|=>|\)\{|[;,]var |\breturn\b|&&|\|\|")
+
+
+def _minified(data: bytes, start: int, end: int) -> bool:
+    """Whether a value lies in the midst of a script that is all one line: keys there are everybody's, and most are names."""
+    low, high = max(0, start - _ONE_LINE), min(len(data), end + _ONE_LINE)
+    if data.find(b"\n", low, start) != -1 or data.find(b"\n", end, high) != -1 or high - low < 2 * _ONE_LINE:
+        return False
+    return sum(1 for _ in _SCRIPT.finditer(data, low, high)) >= 6
 
 
 def _verdict(rule: Rule, name: str, value: str, form: Form) -> Judgement | None:
@@ -202,7 +219,8 @@ _HEX = lazily(r"[0-9a-f]{16,}|[0-9A-F]{16,}")
 def _by_chance(value: str) -> bool:
     """Whether a value is no name by any means: in digits and letters of both cases, or in hex."""
     text = value.strip("\"'")
-    return random_looking(text, least=12) and (classes_of(text) >= 3 or _HEX.fullmatch(text) is not None)
+    mixed = classes_of(re.sub(r"[^A-Za-z0-9]", "", text)) == 3
+    return random_looking(text, least=12) and (mixed or _HEX.fullmatch(text) is not None)
 
 
 def _listed(data: bytes, name_end: int, start: int, name_start: int) -> bool:

@@ -104,7 +104,11 @@ _SIGN_OF_A_FONT = lazily(r"\\*[0-9a-fA-F]{4,5}")
 _TOKEN_OF_THREE = lazily(r"ey[\w-]{10,}\.(?:ey|\.)")
 """A token that tells what it is: its own rule says whether it is one, and for whom."""
 _OPERATOR = lazily(r"[=!]==?[^=]|=>|&&|\|\||\A\w+\+\w+\Z")
+_MEMBER = lazily(r"_[a-z][A-Za-z]*[!;,]?")
+"""A member of an object in C#: `_gitToken!`."""
 _JOINED = lazily(r"[=:?]+")
+_NO_GUID = lazily(r"(?i)[0-9a-z]{6,9}(?:-[0-9a-z]{3,5}){3}-[0-9a-z]{10,13}")
+"""Of the form of an id; if it is none, somebody made it up."""
 _NUMBER_WITHIN = lazily(r"\d{1,3}(?=[A-Z])")
 _SNAKE = lazily(r"[a-z][a-z0-9]*(?:[_-]+[a-z0-9]+){2,}")
 _CAMEL = lazily(r"[a-z]+(?:[A-Z][a-z]{2,})+")
@@ -172,6 +176,8 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
         return None
     if form in _UNQUOTED and said.kind is not Kind.PASSWORD and identifier(text, least=2):
         return None
+    if form is not Form.LIVE and _NO_GUID.fullmatch(text) and shape_of(text) is not Shape.GUID:
+        return None
     text = text.removeprefix("base64:")  # how Laravel writes its APP_KEY
     shape = shape_of(text)
     if shape in _NEVER:
@@ -204,6 +210,8 @@ def _symbols(text: str) -> bool:
         return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
     if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
         return True
+    if _MEMBER.fullmatch(text):
+        return True
     if _SNAKE.fullmatch(text):
         return 5 * sum(c.isdigit() for c in text) <= len(text)
     if _DOTTED.fullmatch(text):
@@ -235,6 +243,9 @@ def _echoes(name: str, text: str) -> bool:
     if not _PLAIN.fullmatch(text):
         return False  # `Pass@word` is what people type where a sign is asked for
     left, right = (re.sub(r"[^a-z0-9]", "", part.lower()) for part in (name, text))
+    shared = next((at for at, (one, other) in enumerate(zip(left, right, strict=False)) if one != other), 0)
+    if shared >= max(10, 0.6 * len(right)):
+        return True  # the next one of a row: `orders-report-pass1`, `orders-report-pass2`
     return min(len(left), len(right)) >= 8 and (left.endswith(right) or right.endswith(left))
 
 
@@ -290,9 +301,12 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
 
 def _passed(said: Name, form: Form) -> bool:
     """Whether `pass` more likely says that something went well: `all_checks_pass`, `second pass:`, but not `DB_PASS`."""
-    if said.words[-1] != "pass":
+    words = said.words
+    while len(words) > 1 and words[-1].isdigit():
+        words = words[:-1]
+    if words[-1] != "pass":
         return False
-    return said.words[-2] not in ACCOUNTS if said.words[1:] else form in _UNQUOTED
+    return words[-2] not in ACCOUNTS if words[1:] else form in _UNQUOTED
 
 
 def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None:

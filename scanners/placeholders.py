@@ -69,7 +69,8 @@ _CONTAINS = lazily(
     | (?<![a-z])not[-_ ](?:set|for|real|used|needed|required|available|a|an|the|applicable|configured)(?![a-z]) | (?<![a-z])todo(?![a-z]) | (?<![a-z])fixme(?![a-z])
     | (?<![a-z0-9])(?:my|some|any|the|fake|sample|example|test|mock|dummy|demo)[-_ ]?(?:super[-_ ]?)?(?:secret|password|passwd|pwd|token|key|api[-_ ]?key|value|credential|client[-_ ]?secret|pass)(?![a-z0-9]*[0-9!@\#$%^&*])
     | (?<![a-z])change[-_ ](?:in|for|before|on|at|after|later|asap|now)(?![a-z]) | (?<![a-z])(?:dev|local|test|testing|demo)[-_ ](?:use[-_ ])?only(?![a-z])
-    | <[a-z][a-z _-]*>
+    | <[a-z][a-z _-]*> | (?<![a-z])not[-_ ](?:so[-_ ]|very[-_ ])?(?:a[-_ ])?secret
+    | (?<![a-z0-9])your[-_. ]?(?:very|strong|secure|super|own|actual|real|complex|random|long|private|generated|custom|unique)
     | at[-_ ]least[-_ ] | (?<![a-z0-9])\d{2}[-_ ]?(?:chars?|characters|bytes)[-_ ]long
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """

@@ -34,7 +34,7 @@ _TEST_FILE = lazily(
     r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
 _VENDORED = words(
-    "node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
+    ".yarn node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
 )
 _BUNDLED = lazily(
     r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:[cm]?js|css)(?:\.map)?|.*\.(?:[cm]?js|css)\.map|.*/wwwroot/lib/.*"

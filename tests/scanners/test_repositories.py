@@ -99,6 +99,11 @@ NOT = {
     "to be changed in production": "POSTGRES_PASSWORD: ${POSTGRES_PASSWORD:-orders_change_in_prod}\n",
     "a resource of Terraform with a dash": "login};password=${azurerm_server.orders-db.administrator_password};encrypt=true\n",
     "what a check prints": 'Each check prints "PASS" or "FAIL: <reason>" and the script ends\n',
+    "the next one of a row": '["orders-mrms-qpe-1h-pass1", "orders-mrms-qpe-24h-pass2"],\n',
+    "a member of an object": "    Password = _ordersToken!\n",
+    "an id that is none": "ORDERS_LICENSE_KEY=c4234812-12zb-42s6-a1e3-55bedd4a5bb\n",
+    "not so secret": '<add key="ClearTextPassword" value="not_so_secret" />\n',
+    "yours, with a sign": "- MSSQL_SA_PASSWORD=YourStrong@Orders123\n",
     "a word around an expression": 'admin_password = "Orders${var.suffix}!"\n',
     "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
     "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
@@ -115,6 +120,7 @@ WEAK = {
     "a user's own name": "postgres://orders:orders@db/orders\n",
     "an ingestion id": "InstrumentationKey=%{guid};IngestionEndpoint=https://contoso.net/\n",
     "a key that says it is a test's": '"api_key": "ord_test-contoso_%{hex:32}"\n',
+    "a sample in a comment": '/**\n * @example\n *   share_token: "x72YK-69Gnh4"\n */\n',
     "a password that says it is a test's": 'const password = "TestPass2031!";\n',
     "a server after its password": "Password=%{alnum:12};User ID=sa;Server=localhost\n",
 }
@@ -153,5 +159,8 @@ def test_many_values_under_one_name_are_a_table(engine: Engine) -> None:
     )
     assert {match.confidence for match in scan(engine, links)} == {Confidence.LOW}
     assert {match.confidence for match in scan(engine, links[: len(links) // 2])} == {Confidence.HIGH}
+    script = 'function a(e){return e&&e.b||"";}var c=()=>{return 1};' * 20
+    minified = scan(engine, f'{script}d={{apiKey:"%{{hex:32}}",e:1}};{script}')
+    assert {match.confidence for match in minified} == {Confidence.LOW}
     names = "".join(f'SERVICE{chr(65 + number)}_TOKEN = "%{{alnum:3{number}}}"\n' for number in range(9))
     assert {match.confidence for match in scan(engine, names)} == {Confidence.HIGH}
