@@ -13,7 +13,7 @@ from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
 from scanners.lazy import lazily
 from scanners.model import Confidence, Match, Origin, Secret, reveal
-from scanners.placeholders import blanked, default_of, placeholder, reference, sequential
+from scanners.placeholders import blanked, code, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
 from scanners.shapes import classes_of, random_looking
@@ -238,6 +238,8 @@ def _stands_for_another(rule: Rule, value: str) -> bool:
         return True
     if rule.judge or (rule.lenient and rule.checksum):
         return False
+    if rule.chosen and code(value):
+        return True
     return blanked(value) if rule.lenient else placeholder(value) or (len(value) >= 20 and sequential(value))
 
 

@@ -75,7 +75,9 @@ _CONTAINS = lazily(
     | (?<![a-z])(?:example|sample)(?![a-z]) | secretref | keyvault | key[-_ ]vault
     """
 )
-_MASK = lazily(r"\*{3,}|(?i:x{5,})|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)")
+_MASK = lazily(
+    r"\*{3,}|(?i:x{5,})|(?<![A-Za-z0-9])(?:X{3,4}|x{3,4})(?![A-Za-z0-9])|\.{3,}|\u2022{2,}|\u2026|#{4,}|_{6,}|-{8,}|\?{3,}|0{12,}|(?i:^x{3,}$)"
+)
 _CODE_PIECE = lazily(
     r"""(?x)
     [,;)\]}]\s.* | .*\s(?:\?|:|&&|\|\|)              # what stands between two strings: `', process.env.X ? '`
