@@ -144,10 +144,10 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     return Candidate(match, rule.rank, name_start, name.lower())
 
 
-_DESCRIBED = re.compile(rb"\n[ \t]{1,40}\*[ \t][^\n]*\Z")
+_DESCRIBED = lazily(rb"\n[ \t]{1,40}\*[ \t][^\n]*\Z")
 """A line of a comment that describes what follows it: its values are samples."""
 _ONE_LINE = 700
-_SCRIPT = re.compile(rb"\bfunction\b|=>|\)\{|[;,]var |\breturn\b|&&|\|\|")
+_SCRIPT = lazily(rb"\bfunction\b|=>|\)\{|[;,]var |\breturn\b|&&|\|\|")
 
 
 def _minified(data: bytes, start: int, end: int) -> bool:

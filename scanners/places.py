@@ -45,9 +45,7 @@ _GENERATED = lazily(
     r"|.*\.lockb?|go\.sum|.*\.deps\.json"
 )
 """Files that a tool writes, and pages, whose keys everybody sees: its snapshots, the versions it settled on, code made from a description."""
-_SEALED = lazily(
-    r"(?i)aspirate-state\.json|.*\.(?:enc|encrypted|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml"
-)
+_SEALED = lazily(r"(?i)aspirate-state\.json|.*\.(?:enc|encrypted|sops|sealed)(?:\.\w{1,8})?|.*sealed-?secrets?\.ya?ml")
 """Files whose values are encrypted by what wrote them."""
 _TEXT = words("md mdx markdown mdc rst adoc asciidoc")
 _PAGES = words("html htm json xml ipynb txt yml yaml http bru")
