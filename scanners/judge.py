@@ -210,8 +210,8 @@ def _symbols(text: str) -> bool:
         return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
     if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
         return True
-    if _MEMBER.fullmatch(text):
-        return True
+    if _MEMBER.fullmatch(text) or (text[:1] == "@" and text[1:].isalpha()):
+        return True  # of an object, or an attribute: `let password: @Sendable () -> String?`
     if _SNAKE.fullmatch(text):
         return 5 * sum(c.isdigit() for c in text) <= len(text)
     if _DOTTED.fullmatch(text):

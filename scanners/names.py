@@ -122,7 +122,7 @@ def judge_name(name: str) -> Name:
     if kind is Kind.KEY:
         if before == "instrumentation":
             return Name(Kind.INGESTION, certain=True, words=words)
-        if before in INNOCENT_KEYS:
+        if before in INNOCENT_KEYS or "public" in bare:
             return Name(Kind.OTHER, certain=False, words=words)
         return Name(Kind.SECRET if before == "secret" else Kind.KEY, certain=bool(before), words=words)
     if last in ("token", "tokens") and (before in INNOCENT_TOKENS or "publickeytoken" in name.lower()):

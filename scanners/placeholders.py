@@ -82,7 +82,7 @@ _CODE_PIECE = lazily(
     r"""(?x)
     [,;)\]}]\s.* | .*\s(?:\?|:|&&|\|\|)              # what stands between two strings: `', process.env.X ? '`
     | \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
-    | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
+    | \$\w+\$\(.* | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route
     | .*\bnew\s\w+\(.* | .*\w\(\).*
     | [.]\w+(?:[ >.][\w.-]+)*                           # a selector

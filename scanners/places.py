@@ -31,7 +31,7 @@ _STAGES = words(
 _SETTINGS = words("tf tfvars bicep bicepparam")
 _TEST_FILE = lazily(
     r"(?:docker-)?compose[\w.-]*\.(?:tests?|e2e|ci)(?:\.[\w-]+)?\.ya?ml|(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
-    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
+    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|[\w.-]+[-_]tests?\.(?:[cm]?[jt]sx?|sh|ps1|http|json|py)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
 _VENDORED = words(
     ".yarn node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
@@ -98,6 +98,13 @@ _PIPELINE = lazily(
     r"(?i)(?:.*/)?\.(?:github/workflows|circleci|gitlab)/.*\.ya?ml|(?:.*/)?(?:\.gitlab-ci|azure-pipelines|bitbucket-pipelines)[\w.-]*\.ya?ml"
 )
 _OF_A_SERVICE = words("env-password-word plain-password")
+_SAMPLED = words(
+    """
+    argument-secret assigned-secret authorization-header default-secret env-secret inline-secret jwt name-value-secret
+    parameter-file-secret value-name-secret xml-secret yaml-secret
+    """
+)
+"""Rules that go by a name: what documentation shows under one is a sample, made by a machine or not."""
 
 
 _TRIES = words("test tests testing ci e2e check checks lint pr integration smoke unit quality")
@@ -121,7 +128,7 @@ def judged(found: Marked, path: str) -> Marked:
     if (
         in_test(path)
         or in_copy(path)
-        or ((found.origin is Origin.CHOSEN or found.rule == "jwt") and in_example(path))
+        or ((found.origin is Origin.CHOSEN or found.rule in _SAMPLED) and in_example(path))
         or (found.rule in _OF_A_SERVICE and in_pipeline(path))
     ):
         return replace(found, weak=True, severity=found.severity.weakened)

@@ -78,7 +78,7 @@ INNOCENT_KEYS = words(
     """
     alias arrow asset attribute authorized binding blob build cache candidate cert certificate chart column component composite
     config configuration dedup deduplication dict dictionary did document entity enum error event feature field file filter
-    foreign group hash header hot i18n idempotency image index item json kms known label lang language lookup locale lock map menu
+    foreign group hash header hot i18n id idempotency image index item json kms known label lang language lookup locale lock map menu
     message meta metadata method model natural node object option order param parameter partition permission plan property pub
     public publishable pusher query range rate record recv registry resource role route routing row schema section session_id
     setting settings short site sort sorting span state step storage_path surrogate tag theme topic trace translation unique
