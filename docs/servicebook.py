@@ -47,7 +47,9 @@ What keylift leaves to a person, and says in the plan's notes, while the value g
 * the host storage of Functions with blob triggers or Durable Functions, which need more than a role of the data plane;
 * a key that code signs SAS with; Service Bus JMS and Redis of Spring; scale rules and components on Event Hubs, whose
   checkpoints lie in an account that the secret does not name;
-* a variable that is set already to something else, a value with a use that needs the key.
+* a variable that is set already to something else, that a scale rule reads which keeps its key, or that other texts of the
+  container are made of; a value of an init container, or of an identity that `identitySettings` keeps from containers;
+* a value with a use that needs the key.
 
 The key stays valid. These end it, and show whether somebody still uses it:
 

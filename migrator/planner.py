@@ -169,6 +169,10 @@ def _swap(app: AppDraft, drafting: Drafting, options: Options) -> None:
             names = ", ".join(item.names)
             text = f"{names} stays a secret, in the vault: {stay[item.fingerprint]}"
             drafting.note(view, "passwordless", text)
+    for one in app.swaps:
+        names = ", ".join(one.item.names)
+        for doubt in one.decision.fails:
+            drafting.note(view, "passwordless", f"{names} gives way to the identity; know that {doubt}")
     app.items = [item for item in app.items if item.fingerprint not in gone]
 
 

@@ -18,6 +18,7 @@ from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by
 from migrator.ports import Cloud
 from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
+from migrator.steps.part_switch import named
 from migrator.swapping import checks, marked
 from migrator.switching import same_url, switched
 from migrator.veil import Known, Values, comparable, section
@@ -261,7 +262,7 @@ class _App:
         facts = self.facts.get(step.id, {})
         document = self.cloud.get_part(step.target)
         values = Values(self.fingerprinter)
-        veiled = values.veil(settled(document))
+        veiled = named(values.veil(settled(document)), document)
         put = parts.texts(step.change, str(facts.get("clientId") or ""), self.fingerprinter.of_secret)
         wanted = parts.switched(facts["pre_image"], step.change, put)
         changed = unlike(

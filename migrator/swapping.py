@@ -3,7 +3,8 @@
 A swap is the part `swaps` of an `app-switch`: `{"identity", "env": [...], "rules": [...], "kept": [...], "values", "services"}`.
 
 * `env`, one a container: `{"container", "init", "drop": [{"env", "fingerprint" | "secret"}], "put": [{"env", "value"}]}`.
-* `rules`, one a scale rule: `{"event", "rule", "kind", "identity", "secrets", "drop": [metadata], "put": {metadata: value}}`.
+* `rules`, one a scale rule: `{"event", "rule", "kind", "identity", "secrets", "drop": [metadata], "names": [variables],
+  "put": {metadata: value}}`.
 * `kept`: `{"name", "fingerprint"}` of plain values that stay in the app as secrets which nothing uses, so that going back
   needs neither the vault nor an old revision.
 * `values`: fingerprints of the keys. `services`: what they open, by id in `services.toml`.

@@ -17,6 +17,7 @@ from migrator.ports import StepContext
 from migrator.swapping import prepared
 from migrator.switching import patch_body, repinned, restored, switched, unshifted
 from migrator.veil import section
+from scanners.model import Secret
 
 DRAINING = 120.0
 """Seconds a replaced revision may still count as active (recorded: 20 to 35)."""
@@ -203,6 +204,9 @@ class _TakeBack:
             if secret.value is not None:
                 self.ctx.see(secret.value)
                 live.values.add(secret.value)
+        for rule in (self.change.get("swaps") or {}).get("rules", ()):
+            for name in rule["names"]:
+                live.values.add(Secret(str(name)))
         return patch_body(live.veiled, wanted, secrets, live.values)
 
 

@@ -13,7 +13,7 @@ from migrator.model import Json, ResourceId
 from migrator.passwordless.decision import Decision, Outcome
 from migrator.passwordless.rights import Grant
 from migrator.passwordless.suggesting import Ruling, Use
-from migrator.planning.consumers import rule_of
+from migrator.planning.consumers import rule_of, scale_rule_env
 from migrator.planning.draft import Item
 from migrator.planning.identities import Chosen
 from migrator.planning.places import AppView
@@ -96,7 +96,38 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         return "it is not known which right the identity needs"
     if any(use.decision.outcome is not Outcome.CONFIGURATION for use in ruling.uses):
         return "one of its uses needs the key"
-    return _edited(item, ruling.uses, decision, chosen)
+    return _unfit(item.view, ruling.uses, chosen) or _edited(item, ruling.uses, decision, chosen)
+
+
+def _unfit(view: AppView, uses: Sequence[Use], chosen: Chosen) -> str:
+    """Why the app as it stands could not do with the identity, or without the variable; empty when it could."""
+    for setting in view.configuration.get("identitySettings") or []:
+        kept = str(setting.get("lifecycle") or "All").lower() not in {"all", "main"}
+        if kept and str(setting.get("identity") or "").lower() == chosen.ref.lower():
+            return f"identity {chosen.name} is kept from the app's containers (identitySettings, lifecycle {setting['lifecycle']})"
+    swapped = {use.rule for use in uses if use.rule}
+    read = scale_rule_env(view)
+    for use in uses:
+        if use.init:
+            # an environment of Consumption only gives init containers no identity (container-apps/managed-identity)
+            return f"init container {use.container} uses it, and may be given no identity"
+        rule = read.get(use.name) if use.name else None
+        if rule is not None and rule not in swapped:
+            return f"scale rule {rule} reads {use.name}, too, and would be without it"
+        if use.name and f"$({use.name})" in _texts(view, use):
+            return f"something else of container {use.container} is made of $({use.name})"
+    return ""
+
+
+def _texts(view: AppView, use: Use) -> str:
+    """Everything of a container that Kubernetes fills variables into: other values, command and arguments."""
+    for init, _, container in view.containers():
+        if init == use.init and str(container.get("name") or "") == use.container:
+            parts = [str(entry.get("value")) for entry in container.get("env") or [] if entry.get("value")]
+            return "\n".join(
+                [*parts, *map(str, container.get("command") or []), *map(str, container.get("args") or [])]
+            )
+    return ""
 
 
 def _edited(item: Item, uses: Sequence[Use], decision: Decision, chosen: Chosen) -> Swap | str:
@@ -104,7 +135,10 @@ def _edited(item: Item, uses: Sequence[Use], decision: Decision, chosen: Chosen)
     rules = []
     for use in uses:
         if use.rule:
-            rules.append(_rule(item.view, use, chosen))
+            rule = _rule(item.view, use, chosen)
+            if isinstance(rule, str):
+                return rule
+            rules.append(rule)
             continue
         group = groups.setdefault(
             (use.init, use.container), {"container": use.container, "init": use.init, "drop": [], "put": []}
@@ -146,16 +180,23 @@ def _env(view: AppView, use: Use) -> dict[str, Json]:
     return {}
 
 
-def _rule(view: AppView, use: Use, chosen: Chosen) -> Json:
+def _rule(view: AppView, use: Use, chosen: Chosen) -> Json | str:
     kind, body = rule_of(view, use.rule)
     changes = [change for change in use.decision.changes if change.at == "rule"]
+    drop = [change.key for change in changes if change.action == "remove" and change.key != "auth"]
+    metadata = body if kind == "azureQueue" else body.get("metadata") or {}
+    names = {key: str(metadata[key]) for key in drop if metadata.get(key)}
+    if any(not key.endswith("FromEnv") for key in names):
+        return f"scale rule {use.rule} holds a key in its metadata, too, which nothing would keep for a way back"
     return {
         "event": kind == "event",
         "rule": use.rule,
         "kind": kind,
         "identity": chosen.ref,
         "secrets": sorted(str(auth.get("secretRef")) for auth in body.get("auth") or []),
-        "drop": [change.key for change in changes if change.action == "remove" and change.key != "auth"],
+        "drop": drop,
+        # of variables: what is put back must be known without an old revision
+        "names": sorted(names.values()),
         "put": {change.key: change.value for change in changes if change.action == "set" and change.key != "identity"},
     }
 

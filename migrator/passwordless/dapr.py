@@ -29,6 +29,8 @@ SPARE = ("azureClientSecret", "azureTenantId")
 """Client credentials: they come first in the chain, so an identity is not even tried."""
 _STRINGS = frozenset({"postgres", "sqlserver"})
 """Forms that stay connection strings, without a password."""
+_SECOND = frozenset({"event-hubs"})
+"""Services whose components open a second one besides (checkpoints in an account)."""
 _SUFFIXES = {"storage-blob": "blob", "storage-table": "table", "storage-queue": "queue"}
 
 
@@ -129,7 +131,7 @@ def applied(part: Part, estate: Estate) -> Applied | str:
     service, pointer = services().get(component.service), look.pointer
     if decision.before:
         return f"first, and for a person to decide: {decision.before[0]['what']} ({decision.before[0]['command']})"
-    if service is None or pointer is None or component.warns:
+    if service is None or pointer is None or service.id in _SECOND:
         return component.warns or "which rights its apps need is not known"
     if decision.scripts:
         return "a principal of the database must be made first, by its administrator: the script lies beside the plan"

@@ -49,8 +49,16 @@ class _Part:
         for name in step.change.get("secrets", ()):
             # what the token store was told is the name of a secret, and goes back there
             self.values.add(Secret(str(name)))
-        self.veiled: Json = self.values.veil(settled(self.raw))
+        self.veiled: Json = named(self.values.veil(settled(self.raw)), self.raw)
         self.fingerprint = app_fingerprint(self.raw, self.secrets, ctx.fingerprinter)
+
+
+def named(veiled: Json, raw: Json) -> Json:
+    """A veiled document whose metadata goes by its names: those of a component's list are no values."""
+    shown = section(raw, "properties", "metadata") or []
+    for entry, plain in zip(section(veiled, "properties", "metadata") or [], shown, strict=True):
+        entry |= {key: plain[key] for key in ("name", "secretRef") if plain.get(key)}
+    return veiled
 
 
 class PartSwitch(Kind):

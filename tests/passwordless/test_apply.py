@@ -13,7 +13,7 @@ import pytest
 
 from migrator import api
 from migrator.exporting.wanted import wanted
-from migrator.model import Plan
+from migrator.model import Plan, settled
 from migrator.passwordless.code import read_code
 from migrator.proposing import with_targets
 from migrator.rehearsal import rehearse
@@ -350,3 +350,81 @@ def test_an_export_says_what_it_has_no_word_for(tmp_path: Path) -> None:
         left = "\n".join(found.left)
         assert "env Bus of main: the key goes" in left
         assert "Azure Service Bus Data Receiver" in left
+
+
+def test_traffic_stays_until_the_new_revision_is_proven(tmp_path: Path) -> None:
+    """Several revisions active: the one with the key serves until the one without it runs."""
+    app_ = functions()
+    app_["properties"]["configuration"]["activeRevisionsMode"] = "Multiple"
+    with world.inside(world.estate(app_, bus()), tmp_path) as live:
+        before = live.app("func")
+        plan = planned(live, tmp_path, TRIGGER)
+        assert steps(plan)[-3:] == ["app-switch", "app-prove", "traffic-shift"]
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0
+        assert executor.rollback(result.run).exit_code == 0
+        assert as_people_see_it(live.app("func")) == as_people_see_it(before)
+
+
+def test_the_system_identity_needs_no_client_id(tmp_path: Path) -> None:
+    with world.inside(world.estate(functions(), bus()), tmp_path) as live:
+        before, things = live.app("func"), live.resources()
+        plan = planned(live, tmp_path, TRIGGER, identity="system")
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        env = env_of(live.app("func"))
+        assert env["Bus__fullyQualifiedNamespace"] == "ns1.servicebus.windows.net"
+        assert not any(name.endswith(("clientId", "credential")) for name in env)
+        (rule,) = live.app("func")["properties"]["template"]["scale"]["rules"]
+        assert rule["custom"]["identity"] == "system"
+        assert executor.rollback(result.run).exit_code == 0
+        assert as_people_see_it(live.app("func")) == as_people_see_it(before)
+        assert live.resources() == things
+
+
+@pytest.mark.parametrize(
+    ("env", "more"),
+    [({"value": BUS}, {}), ({"secretRef": "bus"}, {"connectionFromEnv": "Bus"})],
+    ids=["plain", "by secret"],
+)
+def test_a_job_keeps_its_key_until_finalize_and_gets_it_back(
+    tmp_path: Path, env: dict[str, str], more: dict[str, str]
+) -> None:
+    """A job has no revisions: what its variable held lies in the job alone, as a secret that nothing uses."""
+    rule = {
+        "name": "queue",
+        "type": "azure-servicebus",
+        "metadata": {"queueName": "orders", **more},
+        "auth": [{"secretRef": "bus", "triggerParameter": "connection"}],
+    }
+    template = world.app("x", {"FUNCTIONS_WORKER_RUNTIME": "node"}, {})["properties"]["template"]
+    template["containers"][0]["env"].append({"name": "Bus", **env})
+    name = f"{GROUP}/providers/Microsoft.App/jobs/nightly"
+    job = {
+        "id": name,
+        "location": "westeurope",
+        "properties": {
+            "environmentId": world.ENVIRONMENT,
+            "configuration": {
+                "triggerType": "Event",
+                "replicaTimeout": 60,
+                "eventTriggerConfig": {"scale": {"rules": [rule]}},
+                "secrets": [{"name": "bus", "value": BUS}],
+            },
+            "template": {"containers": template["containers"]},
+        },
+    }
+    with world.inside(world.estate(job, bus()), tmp_path) as live:
+        before = live.cloud.get_app(name)
+        plan = planned(live, tmp_path, TRIGGER)
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        found = live.cloud.get_app(name)
+        (now,) = found["properties"]["configuration"]["eventTriggerConfig"]["scale"]["rules"]
+        assert now["metadata"] == {"queueName": "orders", "namespace": "ns1"}
+        assert BUS not in str(found)
+        assert executor.rollback(result.run).exit_code == 0
+        assert settled(live.cloud.get_app(name)) == settled(before)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migrator.model import Plan
+from migrator.model import DataRole, Plan
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
 from tests.executor import world
@@ -106,3 +106,52 @@ def test_a_rehearsal_meets_every_fault(tmp_path: Path) -> None:
         plan = planned(live, tmp_path, {}, planted=[])
         held = rehearse(Source(plan, live.read(), world.KEY))
         assert held.ok, (held.problems, [trial for trial in held.trials if not trial.survived])
+
+
+CACHE: dict[str, Any] = {
+    "id": f"{GROUP}/providers/Microsoft.Cache/redis/r1",
+    "location": "westeurope",
+    "properties": {"hostName": "r1.redis.cache.windows.net", "redisConfiguration": {"aad-enabled": "true"}},
+}
+REDIS = [
+    {"name": "redisHost", "value": "r1.redis.cache.windows.net:6380"},
+    {"name": "redisPassword", "value": KEY},
+    {"name": "redisUsername", "value": "default"},
+    {"name": "enableTLS", "value": "true"},
+]
+
+
+def test_redis_gets_an_access_policy_and_loses_its_user_name(tmp_path: Path) -> None:
+    """With useEntraID a redisUsername that is left is an error; no role of Azure opens the data plane."""
+    parts = [ENVIRONMENT, loader("one"), loader("two"), CACHE, component(REDIS, "state.redis")]
+    with world.inside(world.estate(*parts), tmp_path) as live:
+        before = shown(live)
+        plan = planned(live, tmp_path, {}, planted=[])
+        assert steps(plan)[:1] == ["data-role"]
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        assert {"redisPassword", "redisUsername"} & set(shown(live)) == set()
+        assert shown(live)["useEntraID"] == "true"
+        (held,) = live.cloud.list_data_roles("redis", CACHE["id"])
+        assert held.role == "Data Contributor"
+        assert executor.rollback(result.run).exit_code == 0
+        assert shown(live) == before
+        assert live.cloud.list_data_roles("redis", CACHE["id"]) == ()
+
+
+def test_what_was_assigned_before_is_adopted_and_stays(tmp_path: Path) -> None:
+    parts = [ENVIRONMENT, loader("one"), loader("two"), CACHE, component(REDIS, "state.redis")]
+    with world.inside(world.estate(*parts), tmp_path) as live:
+        plan = planned(live, tmp_path, {}, planted=[])
+        (role,) = [step for step in plan.steps if step.kind == "data-role"]
+        theirs = live.cloud.data_role_id("redis", CACHE["id"], "theirs")
+        principal = role.change["principal_id"]
+        live.cloud.put_data_role(
+            "redis", DataRole(theirs, role.change["role"], principal, CACHE["id"]), lambda _u: None
+        )
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert live.journal.steps(result.run)[role.id].state == "adopted"
+        assert executor.rollback(result.run).exit_code == 0
+        assert [one.id for one in live.cloud.list_data_roles("redis", CACHE["id"])] == [theirs]

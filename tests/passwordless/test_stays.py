@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from migrator.passwordless.decision import Decision, Outcome
+from tests.executor import world
 
+from . import test_apply as apply
 from .projects import BUS, STORAGE, csproj, judged
 
 ASPIRE = {
@@ -67,3 +70,57 @@ def test_code_that_signs_with_the_key_keeps_it(tmp_path: Path) -> None:
     files = {"f.cs": BLOBS, "sas.cs": "blob.GenerateSasUri(BlobSasPermissions.Read, later)"}
     env: dict[str, str | None] = {"FUNCTIONS_WORKER_RUNTIME": "dotnet", "Files": None}
     assert judged(tmp_path, files, "Files", STORAGE, env=env).stays
+
+
+def _bus_app(env: list[dict[str, Any]] | None = None, **configuration: Any) -> dict[str, Any]:
+    found = world.app("func", {"FUNCTIONS_WORKER_RUNTIME": "node", "Bus": apply.BUS}, configuration=configuration)
+    found["properties"]["template"]["containers"][0]["env"] += env or []
+    return found
+
+
+def _rule(app_: dict[str, Any]) -> dict[str, Any]:
+    app_["properties"]["configuration"]["secrets"] = [{"name": "bus", "value": apply.BUS}]
+    env = app_["properties"]["template"]["containers"][0]["env"]
+    env[:] = [entry for entry in env if entry["name"] != "Bus"] + [{"name": "Bus", "secretRef": "bus"}]
+    rule = {"type": "azure-servicebus", "metadata": {"queueName": "q", "connectionFromEnv": "Bus"}}
+    app_["properties"]["template"]["scale"]["rules"] = [{"name": "r", "custom": rule}]
+    return app_
+
+
+def _init(app_: dict[str, Any]) -> dict[str, Any]:
+    template = app_["properties"]["template"]
+    template["initContainers"] = [{**template["containers"][0], "name": "prepare"}]
+    return app_
+
+
+OWN = f"{apply.GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/own"
+
+
+def _barred(app_: dict[str, Any]) -> dict[str, Any]:
+    app_["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {OWN: {}}}
+    app_["properties"]["configuration"]["identitySettings"] = [{"identity": OWN, "lifecycle": "None"}]
+    return app_
+
+
+@pytest.mark.parametrize(
+    ("app_", "why"),
+    [
+        (_bus_app(), ""),
+        (_rule(_bus_app()), "scale rule r reads Bus"),
+        (_init(_bus_app()), "init container prepare"),
+        (_barred(_bus_app()), "is kept from the app's containers"),
+        (_bus_app([{"name": "COPY", "value": "x;$(Bus)"}]), "is made of $(Bus)"),
+        (
+            _bus_app([{"name": "Bus__fullyQualifiedNamespace", "value": "other.servicebus.windows.net"}]),
+            "is set already",
+        ),
+    ],
+    ids=["fits", "rule", "init", "lifecycle", "copy", "set"],
+)
+def test_an_app_that_does_not_fit_keeps_the_secret_in_the_vault(tmp_path: Path, app_: dict[str, Any], why: str) -> None:
+    with world.inside(world.estate(app_, apply.bus()), tmp_path) as live:
+        plan = apply.planned(live, tmp_path, apply.TRIGGER)
+        swaps = [step for step in plan.steps if step.change.get("swaps")]
+        notes = "\n".join(note["text"] for note in plan.notes if note["kind"] == "passwordless")
+        assert bool(swaps) is not bool(why)
+        assert why in notes
