@@ -2,6 +2,30 @@
 
 from __future__ import annotations
 
-from migrator.output._changes import evidence, grants, groups, lines, missing_rights, risks, skipped, summary, undo
+from migrator.output._changes import (
+    evidence,
+    grants,
+    groups,
+    lines,
+    missing_rights,
+    reach_rows,
+    reachable,
+    risks,
+    skipped,
+    summary,
+    undo,
+)
 
-__all__ = ["evidence", "grants", "groups", "lines", "missing_rights", "risks", "skipped", "summary", "undo"]
+__all__ = [
+    "evidence",
+    "grants",
+    "groups",
+    "lines",
+    "missing_rights",
+    "reach_rows",
+    "reachable",
+    "risks",
+    "skipped",
+    "summary",
+    "undo",
+]

@@ -55,11 +55,12 @@ def secret_rows(slots: Iterable[Slot], names: Mapping[str, str]) -> Iterable[Row
 def identity_rows(plan: Plan, identities: Mapping[str, str]) -> Iterable[Row]:
     """Apps with the identity that reads for them; `identities` are those somebody chose."""
     switches = [step for step in plan.steps if step.kind == "app-switch"]
+    attached = {step.app: str(step.change["identity"]) for step in plan.steps if step.kind == "identity-attach"}
     created = {step.target.lower() for step in plan.steps if step.kind == "identity-create"}
     yield Row(READERS, ([("Identities", "strong")], "", "", count(len(switches), "app")))
     for step in switches:
         refs = [str(entry["identity"]) for entry in (*step.change["secrets"], *step.change["registries"])]
-        ref = refs[0] if refs else ""
+        ref = refs[0] if refs else attached.get(step.app, "")
         name = "the system identity" if ref == "system" else ref.rsplit("/", 1)[-1]
         words: Cell = [("+ new", "good")] if ref.lower() in created else [("= is there", "good")]
         if ref == "system":

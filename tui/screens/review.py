@@ -21,11 +21,16 @@ from tui.page import Filter, Page
 from tui.widgets.bars import Plot
 from tui.widgets.grid import Column, Grid
 from tui.widgets.pane import Pane
-from tui.widgets.rows import Row
+from tui.widgets.rows import Cell, Row
 from tui.wording import clean, count, joined, took
 
 if TYPE_CHECKING:
     from migrator.rehearsal import Rehearsal
+
+REACH = (
+    "Counted is what an identity's own rights give, by roles, groups and access policies: secrets in vaults, and those of apps "
+    "that it may list. The fewer, the less is lost with one app."
+)
 
 
 class ReviewPage(Page):
@@ -245,6 +250,12 @@ def plan_rows(plan: Plan, held: Rehearsal | None) -> Iterable[Row]:
         for number, note in enumerate(group.notes):
             text = clean(note["text"])
             yield Row(f"{key}!{number}", ([("! ", "warn"), (text, "")], [("note", "warn")]), parent=key, data=text)
+    if told := changes.reachable(plan):
+        yield Row("reach", ([(told[0].upper() + told[1:], "strong")], ""), data=REACH)
+        for number, (identity, before, after) in enumerate(changes.reach_rows(plan)):
+            text = f"{identity} can read {before} before, {after} after.\n\n{REACH}"
+            cells: tuple[Cell, ...] = ([(f"{identity}  ", ""), (f"{before} → ", "dim"), (after, "")], "")
+            yield Row(f"reach:{number}", cells, parent="reach", data=text)
     deployers = [note for note in plan.notes if note["kind"] == "deployer"]
     if deployers:
         yield Row("later", ([(f"May undo this later: {count(len(deployers), 'deployer')}", "warn")], ""))
