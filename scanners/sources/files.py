@@ -28,8 +28,8 @@ _MANY_FILES = 500
 _MANY_BYTES = 8 * 1024 * 1024
 _MANY_TO_SPAWN = 3
 """Starting a process anew pays for so many times as much."""
-_BATCH_FILES = 256
-_BATCH_BYTES = 1024 * 1024
+_BATCH_FILES = 64
+_BATCH_BYTES = 256 * 1024
 _READ = os.O_RDONLY | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 """What was a file and is a pipe by now must not be waited for."""
 _NEVER_ENTERED = frozenset({".git", ".hg", ".svn"})
