@@ -37,8 +37,9 @@ _SAMPLE_HOST = lazily(
 _SAMPLE_URL = lazily(rb"https?://(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.example)[^\s\"'`]{0,200}\Z")
 """Hosts that documentation writes about (RFC 2606), and stand-ins for one."""
 
-_TURNED_DOWN: set[tuple[str, Form, str, str]] = set()
-"""Judged values that were none, each with its rule, form and name."""
+_Told = tuple[str, bytes, bytes, bytes, bytes]
+_TURNED_DOWN: set[_Told | None] = set()
+"""What was judged and no secret: a rule, and name and value as they stand, each with the byte before it."""
 _REMEMBERED = 16_384
 _PUBLIC_HOST = lazily(
     r"(?i)(?:@|(?:server|host|source|addr(?:ess)?)\s?=\s?(?:tcp:)?)(?!10\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|example\.)(?![\w.-]+\.(?:local|internal|svc|localdomain|test|invalid)\b)[\w-]+\.[\w.-]+"
@@ -80,6 +81,9 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     start, end = hit.span(group)
     if start in (-1, end):
         return None
+    told = _told(rule, data, hit, start, end) if rule.judge else None
+    if told in _TURNED_DOWN:
+        return None
     value = text_of(data[start:end])
     literal = None if rule.judge else default_of(value)
     if literal:
@@ -92,6 +96,7 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
         verdict = _verdict(rule, name, value, _form(rule, data, start))
         if verdict is None:
+            _turn_down(told)
             return None
         if rule.name_group and _listed(data, hit.end(rule.name_group), start, name_start) and not _by_chance(value):
             return None
@@ -159,21 +164,27 @@ def _minified(data: bytes, start: int, end: int) -> bool:
 
 
 def _verdict(rule: Rule, name: str, value: str, form: Form) -> Judgement | None:
-    """What a judged rule says of a value under a name.
-
-    Source says the same harmless thing many times over, so what was turned down is remembered; a secret never is.
-    """
-    asked = (rule.id, form, name, value)
-    if asked in _TURNED_DOWN:
-        return None
-    verdict = None
+    """What a judged rule says of a value under a name."""
     if may_be_secret(name) and not _unfit(rule, value, verified=False):
-        verdict = judge(name, value, form)
-    if verdict is None and len(value) <= _LONG:
+        return judge(name, value, form)
+    return None
+
+
+def _told(rule: Rule, data: bytes, hit: re.Match[bytes], start: int, end: int) -> _Told:
+    """All that a judged rule's verdict depends on."""
+    before, name = b"", b""
+    if not rule.named:
+        begin = _name_start(data, hit.start(rule.name_group))
+        before, name = data[begin - 1 : begin], data[begin : hit.end(rule.name_group)]
+    return rule.id, before, name, data[start - 1 : start], data[start:end]
+
+
+def _turn_down(told: _Told | None) -> None:
+    """Remember what is no secret: source says the same harmless thing many times over. A secret is never remembered."""
+    if told is not None and len(told[-1]) <= _LONG:
         if len(_TURNED_DOWN) >= _REMEMBERED:
             _TURNED_DOWN.clear()
-        _TURNED_DOWN.add(asked)
-    return verdict
+        _TURNED_DOWN.add(told)
 
 
 def _unfit(rule: Rule, value: str, *, verified: bool) -> bool:
@@ -245,14 +256,18 @@ def _stands_for_another(rule: Rule, value: str) -> bool:
 
 def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:
     """The name a value goes by, with what stands before the part that the pattern asked for."""
-    start, end = hit.span(rule.name_group)
+    begin = _name_start(data, hit.start(rule.name_group))
+    name = text_of(data[begin : hit.end(rule.name_group)])
+    # `?key=` of an address is the key of whoever calls it; elsewhere a key alone may be any.
+    return ("api key" if name == "key" and data[begin - 1 : begin] in (b"?", b"&") else name), begin
+
+
+def _name_start(data: bytes, start: int) -> int:
+    """Where the name begins of which a pattern asked for the part from `start` on."""
     # Not by a pattern: one that may begin at each of the places before is the slowest part of text full of such names.
     before = data[max(0, start - 64) : start]
     outside = before.rstrip(_IN_NAMES)
-    begin = start - len(before) + len(outside.removesuffix(b"checksum/"))
-    name = text_of(data[begin:end])
-    # `?key=` of an address is the key of whoever calls it; elsewhere a key alone may be any.
-    return ("api key" if name == "key" and data[begin - 1 : begin] in (b"?", b"&") else name), begin
+    return start - len(before) + len(outside.removesuffix(b"checksum/"))
 
 
 def settle(candidates: Sequence[Candidate]) -> list[Match]:
