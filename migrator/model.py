@@ -426,7 +426,8 @@ class Plan:
     """`{"app", "kind", "text"}` each: deployers that will undo the change, wider roles that were adopted."""
     passwordless: tuple[Json, ...] = ()
     """`{"app", "names", "fingerprint", "outcome", ...}` each (`migrator.passwordless.decision.Decision`): what each
-    secret could end as instead of a vault reference. Advice; no step comes of it."""
+    secret could end as instead of a vault reference. With `--passwordless apply` steps come of what configuration alone
+    can do; else it is advice."""
 
     def content(self) -> Json:
         """Everything but the id."""

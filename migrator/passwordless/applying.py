@@ -17,6 +17,7 @@ from migrator.planning.consumers import rule_of, scale_rule_env
 from migrator.planning.draft import Item
 from migrator.planning.identities import Chosen
 from migrator.planning.places import AppView
+from scanners.model import reveal
 
 SETTLE = 600
 """Seconds that a new role may take until a service honours it."""
@@ -96,7 +97,17 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         return "it is not known which right the identity needs"
     if any(use.decision.outcome is not Outcome.CONFIGURATION for use in ruling.uses):
         return "one of its uses needs the key"
-    return _unfit(item.view, ruling.uses, chosen) or _edited(item, ruling.uses, decision, chosen)
+    return _in_command(item) or _unfit(item.view, ruling.uses, chosen) or _edited(item, ruling.uses, decision, chosen)
+
+
+def _in_command(item: Item) -> str:
+    """Why a value that some command line holds, too, stays: the program it is given to was not seen."""
+    values = [*(place.value for place in item.secrets), *(place.value for place in item.env)]
+    for init, _, container in item.view.containers():
+        words = [*(container.get("command") or []), *(container.get("args") or [])]
+        if any(reveal(value) in str(word) for value in values for word in words):
+            return f"the command of {'init ' if init else ''}container {container.get('name')} holds it, too"
+    return ""
 
 
 def _unfit(view: AppView, uses: Sequence[Use], chosen: Chosen) -> str:

@@ -428,3 +428,32 @@ def test_a_job_keeps_its_key_until_finalize_and_gets_it_back(
         assert BUS not in str(found)
         assert executor.rollback(result.run).exit_code == 0
         assert settled(live.cloud.get_app(name)) == settled(before)
+
+
+def test_the_app_runs_on_when_the_service_takes_no_keys_any_more(tmp_path: Path) -> None:
+    """What the plan's rest risk ends with: nobody signs in with the key, so that closing key access breaks nothing."""
+    with world.inside(speaking(), tmp_path) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+
+        def says() -> str:
+            revision = live.app("func")["properties"]["latestRevisionName"]
+            (replica,) = live.cloud.list_replicas(world.app_id("func"), revision)
+            (container,) = replica["properties"]["containers"]
+            return "\n".join(live.cloud.tail_log(world.app_id("func"), container["logStreamEndpoint"]))
+
+        resources = live.simulator.azure.world.resources
+        resources[bus()["id"].lower()]["properties"]["disableLocalAuth"] = True
+        assert "connected to orders" in says()
+        # and with the key, as before, it would not
+        assert live.executor().rollback(result.run).exit_code == 0
+        assert "40103" in says()
+
+
+def test_a_command_that_holds_the_key_keeps_the_secret(tmp_path: Path) -> None:
+    (tmp_path / "F.cs").write_text(FUNCTION)
+    func = app("func", {"Bus": BUS, "FUNCTIONS_WORKER_RUNTIME": "node"})
+    func["properties"]["template"]["containers"][0]["command"] = ["sh", "-c", f"./run --bus '{BUS}'"]
+    with witness(estate(vault(), namespace(), func)) as seen:
+        plan = seen.plan(passwordless="apply", code=[str(tmp_path)])
+        assert not any(step.change.get("swaps") for step in plan.steps)
+        seen.check_silence()
