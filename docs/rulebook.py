@@ -184,8 +184,8 @@ def _index(families: list[str], entries: list[Entry]) -> str:
         "",
         "A finding is weak when the value is an emulator's, a password that everybody knows, or one for localhost; and when",
         "it lies in a unit test, or in documentation and in files that are there to be copied (`.env.example`), unless it is",
-        "of a form that its vendor made or, outside of tests, made by a machine and part of an address or of a connection",
-        "string. Weak findings are reported as such, and do not fail the hook without `--strict`.",
+        "of a form that its vendor made, or, outside of tests, clearly made by a machine. Weak findings are reported as such,",
+        "and do not fail the hook without `--strict`.",
         "",
         "Generated from `scanners/rules/*.toml` by `python -m docs.regenerate`.",
     ]

@@ -208,8 +208,9 @@ def _also_the_user(value: str, around: str) -> bool:
 def _origin(rule: Rule, value: str) -> Origin:
     if not (rule.judge or rule.chosen):
         return Origin.VENDOR
-    # A key in several lines is no word of anybody's.
-    return Origin.GENERATED if len(value) > _LONG or random_looking(value, least=12) else Origin.CHOSEN
+    # A key in several lines is no word of anybody's; a short one under a name is soon typed for a sample.
+    least = 30 if rule.judge else 12
+    return Origin.GENERATED if len(value) > _LONG or random_looking(value, least=least) else Origin.CHOSEN
 
 
 def _form(rule: Rule, data: bytes, start: int) -> Form:

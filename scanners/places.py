@@ -41,7 +41,7 @@ _BUNDLED = lazily(
     r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-][0-9a-z_-]{8,}\.(?:[cm]?js|css)"
 )
 _GENERATED = lazily(
-    r"(?i).*\.html?|\.secrets\.baseline|.*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
+    r"(?i).*\.html?|rfc\d{3,5}[\w-]{0,20}\.\w{2,4}|\.secrets\.baseline|.*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
     r"|.*\.lockb?|go\.sum|.*\.deps\.json"
 )
 """Files that a tool writes, and pages, whose keys everybody sees: its snapshots, the versions it settled on, code made from a description."""
@@ -98,13 +98,8 @@ _PIPELINE = lazily(
     r"(?i)(?:.*/)?\.(?:github/workflows|circleci|gitlab)/.*\.ya?ml|(?:.*/)?(?:\.gitlab-ci|azure-pipelines|bitbucket-pipelines)[\w.-]*\.ya?ml"
 )
 _OF_A_SERVICE = words("env-password-word plain-password")
-_SAMPLED = words(
-    """
-    argument-secret assigned-secret authorization-header default-secret env-secret inline-secret jwt name-value-secret
-    parameter-file-secret value-name-secret xml-secret yaml-secret
-    """
-)
-"""Rules that go by a name: what documentation shows under one is a sample, made by a machine or not."""
+_SAMPLED = words("jwt authorization-header")
+"""What documentation shows of these is a sample, or dead by now."""
 
 
 _TRIES = words("test tests testing ci e2e check checks lint pr integration smoke unit quality")

@@ -105,6 +105,7 @@ NOT = {
     "not so secret": '<add key="ClearTextPassword" value="not_so_secret" />\n',
     "yours, with a sign": "- MSSQL_SA_PASSWORD=YourStrong@Orders123\n",
     "a member as a password": "uri=self.uri, user=self.user, password=self.password, database=self.database\n",
+    "a member of a member as a password": "new { username = _config.Username, password = _config.Password });\n",
     "blanked out before a year": '"UserPassword": "XXXX@2031",\n',
     "a hash in a table of models": '"deepseek-orders",\n            "%{hex:64}": "deepseek-coder",\n',
     "an attribute of a type": "let password: @Sendable () -> String?\n",
