@@ -5,6 +5,7 @@ Every commit is durable when it returns (WAL with `synchronous=FULL`).
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -125,7 +126,7 @@ def translated(path: Path) -> Iterator[None]:
         text = str(error)
         if "malformed" in text or "not a database" in text:
             hint = f"restore it from a backup, or begin anew: mv {path} {path}.damaged"
-        elif "full" in text:
+        elif "full" in text or getattr(error, "errno", None) == errno.ENOSPC:
             hint = f"make room on the disk of {path.parent}, then go on: keylift resume latest"
         elif "readonly" in text or "unable to open" in text or isinstance(error, PermissionError):
             hint = f"make {path.parent} writable for you, or name another state folder: --state-dir DIR"

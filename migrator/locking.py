@@ -8,12 +8,13 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from migrator.database import translated
 from migrator.errors import RunError
 from migrator.ledger import words
 from migrator.model import Json
@@ -47,6 +48,7 @@ class RunLock:
 
         Raises:
             RunError: another process holds it; the message says which process, on which host, since when.
+            OSError: the folder cannot be written, or its disk is full.
         """
         tries = 0
         while True:
@@ -75,15 +77,20 @@ class RunLock:
                 "since": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             }
         ).encode()
-        os.ftruncate(descriptor, 0)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, text)
+        try:
+            os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
+            os.write(descriptor, text)
+        except OSError:
+            os.close(descriptor)
+            raise
         return cls(path, descriptor)
 
     def release(self) -> None:
         """Let go, and take the file away. Doing it twice is safe."""
         if self.descriptor >= 0:
-            self.path.unlink(missing_ok=True)
+            with suppress(OSError):  # a folder that became read-only: the file stays, and locks nothing
+                self.path.unlink(missing_ok=True)
             os.close(self.descriptor)
             self.descriptor = -1
 
@@ -118,7 +125,8 @@ class FolderLocks:
 
     @contextmanager
     def hold(self, run: str, lost: Callable[[], None]) -> Iterator[None]:  # noqa: ARG002 - such a lock is never lost
-        lock = RunLock.take(self._path(run), run)
+        with translated(self._folder / "keylift.db"):
+            lock = RunLock.take(self._path(run), run)
         self._locks[run] = lock
         try:
             yield

@@ -76,11 +76,12 @@ class Values:
                 return {MARK: self.add(Secret(document))}
             return document
         if isinstance(document, (dict, Mapping)):  # most are dicts, and an abstract class is slow to ask
-            # a scaler's or component's keys are its own: none of them is a name or kind by what it is called
+            # a scaler's keys are its own: none of them is a name or kind by what it is called
             inside = key == "metadata"
             return {name: self.veil(item, "" if inside else str(name)) for name, item in document.items()}
         if isinstance(document, list):
-            return [self.veil(item, key) for item in document]
+            # a component's metadata are a list of entries whose keys are Azure's
+            return [self.veil(item, "" if key == "metadata" else key) for item in document]
         return document
 
     def fill(self, document: Any, missing: Callable[[str], Secret]) -> Any:

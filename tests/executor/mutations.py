@@ -37,7 +37,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "a commit is flushed to the disk",
-        "migrator/journal.py",
+        "migrator/database.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = NORMAL",
         (WORLDS, "-k", "disk_loses"),
@@ -108,8 +108,8 @@ MUTATIONS = (
     Mutation(
         "a role is noted before it is assigned",
         "migrator/steps/role_assignment.py",
-        "            ctx.record.note(absent=True, assignment=ours, principal=principal)\n",
-        "            ctx.record.note(assignment=ours, principal=principal)\n",
+        "            ctx.record.note(absent=True, assignment=ours, principal=principal, made=ctx.clock.now())\n",
+        "            ctx.record.note(assignment=ours, principal=principal, made=ctx.clock.now())\n",
         (WORLDS, "-k", "dead_at_any_instant"),
     ),
     Mutation(

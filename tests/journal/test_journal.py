@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from migrator.database import SCHEMA
+from migrator.database import _MIGRATIONS, APPLICATION, SCHEMA
 from migrator.errors import JournalError, RunError
 from migrator.journal import Journal
 from migrator.model import AppState, Plan, RunState, Step, StepState
@@ -123,6 +128,129 @@ def test_a_newer_journal_is_refused(path: Path) -> None:
     with pytest.raises(JournalError, match="newer keylift") as caught:
         Journal.open(path)
     assert "update" in caught.value.hint
+
+
+def older(path: Path, version: int) -> None:
+    """A journal as the keylift of a schema left it, with a run in it."""
+    with sqlite3.connect(path) as db:
+        for script in _MIGRATIONS[:version]:
+            db.executescript(script)
+        db.execute(f"PRAGMA user_version = {version}")
+        db.execute(f"PRAGMA application_id = {APPLICATION}")
+        if version:
+            document = plan().to_json()
+            db.execute("INSERT INTO runs VALUES ('r1', 1, 'p', ?, 'public', 'interrupted', 1.0, NULL)", (document,))
+            db.execute("INSERT INTO apps (run, app, position, state) VALUES ('r1', ?, 0, 'running')", (APP.lower(),))
+            db.execute(
+                "INSERT INTO steps (run, step, position, app, kind, target, state, facts) "
+                "VALUES ('r1', 'api/app-switch', 0, ?, 'app-switch', ?, 'intent', '{\"pre_image\": {}}')",
+                (APP.lower(), APP.lower()),
+            )
+    db.close()
+
+
+@pytest.mark.parametrize("version", range(SCHEMA))
+def test_an_older_journal_is_brought_forward(path: Path, version: int) -> None:
+    older(path, version)
+    for _ in range(2):
+        with Journal.open(path) as journal:
+            if version:
+                assert journal.state("r1") == RunState.INTERRUPTED
+                entry = journal.step("r1", "api/app-switch")
+                assert (entry.state, entry.facts) == (StepState.INTENT, {"pre_image": {}})
+    with sqlite3.connect(path) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+    with Journal.open(path) as journal, Journal.open(path.with_name("new.db")) as new:
+        tables = "SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name"
+        made = [[row[0] for row in one._connection.execute(tables)] for one in (journal, new)]
+        assert made[0] == made[1]
+    db.close()
+
+
+@pytest.mark.parametrize("version", range(SCHEMA))
+def test_a_migration_that_dies_is_begun_anew(path: Path, version: int) -> None:
+    """Killed at each of its statements, it left the older schema; then it ends."""
+    reached = 0
+    while True:
+        path.unlink(missing_ok=True)
+        older(path, version)
+        statements = iter(range(10_000))
+
+        def observe(statement: str, statements: Iterator[int] = statements, at: int = reached) -> None:
+            if statement.strip().split()[0].upper() in {"CREATE", "COMMIT"} and next(statements) == at:
+                os._exit(9)
+
+        child = os.fork()
+        if child == 0:
+            Journal.open(path, observe=observe)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        with Journal.open(path) as journal:
+            assert not version or journal.state("r1") == RunState.INTERRUPTED
+        if os.waitstatus_to_exitcode(status) == 0:
+            break
+        reached += 1
+    assert reached >= 2
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As somebody whom the file system may refuse something: root it refuses nothing."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="keylift-folder-"))
+    if os.geteuid() == 0:
+        os.chown(folder, 65534, 65534)
+    yield folder
+    folder.chmod(0o700)
+    shutil.rmtree(folder)
+
+
+def test_a_folder_that_cannot_be_written_says_so(shared_folder: Path) -> None:
+    path = shared_folder / "keylift.db"
+    shared_folder.chmod(0o500)
+    with unprivileged(), pytest.raises(JournalError) as caught:
+        Journal.open(path)
+    assert f"make {shared_folder} writable" in caught.value.hint
+    shared_folder.chmod(0o700)
+    with unprivileged(), Journal.open(path) as journal:
+        journal.begin("r1", plan(), "public", 1.0)
+        shared_folder.chmod(0o500)
+        # it became so under a run: what holds it is said, and nobody gets a traceback
+        with pytest.raises(JournalError) as caught, journal.hold("r1"):
+            pass
+        assert f"make {shared_folder} writable" in caught.value.hint
+    shared_folder.chmod(0o700)
+    path.chmod(0o400)
+    with unprivileged(), pytest.raises(JournalError) as caught, Journal.open(path) as journal:
+        journal.note("r1", "api/app-switch", {"a": 1})
+    assert "writable" in caught.value.hint
+
+
+def test_a_full_disk_keeps_the_lock_from_being_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Journal.open(path) as journal:
+        journal.begin("r1", plan(), "public", 1.0)
+
+        def full(_descriptor: int, _text: bytes) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        with monkeypatch.context() as patched:
+            patched.setattr("migrator.locking.os.write", full)
+            with pytest.raises(JournalError) as caught, journal.hold("r1"):
+                pass
+        assert "make room" in caught.value.hint
+        with journal.hold("r1"):
+            pass
 
 
 def test_another_programs_database_is_refused(path: Path) -> None:

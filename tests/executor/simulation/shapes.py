@@ -80,9 +80,37 @@ def _loaders() -> list[Json]:
     return [_IDENTITY, *apps, component]
 
 
+SAS = "https://acme.blob.core.windows.net/tokens?sv=2022-11-02&sr=c&sp=rwd&se=2030-01-01T00:00:00Z&sig=Canary6kT9vQ2xZ7mLw"
+
+
+def _sign_in() -> list[Json]:
+    """An app whose sign-in keeps its tokens in a blob container, by a signature."""
+    account = {
+        "id": f"{GROUP}/providers/Microsoft.Storage/storageAccounts/acme",
+        "location": "westeurope",
+        "properties": {
+            "primaryEndpoints": {kind: f"https://acme.{kind}.core.windows.net/" for kind in ("blob", "queue", "table")}
+        },
+    }
+    found = app("web", secrets={"token-store": SAS})
+    auth = {
+        "id": f"{found['id']}/authConfigs/current",
+        "name": "current",
+        "type": "Microsoft.App/containerApps/authConfigs",
+        "properties": {
+            "platform": {"enabled": True},
+            "identityProviders": {
+                "azureActiveDirectory": {"registration": {"clientId": "9f0c2a54-0b4e-4c8d-9a53-1d2f3e4b5c6d"}}
+            },
+            "login": {"tokenStore": {"enabled": True, "azureBlobStorage": {"sasUrlSettingName": "token-store"}}},
+        },
+    }
+    return [account, found, auth]
+
+
 QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0, "job_execution": 5.0}
 SHARED_IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-own"
-VALUES = (*PLANTED.values(), PASSWORD, BUS, COSMOS, "stays-inline-as-it-is", "nobody-reads-it")
+VALUES = (*PLANTED.values(), PASSWORD, BUS, COSMOS, SAS, "stays-inline-as-it-is", "nobody-reads-it")
 """Every value planted in any shape: none of them may be written anywhere."""
 
 
@@ -155,6 +183,7 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
     "job-system": (lambda: [job()], {"identity": "system"}, {}),
     "job-and-app": (lambda: [_IDENTITY, job(), app("api", _ENV)], {"identity": SHARED_IDENTITY}, {}),
     "contract": (shop, {}, {}),
+    "sign-in": (_sign_in, {"passwordless": "apply", "code": {}, "planted": [SAS]}, {}),
     "keyless": (lambda: [_functions(), *SERVICES], KEYLESS, {}),
     "component": (lambda: [*_loaders(), *SERVICES], KEYLESS, {}),
 }
