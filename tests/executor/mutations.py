@@ -227,8 +227,8 @@ MUTATIONS = (
     Mutation(
         "the vault is asked for every value that is nowhere else",
         "migrator/appwrite.py",
-        "                self._from_vault(mark)\n",
-        "                self._from_vault(mark)\n                self._from_vault = lambda _mark: None  # type: ignore\n",
+        "                source(mark)\n",
+        "                source(mark)\n                self._from_vault = lambda _mark: None  # type: ignore\n",
         (WORLDS, "-k", "found_once"),
     ),
     Mutation(
