@@ -127,11 +127,16 @@ def _rows() -> Iterator[Row]:
     for secrets, metadata, home in ((12, 13, ENVIRONMENT), (14, 14, CONNECTED)):
         kind = (f"{home}/daprcomponents",)
         why = (
-            "a component's secrets take values only, whatever the schema says (TF#23958): use a secretstores.azure.keyvault "
-            "component and secretStoreComponent, or the identity of the scoped apps"
+            "a component's secrets take values only, whatever the schema says (TF#23958). secretStoreComponent names a "
+            "secretstores.azure.keyvault component, which every scoped app reads with one azureClientId and of which the value "
+            "comes back from the vault alone: a person decides that; keys of services go with --passwordless apply"
         )
         yield Row(secrets, kind, "properties.secrets[].value", Does.REPORTS, why, Judge.METADATA, "name")
-        why = "metadata is shown to every reader: name a secret of secretStoreComponent, or drop the key for azureClientId"
+        why = (
+            "metadata is shown to every reader, and refers to secrets of the component only, which take values: name a secret of "
+            "secretStoreComponent, or drop the key for azureClientId (--passwordless apply does where all scoped apps have an "
+            "identity)"
+        )
         yield Row(metadata, kind, "properties.metadata[].value", Does.REPORTS, why, Judge.METADATA, "name")
     yield Row(
         15,

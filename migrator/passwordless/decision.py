@@ -106,6 +106,8 @@ class Subject:
     """Object id of the identity; empty while it does not exist."""
     key: str = ""
     """Fingerprint of the key inside the value; empty when that is no key."""
+    elsewhere: str = ""
+    """The host that the value names, where that is none of Azure's own (`pointer.elsewhere`)."""
 
 
 def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
@@ -116,6 +118,12 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         targets: Resources that secrets of the estate may point at, as Resource Graph shows them.
     """
     pointer = subject.pointer
+    if pointer is None and subject.elsewhere:
+        hidden = (
+            f"unresolved: {subject.elsewhere} is no host of Azure's own, so that a custom domain or a private address hides "
+            "which resource it is; with the resource's own host in the value it can be told"
+        )
+        return Decision(Outcome.VAULT, fails=(hidden,))
     if pointer is None:
         return Decision(Outcome.VAULT, fails=("nothing of Azure is known to take this value",))
     known = [services()[one] for one in pointer.services]
@@ -223,6 +231,7 @@ def _serves(target: Resource, known: Sequence[Service], host: str) -> bool:
     """Whether a resource says that host is its own; one that shows no endpoint is believed by its name."""
     properties = target.document.get("properties") or {}
     own = {str(_at(properties, path) or "") for one in known if _is(target, one) for path in one.endpoints} - {""}
+    host = host.replace(".privatelink.", ".")  # what a private endpoint is called beside the resource's own name
     return not own or any(host == address.lower().split("//")[-1].split("/")[0].split(":")[0] for address in own)
 
 
@@ -241,8 +250,11 @@ def title_of(known: Sequence[Service], target: Resource | None) -> str:
 
 def _unresolved(pointer: Pointer) -> str:
     if not pointer.name:
-        return "the value does not say which resource it opens"
-    return f"no resource named {pointer.name} that serves {pointer.host} is in the subscriptions that were read"
+        return "unresolved: the value does not say which resource it opens"
+    return (
+        f"unresolved: no resource named {pointer.name} that serves {pointer.host} is in the subscriptions that were read; it may "
+        "be in another subscription (--subscription), or in another tenant, which this sign-in does not see"
+    )
 
 
 _RIGHTS = {"Listen": "receive", "Send": "send"}

@@ -94,6 +94,25 @@ def _split(text: str) -> dict[str, str]:
     }
 
 
+def elsewhere(value: Secret) -> str:
+    """The host that a key of an Azure service names, if it is none of Azure's own: a custom domain, a private address.
+
+    Empty for any other value: what is not written as Azure's services write it says nothing of Azure.
+    """
+    text = reveal(value).strip().strip("\"'")
+    keys = _split(text) if len(text) <= LONGEST and "\n" not in text else {}
+    for known, address in (
+        ({"endpoint", "sharedaccesskey"}, "endpoint"),
+        ({"endpoint", "accesskey"}, "endpoint"),
+        ({"endpoint", "id", "secret"}, "endpoint"),
+        ({"accountendpoint", "accountkey"}, "accountendpoint"),
+    ):
+        if known <= keys.keys():
+            host = _host(keys[address])
+            return host if host and by_host(host) is None else ""
+    return ""
+
+
 def _storage(keys: Mapping[str, str]) -> Pointer | None:
     name = keys["accountname"].lower()
     if name == "devstoreaccount1":

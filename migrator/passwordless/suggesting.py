@@ -11,7 +11,7 @@ from migrator.model import Estate, Json, Resource
 from migrator.passwordless import dapr, token_store
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
-from migrator.passwordless.pointer import LONGEST, Pointer, key_of, point
+from migrator.passwordless.pointer import LONGEST, Pointer, elsewhere, key_of, point
 from migrator.passwordless.services import by_host, services
 from migrator.planning.consumers import consumers, rules_with
 from migrator.planning.draft import Item
@@ -152,12 +152,13 @@ def judge(
         return Ruling(token_store.decide(value, identity, reference, principal, targets), evidence=code)
     inner = key_of(value) if value is not None else None
     key = fingerprinter.of_secret(inner) if inner is not None else ""
+    other_host = elsewhere(value) if value is not None else ""
     told: list[Use] = []
     for use, name, evidence in uses or [(Use(_NOTHING), item.names[0], _evidence(item.view, {}, code))]:
         pointer = point(value) if value is not None else None
         if pointer is None or not pointer.name:
             pointer = _beside(name, pointer, evidence)
-        subject = Subject(name, pointer, evidence, others, identity, principal, key)
+        subject = Subject(name, pointer, evidence, others, identity, principal, key, other_host)
         told.append(replace(use, decision=decide(subject, tuple(targets))))
     decisions = [use.decision for use in told]
     worst = min(decisions, key=lambda decision: _DOUBT.index(decision.outcome))

@@ -242,6 +242,19 @@ def test_a_resource_of_that_name_with_another_endpoint_is_not_it() -> None:
     assert "no resource named c1" in decision.fails[0]
 
 
+def test_what_is_missing_to_tell_the_resource_is_said() -> None:
+    hidden = Subject("BUS", None, Evidence(), elsewhere="bus.contoso.com")
+    assert "unresolved: bus.contoso.com is no host of Azure's own" in decide(hidden, TARGETS).fails[0]
+    (away,) = decide(Subject("DB", point(Secret(COSMOS)), Evidence()), ()).fails
+    assert "another subscription (--subscription), or in another tenant" in away
+
+
+def test_a_private_endpoint_is_the_resource_beside_its_own_name() -> None:
+    private = COSMOS.replace("c1.", "c1.privatelink.")
+    assert private != COSMOS
+    assert of("DB", private).resource == of("DB", COSMOS).resource != ""
+
+
 def test_what_the_resource_lacks_comes_first() -> None:
     code = Code(packages={"microsoft.data.sqlclient": "6.0.0"})
     (server,) = (t for t in TARGETS if t.name == "sql1")

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from migrator.passwordless.pointer import point
+from migrator.passwordless.pointer import elsewhere, point
 from migrator.passwordless.services import NEEDS, by_host, services
 from scanners.model import Secret
 
@@ -65,6 +65,22 @@ def test_rights_of_a_signature(letters: str, needs: set[str]) -> None:
 )  # fmt: skip
 def test_what_is_nothing_of_azure(value: str) -> None:
     assert point(Secret(value)) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "host"),
+    [
+        ("Endpoint=sb://bus.contoso.com/;SharedAccessKeyName=a;SharedAccessKey=b", "bus.contoso.com"),
+        ("Endpoint=sb://10.0.0.4/;SharedAccessKeyName=a;SharedAccessKey=b", "10.0.0.4"),
+        ("AccountEndpoint=https://data.contoso.com:443/;AccountKey=b", "data.contoso.com"),
+        ("Endpoint=https://live.contoso.com;AccessKey=b;Version=1.0;", "live.contoso.com"),
+        ("Endpoint=sb://ns1.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b", ""),
+        ("Server=sql.corp.internal;Password=b", ""),
+        ("Endpoint=sb://[x;SharedAccessKey=b", ""),
+    ],
+)
+def test_a_host_that_hides_the_resource(value: str, host: str) -> None:
+    assert elsewhere(Secret(value)) == host
 
 
 TEXT = st.text(alphabet=st.characters(codec="utf-8", exclude_characters=";={}'\"\n"), min_size=12, max_size=40)
