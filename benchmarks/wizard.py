@@ -304,7 +304,8 @@ def main(only: set[str]) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 3:
-        {"wizard": wizard, "table": table, "bare": bare}[sys.argv[1]](Path(sys.argv[2]))
+    shown = {"wizard": wizard, "table": table, "bare": bare}
+    if sys.argv[1:2] and sys.argv[1] in shown:
+        shown[sys.argv[1]](Path(sys.argv[2]))
     else:
         main(set(sys.argv[1:]) or {"first", "keys"})

@@ -74,11 +74,11 @@ async def draw(folder: Path = FOLDER, theme: str = DARK, size: tuple[int, int] =
                 await pilot.press("7")
                 await _until(pilot, lambda: session.proof)
                 keep("7-proof")
-                for number, name in enumerate(("apps", "rest", "graph", "next"), start=1):
+                for name in ("apps", "rest", "graph", "next"):
                     await pilot.press("right_square_bracket")
                     await pilot.pause(0.3)
                     if name == "graph" or folder != FOLDER:
-                        keep(f"7-proof-{number}-{name}")
+                        keep(f"8-{name}")
         finally:
             wizard.close_demo()
 
