@@ -10,8 +10,10 @@ import argparse
 import gc
 import multiprocessing
 import os
+import re
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 
 from .real import kills
@@ -73,17 +75,17 @@ def sweeps(stride: int, jobs: int) -> Iterator[tuple[Tally, list[tuple[str, str]
 
 
 def _sweep(stride: int, jobs: int) -> int:
-    begun, tally, bad = time.monotonic(), Tally(), 0
+    begun, tally, bad = time.monotonic(), Tally(), Counter[str]()
     for number, (part, failed) in enumerate(sweeps(stride, jobs)):
         tally.add(part)
-        bad += len(failed)
+        bad.update(harm(reason) for _, reason in failed)
         for scenario, reason in failed[:3]:
             say(f"LOST  {reason[:600]}\n      {AGAIN} --replay '{scenario}'")
         if number % 10 == 0:
             say(f"sweep: {told(tally, bad, time.monotonic() - begun)}")
     say(f"sweep: {told(tally, bad, time.monotonic() - begun)}")
     say("died while at work on: " + ", ".join(f"{name} {n}" for name, n in sorted(tally.under_way.items())))
-    return int(bad > 0)
+    return int(bad.total() > 0)
 
 
 def _kills(wanted: int, seed: int) -> int:
@@ -111,28 +113,36 @@ def say(text: str) -> None:
     sys.stdout.flush()
 
 
-def told(tally: Tally, bad: int, seconds: float) -> str:
+def harm(reason: str) -> str:
+    """What a world that ended badly did: `leaked` a value, left something `orphaned`, or else `lost` something."""
+    if "planted value" in reason:
+        return "leaked"
+    return "orphaned" if re.search(r"may be None($|\n)", reason) else "lost"
+
+
+def told(tally: Tally, bad: Counter[str], seconds: float) -> str:
     ends = ", ".join(f"{number} {end}" for end, number in sorted(tally.ends.items()))
     return (
         f"{tally.worlds} worlds ({tally.worlds / seconds * 60:.0f} a minute), {tally.processes} runs of keylift, "
         f"{tally.instants} instants, {tally.kills} kill points, {tally.faults} faults, "
-        f"{tally.edits} edits of somebody else, {tally.switches} switches of jobs; {ends}; {bad} ended badly"
+        f"{tally.edits} edits of somebody else, {tally.switches} switches of jobs; {ends}; "
+        f"{bad['lost']} lost, {bad['orphaned']} orphaned, {bad['leaked']} leaked"
     )
 
 
 def _worlds(first: int, number: int, jobs: int, shrink: bool) -> int:
-    begun, tally, bad = time.monotonic(), Tally(), 0
+    begun, tally, bad = time.monotonic(), Tally(), Counter[str]()
     for part, failed in worlds(first, number, jobs):
         tally.add(part)
         for seed, reason in failed:
-            bad += 1
+            bad[harm(reason)] += 1
             say(f"LOST  seed {seed}: {reason[:600]}\n      {AGAIN} --seed {seed}")
-            if shrink and bad <= 5:
+            if shrink and bad.total() <= 5:
                 say(f"      smallest: {AGAIN} --replay '{shrunk(drawn(seed)).to_json()}'")
         if tally.worlds % 1000 < CHUNK:
             say(told(tally, bad, time.monotonic() - begun))
     say(f"worlds: {told(tally, bad, time.monotonic() - begun)}")
-    return int(bad > 0)
+    return int(bad.total() > 0)
 
 
 def main() -> int:
