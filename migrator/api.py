@@ -629,11 +629,22 @@ def _executing(place: Workplace, on_event: OnEvent, tell: Tell, control: Control
             workers=place.workers,
             propagation=place.propagation,
             proof=place.proof,
+            by=_signature(opened),
         )
         if control is not None:
             control.checkpoint()
             control.bind(executor.stop)
         yield executor
+
+
+def _signature(opened: Session) -> str:
+    """Who is at work, for a run's report: the account, and the machine it is used on."""
+    import platform
+
+    from migrator.cloud import account
+
+    who = account.account(opened)
+    return f"{who.name} ({who.kind}, {who.how}) on {platform.node() or 'an unnamed machine'}"
 
 
 def finalize_run(place: Workplace, run: str, *, tell: Tell = _silent) -> Plan:

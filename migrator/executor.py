@@ -109,6 +109,7 @@ class Executor:
         scheduler: Scheduler | None = None,
         propagation: float = 1500.0,
         proof: float = 900.0,
+        by: str = "",
         token: Callable[[], str] = lambda: secrets.token_hex(3),
     ) -> None:
         """Prepare.
@@ -123,6 +124,7 @@ class Executor:
             scheduler: Instead of `workers` threads.
             propagation: Seconds a new role assignment may stay without effect.
             proof: Seconds a new revision may take until it runs.
+            by: Who does it, for the report; empty where nobody asks.
             token: Makes the end of a new run's id, which keeps runs of one second apart.
         """
         self._cloud = cloud
@@ -136,6 +138,7 @@ class Executor:
         self._scheduler: Scheduler = scheduler or Threads(workers)
         self._propagation = propagation
         self._proof = proof
+        self._by = by
         self._token = token
 
     def stop(self) -> None:
@@ -173,6 +176,7 @@ class Executor:
         run = f"{datetime.fromtimestamp(now, UTC):%Y%m%d-%H%M%S}-{self._token()}"
         with self._journal.hold(run, self.stop):
             self._journal.begin(run, plan, self._cloud.name, now)
+            self._sign(run, "applied")
             return self._go(run, plan)
 
     def resume(self, run: str) -> RunResult:
@@ -186,6 +190,7 @@ class Executor:
         with self._journal.hold(run, self.stop):
             plan = self._plan(run)
             causes = {entry.cause for entry in self._journal.apps(run).values()}
+            self._sign(run, "resumed")
             return self._go(run, plan, rolling_back="rollback" in causes)
 
     def rollback(self, run: str, apps: Sequence[str] = ()) -> RunResult:
@@ -206,9 +211,15 @@ class Executor:
             self._refuse_finalized(run, plan, chosen)
             for app in chosen:
                 self._journal.set_app(run, app, state=AppState.UNDOING, cause="rollback", error={})
+            self._sign(run, "rolled back")
             return self._go(run, plan, rolling_back=True, only=frozenset(chosen))
 
     # One run
+
+    def _sign(self, run: str, what: str) -> None:
+        """Write down who does it."""
+        if self._by:
+            self._journal.tell(run, Event("by", text=f"{what} by {self._by}", at=self._clock.now()))
 
     def _plan(self, run: str) -> Plan:
         plan = self._journal.plan(run)

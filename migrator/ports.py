@@ -209,7 +209,7 @@ class Event:
 
     kind: str
     """`step-started`, `step-waiting`, `step-done`, `step-adopted`, `step-failed`, `step-undone`, `app-done`,
-    `app-failed`, `app-rolled-back`, `run-done`, `note`."""
+    `app-failed`, `app-rolled-back`, `run-done`, `note`; `by`: who applied, resumed or took back."""
     app: str = ""
     step: str = ""
     text: str = ""

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from migrator import textswitch
 from migrator.journal import AppEntry, Journal
 from migrator.model import AppState, Json, Plan, Step, by_app, same_id
+from migrator.timing import iso
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class RunReport:
     after: tuple[Picture, ...]
     notes: tuple[str, ...] = field(default=())
     """What was left, as the events tell."""
+    by: tuple[str, ...] = field(default=())
+    """Who applied, resumed or took back, and when, in order."""
 
 
 def of(run: str, journal: Journal) -> RunReport:
@@ -84,6 +87,7 @@ def of(run: str, journal: Journal) -> RunReport:
         tuple(_before(plan, entry) for entry in apps.values()),
         tuple(_after(plan, entry) for entry in apps.values()),
         tuple(e.text for e in events if e.kind in {"note", "app-rolled-back"} and e.text),
+        tuple(f"{e.text}, {iso(e.at)}" for e in events if e.kind == "by"),
     )
 
 

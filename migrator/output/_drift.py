@@ -40,7 +40,8 @@ def human(found: Drift, _tool: Json) -> str:
         lines.append("")
     looked = f"{words.count(found.checks, 'check')} of {words.count(len(found.apps), 'app')} in "
     looked += words.count(len(found.runs), "run")
-    verdict = words.count(len(found.items), "thing") + " drifted" if found.items else "nothing drifted"
+    good = "nothing drifted" if not found.unchecked else "nothing drifted of what could be looked at"
+    verdict = words.count(len(found.items), "thing") + " drifted" if found.items else good
     return "\n".join([*lines, f"{looked}: {verdict}"]) + "\n"
 
 

@@ -40,6 +40,7 @@ footer { margin-top: 2rem; opacity: .7; }
 <body>
 <h1>keylift run <code>{{ run.id }}</code></h1>
 <p>{{ headline }}</p>
+{% if by %}<ul>{% for text in by %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}
 {% if no_return %}<p class="final">{{ no_return }}</p>{% endif %}
 <h2>Apps</h2>
 <table>
@@ -85,6 +86,7 @@ footer { margin-top: 2rem; opacity: .7; }
 def markdown(told: RunReport) -> str:
     """Sentences and tables."""
     text = [f"## keylift run {_code(told.described['id'])}", "", f"{_plain(_headline(told))}", ""]
+    text += [*(f"- {_plain(one)}" for one in told.by), ""] if told.by else []
     if told.plan.irreversible:
         text += [f"**{_plain(_no_return(told))}**", ""]
     rows = [[_plain(name), _plain(state), _plain(proof), _plain(error)] for name, state, proof, error in _apps(told)]
@@ -123,6 +125,7 @@ def html(told: RunReport) -> str:
             plan=told.plan.id,
             tool=Look().tool,
             headline=_headline(told),
+            by=[words.clean(text) for text in told.by],
             no_return=_no_return(told) if told.plan.irreversible else "",
             apps=[
                 {"name": name, "state": state, "proof": proof, "error": error}

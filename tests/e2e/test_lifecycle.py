@@ -52,6 +52,8 @@ def test_from_plan_to_drift(tmp_path: Path) -> None:
         run = json.loads(shell.keylift("runs", "--format", "json", cloud=False).stdout)["runs"][0]["id"]
         page = shell.keylift("status", run, "--format", "html", cloud=False).stdout
         assert page.count("<svg") == 2
+        client = json.loads(azure.profile_path.read_text())["credential"]["client_id"]
+        assert f"applied by {client} (service principal" in page
         assert "### Where values still lie" in shell.keylift("status", run, "--format", "markdown", cloud=False).stdout
         assert json.loads(shell.keylift("drift", "--format", "json").stdout)["drift"] == []
 
@@ -69,6 +71,8 @@ def test_from_plan_to_drift(tmp_path: Path) -> None:
         shell.keylift("verify", "latest")
 
         assert azure.arm("POST", f"{API}/revisions/{old}/activate").status == 200
+        broken = json.loads(shell.keylift("verify", "latest", "--format", "json", expect=13).stdout)
+        assert not broken["ok"]
         drifted = shell.keylift("drift", expect=10)
         assert re.search(rf"{old}: it is active again", drifted.stdout)
         sarif = json.loads(shell.keylift("drift", "--format", "sarif").stdout)

@@ -60,9 +60,12 @@ def test_everything_that_was_kept_for_rollback_goes(world: World) -> None:
     assert plan.finalizes == run
     assert any(note["kind"] == "point-of-no-return" for note in plan.notes)
     assert [s["name"] for s in plan.irreversible[0].change["secrets"]] == ["unused"]
+    assert all(step.change["lost"] for step in plan.steps)
     for form in ("human", "markdown"):
         shown = formats.render_plan(form, plan)
         assert "POINT OF NO RETURN" in shown
+        assert all(step.change["lost"][:30] in " ".join(shown.split()) for step in plan.steps)
+        assert "purged" not in shown.replace("not purged", "").replace("purges", "")
         assert PASSWORD not in shown
     with pytest.raises(RunError, match="cannot be taken back, and nobody approved"):
         world.executor().apply(plan)

@@ -16,6 +16,7 @@ from migrator.model import Json
 from migrator.output import _drift
 from migrator.simulator import memberships
 
+from .contracts import PASSWORD, QUICK, SERVER, shop
 from .world import GROUP, KEY, PLANTED, VAULT, Driven, World, app_id, estate, no_values, running, two_apps
 
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
@@ -193,3 +194,35 @@ def test_an_identity_that_joined_a_group(tmp_path: Path) -> None:
         (item,) = look(world).items
         assert item.kind == "role-widened"
         assert f"through group {team}" in item.text
+
+
+def test_what_may_not_be_looked_at_is_not_called_good(world: World) -> None:
+    """A lost right to read looks like no drift only to those who do not ask; the command exits with 1 then."""
+    world.fault(method="GET", path="containerApps/api$", status=403, code="AuthorizationFailed", times=99)
+    found = look(world)
+    assert found.items == []
+    assert any("api" in str(one["where"]) for one in found.unchecked)
+    assert "nothing drifted of what could be looked at" in _drift.human(found, TOOL)
+
+
+def test_a_registry_that_is_pulled_from_with_its_password_again(tmp_path: Path) -> None:
+    with running(estate(*shop(), switches=QUICK), tmp_path) as world:
+        assert world.executor().apply(world.plan()).exit_code == 0
+        assert look(world).items == []
+        entry = {"server": SERVER, "username": "acrshop", "passwordSecretRef": "acr-password"}
+        secrets = [
+            {"name": s.name, "keyVaultUrl": s.key_vault_url, "identity": s.identity}
+            if s.key_vault_url
+            else {"name": s.name, "value": PASSWORD}
+            for s in world.cloud.get_app_secrets(app_id("api"))
+        ]
+        world.patch("api", {"properties": {"configuration": {"registries": [entry], "secrets": secrets}}})
+        items = look(world).items
+        assert "registry" in kinds_of(items)
+        (item,) = [one for one in items if one.kind == "registry"]
+        assert item.path == "properties.configuration.registries"
+        assert item.by
+
+
+def kinds_of(items: list[drift.Item]) -> set[str]:
+    return {item.kind for item in items}

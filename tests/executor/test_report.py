@@ -28,8 +28,10 @@ def told(world: World, run: str) -> tuple[RunReport, str, str]:
 
 def test_a_migration_and_its_rollback(tmp_path: Path) -> None:
     with running(estate(*two_apps(), switches=QUICK), tmp_path) as world:
-        run = world.executor().apply(world.plan()).run
+        run = world.executor(by="ada@example.net (user, Azure CLI) on laptop").apply(world.plan()).run
         found, markdown, html = told(world, run)
+        for text in (markdown, html):
+            assert "applied by ada" in text
         assert [picture.plain for picture in found.before] == [
             ("env DB_CONNECTION",),
             ("secret microsoft-provider-authentication-secret",),
@@ -43,8 +45,12 @@ def test_a_migration_and_its_rollback(tmp_path: Path) -> None:
             assert "replicas ready" in text
             assert "Where values still lie" in text
         assert html.count("<svg") == 2
-        world.executor().rollback(run)
+        world.executor(by="bob").rollback(run)
         found, markdown, _ = told(world, run)
+        assert [text.partition(", 2")[0] for text in found.by] == [
+            "applied by ada@example.net (user, Azure CLI) on laptop",
+            "rolled back by bob",
+        ]
         assert found.after == found.before
         assert "rolled-back" in markdown
 
