@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -116,6 +117,10 @@ class FindingsPage(Page):
             self._known = {one.fingerprint: one for one in known_secrets(self.findings())}
             assert self.grid is not None
             self.grid.set_rows(self._rows())
+            # What was found stays as long as the wizard does: a collector that looks through ten thousand findings while
+            # somebody scrolls is felt as a key that hangs.
+            gc.collect()
+            gc.freeze()
         self._plot()
         self._tell()
 
