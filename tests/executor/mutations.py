@@ -233,9 +233,9 @@ MUTATIONS = (
     ),
     Mutation(
         "traffic goes back without the vault",
-        "migrator/switchback.py",
-        "            wanted = self._unshifted(wanted)\n",
-        "",
+        "migrator/steps/traffic_shift.py",
+        "            except ReferenceRefusedError:\n",
+        "            except StaleError:\n",
         (WORLDS, "-k", "found_once"),
     ),
     Mutation(
