@@ -239,6 +239,13 @@ MUTATIONS = (
         (WORLDS, "-k", "found_once"),
     ),
     Mutation(
+        "traffic goes back with the values in the place of references",
+        "migrator/switchback.py",
+        "            wanted = self._unshifted(wanted)\n",
+        "",
+        (WORLDS, "-k", "found_once"),
+    ),
+    Mutation(
         "a write of one's own whose reference gives nothing yet is no change of somebody else",
         "migrator/steps/app_switch.py",
         "        compare(step, ctx, live, wanted)\n        ctx.record.note(revision=live.latest)\n",

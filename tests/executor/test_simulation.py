@@ -119,6 +119,8 @@ FOUND = [
     Scenario(104541, "new-version", 1, {"app_operation": 8.0}, ["rollback"], edits=[Edit(0, 85, "disable")]),
     # traffic could not go back without the vault
     Scenario(102933, "multiple", 1, {"role_propagation": [0.0, 1.0]}, ["rollback"], edits=[Edit(0, 146, "role")]),
+    # the same where traffic names a revision: the switched one kept it, and so its secret
+    Scenario(1, "named", ways=["rollback"], edits=[Edit(0, 142, "role")]),
     # a revision of somebody else needs the secret, and shows its reference under no name that is known
     Scenario(
         101990,

@@ -149,6 +149,18 @@ def _held(value: str) -> list[Json]:
     return [{"vault": "kv-shop", "name": "api-db", "value": value, "tags": {"owner": "somebody"}}]
 
 
+def _named() -> Json:
+    """Traffic goes to a revision by its name, not to the latest one."""
+    found = app(
+        "canary",
+        {"TOKEN": PLANTED["shared"]},
+        mode="Multiple",
+        traffic=[{"revisionName": "canary--first", "weight": 100, "label": "live"}],
+    )
+    found["properties"]["template"]["revisionSuffix"] = "first"
+    return found
+
+
 _ENV = {"DB": PLANTED["database"]}
 _IDENTITY = {
     "id": SHARED_IDENTITY,
@@ -161,6 +173,7 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
     "inline": (lambda: two_apps()[1:], {}, {}),
     "two": (two_apps, {}, {}),
     "multiple": (lambda: [_canary()], {}, {}),
+    "named": (lambda: [_named()], {}, {}),
     "shared": (
         lambda: [app("left", {"KEY": PLANTED["shared"]}), app("right", {}, {"key": PLANTED["shared"]})],
         {},
