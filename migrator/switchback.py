@@ -76,8 +76,15 @@ class _TakeBack:
         if self.ctx.record.facts.get("revision") or live.latest == self.latest:
             return
         reached, odd = switched(live.veiled, self.change, self.latest)
-        if not odd and reached == live.veiled:
-            self.ctx.record.note(revision=live.latest)
+        if odd or reached != live.veiled:
+            return
+        own = live.latest
+        if live.multiple:
+            # somebody may have deployed on top of the switch: it is the first one after what was the latest
+            revisions = {str(r.get("name")): _created(r) for r in self.ctx.cloud.list_revisions(self.step.target)}
+            later = [name for name, made in revisions.items() if made > revisions.get(self.latest, "")]
+            own = min(later, key=lambda name: (revisions[name], name), default=own)
+        self.ctx.record.note(revision=own)
 
     def restore(self) -> tuple[Live, bool]:
         """Everything but traffic and the added secrets, in one PATCH; whether one was needed."""

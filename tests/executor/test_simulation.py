@@ -121,6 +121,17 @@ FOUND = [
     Scenario(102933, "multiple", 1, {"role_propagation": [0.0, 1.0]}, ["rollback"], edits=[Edit(0, 146, "role")]),
     # the same where traffic names a revision: the switched one kept it, and so its secret
     Scenario(1, "named", ways=["rollback"], edits=[Edit(0, 142, "role")]),
+    # somebody deployed on top of a switch whose revision was not noted yet: theirs was taken for it
+    Scenario(
+        243176,
+        "multiple",
+        2,
+        {"identity_map": "replace", "app_operation": 8.0, "role_propagation": [0.0, 1.0]},
+        ["resume", "resume", "resume"],
+        [Kill(0, 141, "power"), Kill(1, 176)],
+        [Edit(1, 39, "env")],
+        [Trouble(1, {"method": "GET", "skip": 0, "drop": "after", "times": 1})],
+    ),
     # a revision of somebody else needs the secret, and shows its reference under no name that is known
     Scenario(
         101990,
