@@ -164,6 +164,15 @@ class Driver:
         await self.pilot.pause()
         await self.pilot.pause()
 
+    async def settled(self) -> None:
+        """Wait until the screen stays as it is: what came last may still be on its way to the rows."""
+        same, last = 0, ""
+        while same < 5:
+            await asyncio.sleep(0.05)
+            await self.pilot.pause()
+            now = picture(self.wizard)
+            same, last = (same + 1 if now == last else 0), now
+
     @property
     def result(self) -> RunResult:
         """How the last run ended."""

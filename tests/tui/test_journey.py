@@ -23,6 +23,7 @@ async def to_scan(driver: Driver) -> None:
     driver.keep("scope")
     await driver.press("enter")
     await driver.until(lambda: driver.wizard.session.material, "the scan")
+    await driver.settled()
     driver.keep("scan")
 
 

@@ -32,7 +32,7 @@ def register(azure: Azure) -> None:
 
 
 def _keep(call: Call, response: Response) -> None:
-    if response.status >= 400 or not call.principal:
+    if response.status >= 400 or not call.principal or call.request.method not in {"POST", *_VERBS}:
         return
     path = call.request.path.rstrip("/")
     kinds = re.findall(r"/providers/([^/]+)((?:/[^/]+/[^/]+)+)", path, re.IGNORECASE)
