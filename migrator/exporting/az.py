@@ -16,8 +16,7 @@ _HEAD = """\
 #!/usr/bin/env bash
 # keylift plan {plan}, as commands of az: review them, sign in with az login, run them with bash.
 # keylift apply does more: it compares each resource with what the plan saw, and can take every step back.
-# Values pass through this shell from Azure to Azure; no argument and no file holds one. A line break at the very end of a
-# value is lost, as the shell drops it.
+# Values pass through this shell from Azure to Azure; no argument of a program and no file holds one.
 set -euo pipefail
 export AZURE_CORE_OUTPUT=none AZURE_CORE_ONLY_SHOW_ERRORS=yes
 
@@ -32,10 +31,17 @@ again() {{
   return 1
 }}
 
-# put VAULT NAME VALUE TAG...: the value becomes a secret of the vault; none is left where the app was switched before.
+# ask COMMAND...: what it prints becomes $value, to the letter: the shell drops line breaks at the end, so something follows.
+ask() {{
+  value=$("$@" --output tsv && printf .)
+  value=${{value%.}}
+  value=${{value%$'\\n'}}
+}}
+
+# put VAULT NAME TAG...: $value becomes a secret of the vault; there is none where the app was switched before.
 put() {{
-  local vault=$1 name=$2 value=$3
-  shift 3
+  local vault=$1 name=$2
+  shift 2
   if [ -n "$value" ]; then
     printf %s "$value" |
       az keyvault secret set --vault-name "$vault" --name "$name" --file /dev/stdin --encoding utf-8 --tags "$@"
@@ -43,23 +49,72 @@ put() {{
     echo "$name: its value is not where the plan saw it: make a new plan" >&2
     return 1
   fi
+  value=
 }}
 
-# proven APP...: wait until the latest revision runs.
+# proven APP...: wait until the latest revision runs; $running says whether it does.
 proven() {{
   local revision state try
+  running=no
   revision=$(az containerapp show "$@" --query properties.latestRevisionName --output tsv)
   for try in $(seq 1 "${{TRIES:-40}}"); do
     state=$(az containerapp revision show "$@" --revision "$revision" --query properties.runningState --output tsv)
     case $state in
-      Running | RunningAtMaxScale) return 0 ;;
-      ScaledToZero) echo "$revision is scaled to zero: unproven until something calls it" >&2; return 0 ;;
+      Running | RunningAtMaxScale) running=yes; return 0 ;;
+      ScaledToZero) echo "$revision is scaled to zero: nothing shows yet that it starts" >&2; return 0 ;;
       Failed | Degraded | Stopped) break ;;
     esac
     sleep "${{PAUSE:-15}}"
   done
   echo "$revision does not run ($state): az containerapp logs show $*" >&2
   return 1
+}}
+
+# weight_of QUERY APP...: the traffic of one entry; nothing where there is none.
+weight_of() {{
+  local query=$1
+  shift
+  az containerapp ingress traffic show "$@" --query "$query.weight | [0]" --output tsv
+}}
+
+# hold APP...: traffic that follows the latest revision stays on the one that is the latest now.
+hold() {{
+  local weight revision
+  weight=$(weight_of '[?latestRevision]' "$@")
+  if [ "${{weight:-0}}" = 0 ]; then return 0; fi # held before
+  revision=$(az containerapp show "$@" --query properties.latestRevisionName --output tsv)
+  if [ -n "$(weight_of "[?revisionName=='$revision']" "$@")" ]; then
+    echo "traffic names $revision and follows the latest revision, too: keylift apply can keep such a split" >&2
+    return 1
+  fi
+  az containerapp ingress traffic set "$@" --revision-weight latest=0 "$revision=$weight"
+}}
+
+# release APP...: the latest revision takes the traffic that was held.
+release() {{
+  local held revision weight
+  if [ "$(weight_of '[?latestRevision]' "$@")" != 0 ]; then return 0; fi # released before
+  held=$(az containerapp ingress traffic show "$@" --query '[?revisionName && weight > `0`].[revisionName, weight]' --output tsv)
+  if [ "$running" = no ] || [ "$(wc -l <<<"$held")" != 1 ]; then
+    echo "traffic stays where it is; when the new revision is proven: az containerapp ingress traffic set $*" >&2
+    return 0
+  fi
+  IFS=$'\t' read -r revision weight <<<"$held"
+  az containerapp ingress traffic set "$@" --revision-weight "$revision=0" "latest=$weight"
+}}
+
+# shift_from REVISION APP...: the latest revision takes the traffic of one that is named.
+shift_from() {{
+  local old=$1 new weight
+  shift
+  weight=$(weight_of "[?revisionName=='$old']" "$@")
+  if [ "${{weight:-0}}" = 0 ]; then return 0; fi # shifted before
+  if [ "$running" = no ]; then
+    echo "traffic stays on $old; when the new revision is proven: az containerapp ingress traffic set $*" >&2
+    return 0
+  fi
+  new=$(az containerapp show "$@" --query properties.latestRevisionName --output tsv)
+  az containerapp ingress traffic set "$@" --revision-weight "$old=0" "$new=$weight"
 }}
 """
 
@@ -125,19 +180,15 @@ def _vault_secret(secret: VaultSecret) -> list[str]:
             f"properties.template.{which}[?name=={_literal(source['container'])}].env[]"
             f" | [?name=={_literal(source['env'])}].value | [0]"
         )
-        ask = _command(*_of(app), "show", *_here(app), "--query", query, "--output", "tsv")
+        ask = (*_of(app), "show", *_here(app), "--query", query)
     elif source["kind"] == "secret":
-        ask = _command(
-            *_of(app), "secret", "show", *_here(app), "--secret-name", source["name"], "--query", "value",
-            "--output", "tsv",
-        )  # fmt: skip
+        ask = (*_of(app), "secret", "show", *_here(app), "--secret-name", source["name"], "--query", "value")
     else:
         return [*lines, f"# by hand: it lies in a place that az does not print ({one_line(str(source['kind']))})"]
     return [
         *lines,
-        f"value=$({ask})",
-        f'{_command("put", secret.vault.name, secret.name)} "$value" {_command(*_tags(secret.tags))}'.rstrip(),
-        "unset value",
+        _command("ask", *ask),
+        _command("put", secret.vault.name, secret.name, *_tags(secret.tags)),
     ]
 
 
@@ -180,16 +231,8 @@ def _assign(assignment: Assignment) -> list[str]:
 def _switch(change: Change) -> list[str]:
     here, command = _here(change.id), _of(change.id)
     lines = _title(f"{change.id.name}: references instead of values")
-    if change.pinned:
-        traffic = ("az", "containerapp", "ingress", "traffic")
-        lines += [
-            "# traffic stays on the revision that serves now, until the new one is proven",
-            f"latest=$({_command(*traffic, 'show', *here, '--query', '[?latestRevision].weight | [0]')} --output tsv)",
-            (
-                f'{_command(*traffic, "set", *here, "--revision-weight")} "latest=0" '
-                f'{_word(change.shift_from)}"=$latest"'
-            ),
-        ]
+    if change.held:
+        lines.append(_command("hold", *here))
     if change.secrets:
         given = [
             f"{secret['name']}=keyvaultref:{secret['key_vault_url']},identityref:{secret['identity']}"
@@ -198,9 +241,17 @@ def _switch(change: Change) -> list[str]:
         lines.append(_command("again", *command, "secret", "set", *here, "--secrets", *given))
     for entry in change.registries:
         lines.append(
-            _command("again", *command, "registry", "set", *here, "--server", entry["server"])
-            + " "
-            + _command("--identity", entry["identity"])
+            _command(
+                "again",
+                *command,
+                "registry",
+                "set",
+                *here,
+                "--server",
+                entry["server"],
+                "--identity",
+                entry["identity"],
+            )
         )
     for container, entries in _by_container(change.env):
         given = [f"{entry['env']}=secretref:{entry['secret']}" for entry in entries]
@@ -213,10 +264,10 @@ def _switch(change: Change) -> list[str]:
             )
     if change.proven:
         lines.append(_command("proven", *here))
-    if change.pinned:
-        lines.append(
-            f'{_command(*traffic, "set", *here, "--revision-weight")} {_word(change.shift_from)}=0 "latest=$latest"'
-        )
+    if change.held:
+        lines.append(_command("release", *here))
+    elif change.shift_from:
+        lines.append(_command("shift_from", change.shift_from, *here))
     return lines
 
 

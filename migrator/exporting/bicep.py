@@ -6,9 +6,10 @@ of the resource, to be merged by hand. Values are nowhere in it; the vault's sec
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
+from migrator.errors import UsageError
 from migrator.exporting.wanted import SYSTEM, Assignment, Change, Identity, Symbols, Wanted, one_line
 from migrator.model import ResourceId
 
@@ -42,12 +43,9 @@ def files(wanted: Wanted) -> dict[str, str]:
     made = {}
     for subscription, group in groups.values():
         alone = sum(name.lower() == group.lower() for name in names) == 1
-        made[f"{group}.bicep" if alone else f"{group}-{subscription[:8]}.bicep"] = _file(wanted, subscription, group)
+        name = f"{group}.bicep" if alone else f"{group}-{subscription}.bicep"
+        made[name] = _File(wanted, subscription, group).text()
     return made
-
-
-def _file(wanted: Wanted, subscription: str, group: str) -> str:
-    return _File(wanted, subscription, group).text()
 
 
 class _File:
@@ -79,6 +77,8 @@ class _File:
                 f" --resource-group {one_line(self._group)} --template-file FILE"
             ),
         ]
+        if any(not self._here(ResourceId.parse(each.identity)) for each in assignments if each.identity != SYSTEM):
+            head.append("// Identities of other groups are taken as existing: deploy the files of those groups first.")
         if self._wanted.left:
             head += ["// Not said here, the plan does it besides:"]
             head += [f"//   {one_line(text)}" for text in self._wanted.left]
@@ -109,14 +109,12 @@ class _File:
         symbol = self._symbols.of(str(resource), resource.name)
         if str(resource).lower() not in self._declared:
             self._declared.add(str(resource).lower())
-            kind = f"{resource.namespace}/{resource.kind}"
             word = " existing" if existing else ""
-            self._blocks.append(f"resource {symbol} '{kind}@{VERSIONS[kind]}'{word} = {_value(body)}\n")
+            self._blocks.append(f"resource {symbol} '{_type(resource)}'{word} = {_value(body)}\n")
         return symbol
 
     def _existing(self, resource: ResourceId) -> str:
-        kind = f"{resource.namespace}/{resource.kind}"
-        if kind == "Microsoft.KeyVault/vaults/secrets":
+        if resource.kind.lower() == "vaults/secrets":
             vault = ResourceId(resource.subscription, resource.group, resource.namespace, "vaults", resource.names[:1])
             parent = self._existing(vault)
             return self._declare(resource, {"parent": _Symbol(parent), "name": resource.name}, existing=True)
@@ -193,9 +191,26 @@ def part(change: Change) -> dict[str, Any]:
     return {**_identities_of(change.identities), "properties": properties}
 
 
-def _identities_of(attached: Iterable[str]) -> dict[str, Any]:
+def _type(resource: ResourceId) -> str:
+    """Type and API version; ids spell types in any case, Bicep as they are declared.
+
+    Raises:
+        UsageError: the plan names a resource of another type.
+    """
+    kind = f"{resource.namespace}/{resource.kind}".lower()
+    for known, version in VERSIONS.items():
+        if known.lower() == kind:
+            return f"{known}@{version}"
+    raise UsageError(
+        f"the plan names a {resource.namespace}/{resource.kind}, which export does not know",
+        why=f"it knows {', '.join(VERSIONS)}",
+        hint="keylift export PLAN --to terraform",
+    )
+
+
+def _identities_of(attached: Sequence[str]) -> dict[str, Any]:
     users = [identity for identity in attached if identity != SYSTEM]
-    system = len(users) < len(list(attached))
+    system = len(users) < len(attached)
     if not users and not system:
         return {}
     kind = ", ".join(word for word, there in (("SystemAssigned", system), ("UserAssigned", users)) if there)

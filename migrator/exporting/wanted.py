@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from migrator.errors import UsageError
 from migrator.kinds import kind_of
-from migrator.model import Json, Plan, ResourceId, Step, is_job, same_id
+from migrator.model import Json, Plan, ResourceId, Step, is_job
 from migrator.swapping import swap_lines
 from migrator.textswitch import lines as text_lines
 
 SYSTEM = "system"
+SAID = frozenset(
+    {
+        "vault-secret",
+        "identity-create",
+        "identity-attach",
+        "role-assignment",
+        "app-switch",
+        "app-prove",
+        "traffic-shift",
+    }
+)
+"""Kinds of steps that are read here; what others do is told in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +76,10 @@ class Change:
     """`{"container", "init", "env", "secret"}` each."""
     registries: tuple[Json, ...]
     """`{"server", "identity"}` each."""
-    pinned: bool
-    """Whether traffic stays on the revision that serves now until the new one is proven."""
+    held: bool
+    """Whether traffic follows the latest revision, and stays on the one that serves now until the new one is proven."""
     shift_from: str
-    """Revision whose traffic moves afterwards; empty where none does."""
+    """Revision that traffic names, and whose share goes to the new one once that is proven; empty where none does."""
     proven: bool
     """Whether a new revision has to run."""
 
@@ -98,12 +110,10 @@ def wanted(plan: Plan) -> Wanted:
             why="it takes away what code that describes resources has no word for",
             hint="carry it out: keylift apply PLAN; export the plan that it came from",
         )
-    known = {"vault-secret", "identity-create", "identity-attach", "role-assignment", "app-switch", "app-prove"}
-    known.add("traffic-shift")
     left = [
         f"{step.id}: {text}"
         for step in plan.steps
-        if step.kind not in known or step.change.get("data")
+        if step.kind not in SAID or step.change.get("data")
         for _, text in kind_of(step).describe(step)
     ]
     left += [
@@ -117,8 +127,7 @@ def wanted(plan: Plan) -> Wanted:
     )
 
 
-def _identities(steps: Iterable[Step]) -> tuple[Identity, ...]:
-    steps = tuple(steps)
+def _identities(steps: Sequence[Step]) -> tuple[Identity, ...]:
     found: dict[str, Identity] = {}
     for step in steps:
         if step.kind == "identity-create":
@@ -135,7 +144,7 @@ def _identities(steps: Iterable[Step]) -> tuple[Identity, ...]:
     return tuple(found.values())
 
 
-def _assignments(steps: Iterable[Step]) -> tuple[Assignment, ...]:
+def _assignments(steps: Sequence[Step]) -> tuple[Assignment, ...]:
     return tuple(
         Assignment(
             ResourceId.parse(step.change["scope"]),
@@ -150,7 +159,7 @@ def _assignments(steps: Iterable[Step]) -> tuple[Assignment, ...]:
     )
 
 
-def _secrets(steps: Iterable[Step]) -> tuple[VaultSecret, ...]:
+def _secrets(steps: Sequence[Step]) -> tuple[VaultSecret, ...]:
     return tuple(
         VaultSecret(
             ResourceId.parse(step.change["vault"]),
@@ -163,28 +172,29 @@ def _secrets(steps: Iterable[Step]) -> tuple[VaultSecret, ...]:
     )
 
 
-def _apps(steps: Iterable[Step]) -> tuple[Change, ...]:
-    steps = tuple(steps)
-    found = []
-    for switch in steps:
-        if switch.kind != "app-switch":
-            continue
-        own = [step for step in steps if same_id(step.app, switch.app)]
-        shift = next((step.change.get("from") or "" for step in own if step.kind == "traffic-shift"), "")
-        found.append(
-            Change(
-                ResourceId.parse(switch.target),
-                is_job(switch.target),
-                tuple(step.change["identity"] for step in own if step.kind == "identity-attach"),
-                tuple(switch.change["secrets"]),
-                tuple(switch.change["env"]),
-                tuple(switch.change["registries"]),
-                bool(switch.change.get("traffic")),
-                shift,
-                switch.change["revision"] != "none" and not is_job(switch.target),
-            )
+def _apps(steps: Sequence[Step]) -> tuple[Change, ...]:
+    attached: dict[str, list[str]] = {}
+    shifts: dict[str, str] = {}
+    for step in steps:
+        if step.kind == "identity-attach":
+            attached.setdefault(step.app.lower(), []).append(step.change["identity"])
+        elif step.kind == "traffic-shift":
+            shifts[step.app.lower()] = step.change.get("from") or ""
+    return tuple(
+        Change(
+            ResourceId.parse(step.target),
+            is_job(step.target),
+            tuple(attached.get(step.app.lower(), ())),
+            tuple(step.change["secrets"]),
+            tuple(step.change["env"]),
+            tuple(step.change["registries"]),
+            bool(step.change.get("traffic")),
+            shifts.get(step.app.lower(), ""),
+            step.change["revision"] != "none" and not is_job(step.target),
         )
-    return tuple(found)
+        for step in steps
+        if step.kind == "app-switch"
+    )
 
 
 def one_line(text: str) -> str:
@@ -198,6 +208,7 @@ class Symbols:
     def __init__(self) -> None:
         """None yet."""
         self._given: dict[str, str] = {}
+        self._taken: set[str] = set()
 
     def of(self, key: str, text: str) -> str:
         """The symbol of a resource.
@@ -210,9 +221,9 @@ class Symbols:
         if key not in self._given:
             base = re.sub(r"[^A-Za-z0-9]+", "_", text).strip("_") or "it"
             base = f"_{base}" if base[0].isdigit() else base
-            taken = {given.lower() for given in self._given.values()}
             name, number = base, 2
-            while name.lower() in taken:
+            while name.lower() in self._taken:
                 name, number = f"{base}_{number}", number + 1
             self._given[key] = name
+            self._taken.add(name.lower())
         return self._given[key]

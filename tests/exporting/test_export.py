@@ -28,7 +28,7 @@ from migrator.model import ResourceId
 from tests.conformance.azure_cli import PROGRAM, Az
 from tests.conformance.types import check_request
 from tests.e2e.promises import witness
-from tests.e2e.test_estates import app, rid, vault
+from tests.e2e.test_estates import ONE, app, vault
 from tests.output import samples
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -132,7 +132,7 @@ def test_no_name_gets_out_of_its_quotes(names: list[str]) -> None:
     (script,) = az.files(given_).values()
     # the shell's own words: a function for each command that is not az, and what each is given
     told = run_told(script)
-    assert {words[0] for words in told} <= {"az", "echo", "put", "again", "proven"}
+    assert {words[0] for words in told} == {"az", "echo", "ask", "put", "again", "hold", "proven", "release"}
     named = [words for words in told if words[:3] == ["az", "identity", "create"]]
     assert [words[4] for words in named] == [one]
 
@@ -140,7 +140,7 @@ def test_no_name_gets_out_of_its_quotes(names: list[str]) -> None:
 def run_told(script: str) -> list[list[str]]:
     """The commands of a script by the shell's own reading, none of them carried out."""
     _, _, body = script.partition("\n\n\n")
-    names = ("az", "put", "again", "proven", "echo")
+    names = ("az", "ask", "put", "again", "proven", "hold", "release", "shift_from", "echo")
     told = "".join(
         f"{name}() {{ printf '%s\\0' {name} \"$@\" '' >&3; builtin printf '\\1\\0' >&3; }}\n" for name in names
     )
@@ -154,35 +154,64 @@ def run_told(script: str) -> list[list[str]]:
     return [command.removesuffix("\0").split("\0") for command in commands]
 
 
+def several(traffic: list[dict[str, Any]]) -> dict[str, Any]:
+    """The configuration of an app whose revisions share its traffic."""
+    return {
+        "activeRevisionsMode": "Multiple",
+        "ingress": {"external": True, "targetPort": 80, "traffic": traffic},
+    }
+
+
 @pytest.mark.skipif(not PROGRAM.exists(), reason="azure-cli is not installed: make azure-cli")
 def test_the_script_does_what_the_plan_does(tmp_path: Path) -> None:
-    """Run by bash with az against a cloud: it ends as apply would have it, and may be run twice."""
-    value = [f"Canary{number}-kT9vQ2xZ7mLw4pRsHb3n" for number in range(4)]
-    live = app("live", {"TOKEN": value[0], "MODE": "on"}, {"stored": value[1]})
-    split = app("split", {"API_KEY": value[2]}, configuration={"activeRevisionsMode": "Multiple"})
-    split["properties"]["configuration"]["ingress"] = {
-        "external": True,
-        "targetPort": 80,
-        "traffic": [{"latestRevision": True, "weight": 100}],
-    }
-    estate = {"schema": 1, "subscriptions": [rid("x", "y").split("/")[2]], "resources": [vault(), live, split]}
+    """Run by bash with az against a cloud: stopped on the way and begun again, it ends as apply would have it."""
+    token, key, stored = (
+        "Canary1-kT9vQ2xZ7mLw4pRsHb3n\n\n",
+        "Canary2-kT9vQ2xZ7mLw4pRsHb3n",
+        "Canary3-kT9vQ2xZ7mLw4pRsHb3n",
+    )
+    following = app(
+        "following",
+        {"TOKEN": token},
+        {"stored": stored},
+        configuration=several([{"latestRevision": True, "weight": 100}]),
+    )
+    named = app("named", {"API_KEY": key}, configuration=several([{"revisionName": "named--one", "weight": 100}]))
+    named["properties"]["latestRevisionName"] = "named--one"
+    estate = {"schema": 1, "subscriptions": [ONE], "resources": [vault(), following, named]}
     with witness(estate) as seen:
         before = seen.documents()
         plan = seen.plan()
         line = Az(seen.simulator, tmp_path)
-        address = line("keyvault", "show", "-n", "kv-one", "--query", "properties.vaultUri")
-        host = line.use_vault(address)
+        host = line.use_vault(line("keyvault", "show", "-n", "kv-one", "--query", "properties.vaultUri"))
         script = targets.export(plan, "az")["keylift.sh"]
         assert "Canary" not in script
         # az makes a vault's address of its name: here it has a port instead
-        (tmp_path / "keylift.sh").write_text(re.sub(r"(?m)^put kv-one ", f"put {host} ", script))
-        for _ in range(2):
+        script = re.sub(r"(?m)^put kv-one ", f"put {host} ", script)
+        stopped, _, _ = script.partition("\nproven --name following ")
+
+        def run(text: str) -> None:
+            (tmp_path / "keylift.sh").write_text(text)
             done = line.script(tmp_path / "keylift.sh", TRIES="40", PAUSE="0.2")
             assert done.returncode == 0, done.stdout + done.stderr
             assert "Canary" not in done.stdout + done.stderr
+
+        def traffic(of: dict[str, Any]) -> list[tuple[str, int]]:
+            shown = seen.documents()[of["id"]]["properties"]["configuration"]["ingress"]["traffic"]
+            return [(each.get("revisionName") or "latest", each["weight"]) for each in shown if each["weight"]]
+
+        first = before[following["id"]]["properties"]["latestRevisionName"]
+        assert stopped != script
+        run(stopped)
+        assert traffic(following) == [(first, 100)]  # the new revision is there, and nothing has shown that it runs
+        for _ in range(2):
+            run(script)
+            assert traffic(following) == [("latest", 100)]
+            latest = seen.documents()[named["id"]]["properties"]["latestRevisionName"]
+            assert latest != "named--one"
+            assert traffic(named) == [(latest, 100)]
         seen.check_applied(plan, before)
-        traffic = seen.documents()[split["id"]]["properties"]["configuration"]["ingress"]["traffic"]
-        assert [(each.get("latestRevision"), each["weight"]) for each in traffic if each["weight"]] == [(True, 100)]
+        assert {secret["value"] for secret in seen.azure.secrets(following["id"]).values()} == {token, stored}
 
 
 def test_files_go_where_they_are_asked_for(tmp_path: Path) -> None:

@@ -179,6 +179,23 @@ def check_modes(configuration: Json) -> None:
         )
 
 
+def check_traffic(configuration: Json, revisions: set[str]) -> None:
+    """Refuse traffic for a revision that is not there; the words are inferred, as no recorded write sent such traffic.
+
+    Args:
+        configuration: of the app, as it would become.
+        revisions: names of those the app has, and of the one that this write makes.
+
+    Raises:
+        AzureError: 400.
+    """
+    ingress = configuration.get("ingress")
+    for entry in (ingress.get("traffic") or []) if isinstance(ingress, dict) else []:
+        name = entry.get("revisionName")
+        if entry.get("weight") and not entry.get("latestRevision") and name not in revisions:
+            raise invalid_field("configuration.ingress.traffic", f'Invalid value: "{name}": revision not found')
+
+
 def check_removed(removed: set[str], active: list[tuple[str, Json]], known: list[str], *, multiple: bool) -> None:
     """Refuse to remove a secret that an active revision uses (FACTS 1.8; scale rules count in Multiple mode only).
 

@@ -207,6 +207,9 @@ def _write(call: Call, draft: Json, body: Json, old: Json | None, *, patch: bool
     document["properties"] = {**properties, **copied(settled), "provisioningState": "InProgress"}
     document["properties"].pop("deploymentErrors", None)
     revision = revisions.wanted(azure, document, old)
+    validation.check_traffic(
+        settled["configuration"], {*revisions.records(azure, app), *([revision] if revision else [])}
+    )
     _check_removed(azure, old, settled, names, revision)
     values = secrets.resolve(azure, secrets.Reader(resource, want, stored_identity, environment), effective)
 
