@@ -7,11 +7,13 @@ from pathlib import Path
 import click
 
 from migrator.commands.common import Settings, common
+from migrator.errors import KeyliftError, UsageError
+from migrator.exporting import targets
 
 
 @click.command()
 @click.argument("plan_file", metavar="PLAN", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--to", "target", required=True, type=click.Choice(["az", "bicep", "terraform"]), help="What to write.")
+@click.option("--to", "target", required=True, type=click.Choice(targets.known()), help="What to write.")
 @click.option(
     "-o",
     "--output",
@@ -33,11 +35,19 @@ def export(settings: Settings, plan_file: Path, target: str, folder: Path | None
 
     files = api.export_plan(api.load_plan(plan_file), target)
     if folder is None:
-        mark = "#" if target != "bicep" else "//"
-        parts = [text if len(files) == 1 else f"{mark} ==> {name}\n{text}" for name, text in files.items()]
-        settings.console.emit("\n".join(parts))
+        if len(files) > 1:
+            raise UsageError(
+                f"this plan makes {len(files)} files of {target}",
+                why="each resource group is deployed by one of its own",
+                hint=f"name a folder for them: keylift export {plan_file} --to {target} -o FOLDER",
+            )
+        settings.console.emit("".join(files.values()))
         return
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        why = error.strerror or type(error).__name__
+        raise KeyliftError(f"{folder} cannot be made", why=why, hint="name another folder: --output FOLDER") from error
     for name, text in files.items():
         write_file(folder / name, text)
         settings.console.say(f"wrote {folder / name}")

@@ -7,23 +7,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from functools import cache
-from types import ModuleType
 
 from migrator import exporting
 from migrator.errors import UsageError
-from migrator.exporting.wanted import wanted
 from migrator.model import Plan
 
+_SHARED = {"targets", "wanted"}
+"""Modules of the package that are no target."""
 
-@cache
-def known() -> dict[str, ModuleType]:
-    """The targets by their name."""
-    modules = {
-        info.name: importlib.import_module(f"{exporting.__name__}.{info.name}")
-        for info in pkgutil.iter_modules(exporting.__path__)
-    }
-    return {name: module for name, module in sorted(modules.items()) if hasattr(module, "files")}
+
+def known() -> tuple[str, ...]:
+    """Names of the targets; none of them is imported for that."""
+    return tuple(sorted(info.name for info in pkgutil.iter_modules(exporting.__path__) if info.name not in _SHARED))
 
 
 def export(plan: Plan, target: str) -> dict[str, str]:
@@ -38,5 +33,7 @@ def export(plan: Plan, target: str) -> dict[str, str]:
             why=f"there are {', '.join(known())}",
             hint="keylift export PLAN --to bicep",
         )
-    files: dict[str, str] = known()[target].files(wanted(plan))
+    from migrator.exporting.wanted import wanted
+
+    files: dict[str, str] = importlib.import_module(f"{exporting.__name__}.{target}").files(wanted(plan))
     return files
