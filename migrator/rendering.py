@@ -235,6 +235,7 @@ def proof(form: str, proven: Proof) -> str:
     if form == "json":
         return _json(proven.as_dict())
     from migrator.model import called
+    from migrator.output._words import count
 
     rows, names = [], called(app.app for app in proven.apps)
     for app in proven.apps:
@@ -256,7 +257,8 @@ def proof(form: str, proven: Proof) -> str:
         places = [(entry.secret, place) for entry in proven.lying for place in entry.places]
         lines += [table(places, ("VAULT SECRET", "STILL LIES IN PLAIN TEXT IN")), ""]
     lines += [*(f"note: {note}" for note in proven.notes), ""] if proven.notes else []
-    return "\n".join([*lines, f"{checked} checks of {len(proven.apps)} apps: {verdict}"]) + "\n"
+    counted = f"{count(checked, 'check')} of {count(len(proven.apps), 'app')}"
+    return "\n".join([*lines, f"{counted}: {verdict}"]) + "\n"
 
 
 def drift(form: str, found: Drift, tool: Json) -> str:
