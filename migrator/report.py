@@ -128,8 +128,13 @@ def _after(plan: Plan, entry: AppEntry) -> Picture:
             identity = str(registry["identity"])
             reads.append(str(registry["server"]))
         identity = str((step.change.get("swaps") or {}).get("identity") or identity)
-    for kind in ("role-assignment", "data-role"):
-        reads += [_name(step.target) for step in _of(plan, entry, kind) if step.change.get("data")]
+    # a right that several apps need belongs to none of them
+    needed = {name for step in plan.steps if same_id(step.app, entry.app) for name in step.after}
+    reads += [
+        _name(step.target)
+        for step in plan.steps
+        if step.change.get("data") and (same_id(step.app, entry.app) or (not step.app and step.id in needed))
+    ]
     shown = "" if not identity else f"{before.app} (system)" if identity == "system" else _name(identity)
     return Picture(before.app, (), shown, tuple(dict.fromkeys(reads)))
 

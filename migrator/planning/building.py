@@ -97,7 +97,7 @@ class Builder:
     _shared: dict[str, Step] = field(default_factory=dict)
     _own: list[Step] = field(default_factory=list)
     _users: dict[tuple[str, ...], set[str]] = field(default_factory=dict)
-    """Vault secret or triple of a role assignment -> keys of the apps that need it."""
+    """Vault secret, or identity, role and scope of a right -> keys of the apps that need it."""
 
     def steps(self, plans: Iterable[AppPlan]) -> tuple[Step, ...]:
         """All steps, shared ones first, then app by app."""
@@ -115,17 +115,18 @@ class Builder:
         for one in plan.vault_items.values():
             scope = self._scope(one)
             keys.append(("vault-secret", scope.lower()))
-            keys.append(self._triple(plan, SECRETS_USER, scope))
-        keys += [self._triple(plan, switch.need, switch.registry.id) for switch in plan.draft.switches]
-        keys += [self._triple(plan, need, scope) for need, scope in _data_needs(plan)]
+            keys.append(self._triple(plan, SECRETS_USER.role, scope))
+        keys += [self._triple(plan, switch.need.role, switch.registry.id) for switch in plan.draft.switches]
+        keys += [self._triple(plan, need.role, scope) for need, scope in _data_needs(plan)]
+        keys += [self._triple(plan, grant.role.name, grant.scope + grant.within) for _, grant in own_roles(plan)]
         return keys
 
     def _scope(self, one: VaultItem) -> str:
         return f"{self.vault.id}/secrets/{one.name}"
 
-    def _triple(self, plan: AppPlan, need: Need, scope: str) -> tuple[str, ...]:
+    def _triple(self, plan: AppPlan, role: str, scope: str) -> tuple[str, ...]:
         ref = plan.identity.ref.lower() if plan.identity else ""
-        return ("role-assignment", ref if ref != SYSTEM else f"{SYSTEM} of {plan.view.key}", need.role, scope.lower())
+        return ("right", ref if ref != SYSTEM else f"{SYSTEM} of {plan.view.key}", role, scope.lower())
 
     def _app(self, plan: AppPlan) -> None:
         label = self.labels[plan.view.key]
@@ -152,8 +153,8 @@ class Builder:
             what = f"{need.name.replace(' ', '-').lower()}/{_within(scope)}"
             given.append(self._assign(plan, label, need, scope, what, exists))
             new = new or not self.roles.held(chosen.principal if chosen else None, need, scope)
-        for right in own_roles(plan):
-            given.append(self._add(self._data_role(plan, label, right, exists)))
+        for system, grant in own_roles(plan):
+            given.append(self._data_role(plan, label, system, grant, exists))
             new = True
         if new:
             given.append(self._add(self._wait(plan, label, tuple(given))))
@@ -242,8 +243,7 @@ class Builder:
         if chosen is None:
             raise AssertionError(f"{view.name} needs a role and has no identity")
         held = self.roles.held(chosen.principal, need, scope)
-        shared = len(self._users[self._triple(plan, need, scope)]) > 1
-        who = f"{view.name}'s system identity" if chosen.ref == SYSTEM else chosen.name
+        who = _who(view, chosen)
         if held:
             why = f"{who} has this access already"
             self._wider(plan, need, scope, who, held)
@@ -254,10 +254,10 @@ class Builder:
         else:
             why = f"{who} must be able to pull from {what}, or the next replica cannot start"
         step = Step(
-            id=f"shared/role-assignment/{chosen.name}/{what}" if shared else f"{label}/role-assignment/{what}",
+            id=what,
             kind="role-assignment",
             target=scope,
-            app="" if shared else view.id,
+            app=view.id,
             change={
                 "role": need.role,
                 "role_name": need.name,
@@ -272,39 +272,39 @@ class Builder:
             permission="Microsoft.Authorization/roleAssignments/" + ("read" if held else "write"),
             after=after,
         )
-        same = self._shared.get(step.id)
-        if same and same.change != step.change:  # equal identity names in two groups
-            step = replace(step, id=f"{step.id}/{names.digest(chosen.ref.lower())}")
-        return self._add(step)
+        return self._give(step, chosen, label, self._triple(plan, need.role, scope))
 
-    def _data_role(self, plan: AppPlan, label: str, one: tuple[str, Grant], after: tuple[str, ...]) -> Step:
-        system, grant = one
+    def _data_role(self, plan: AppPlan, label: str, system: str, grant: Grant, after: tuple[str, ...]) -> str:
         view, chosen = plan.view, plan.identity
         if chosen is None:
             raise AssertionError(f"{view.name} needs a role and has no identity")
         name = ResourceId.parse(grant.scope).name
-        return Step(
-            id=f"{label}/data-role/{grant.role.name.replace(' ', '-').lower()}/{(name + grant.within.replace('/', '.')).lower()}",
+        step = Step(
+            id=f"{grant.role.name.replace(' ', '-').lower()}/{(name + grant.within.replace('/', '.')).lower()}",
             kind="data-role",
             target=grant.scope,
             app=view.id,
-            change={
-                "system": system,
-                "role": COSMOS_ROLES.get(grant.role.name, grant.role.name),
-                "role_name": grant.role.name,
-                "scope": grant.scope + grant.within,
-                # Managed Redis takes letters and digits only
-                "plain": system == "managed-redis",
-                "identity": chosen.ref,
-                "principal_id": chosen.principal,
-                "existing": None,
-                "data": True,
-            },
+            change=own_role(system, grant) | {"identity": chosen.ref, "principal_id": chosen.principal},
             undo={"delete": True},
-            why=f"{chosen.name} must be able to do with {name} what the key let the app do; no role of Azure gives that",
+            why=f"{_who(view, chosen)} must be able to do with {name} what the key let the app do; no role of Azure gives "
+            "that",
             permission=DATA_ROLES[system],
             after=after,
         )
+        return self._give(step, chosen, label, self._triple(plan, grant.role.name, grant.scope + grant.within))
+
+    def _give(self, step: Step, chosen: Chosen, label: str, triple: tuple[str, ...]) -> str:
+        """Add a right, whose step has yet to get the beginning of its id.
+
+        It belongs to none of several apps that need it: taken back with the first, it would be missing for the others.
+        """
+        shared = len(self._users[triple]) > 1
+        stem = f"shared/{step.kind}/{chosen.name}" if shared else f"{label}/{step.kind}"
+        step = replace(step, id=f"{stem}/{step.id}", app="" if shared else step.app)
+        same = self._shared.get(step.id)
+        if same and same.change != step.change:  # equal identity names in two groups
+            step = replace(step, id=f"{step.id}/{names.digest(chosen.ref.lower())}")
+        return self._add(step)
 
     def _wait(self, plan: AppPlan, label: str, after: tuple[str, ...]) -> Step:
         return Step(
@@ -559,6 +559,24 @@ def own_roles(plan: AppPlan) -> list[tuple[str, Grant]]:
         if not grant.role.id
     }
     return [found[key] for key in sorted(found)]
+
+
+def own_role(system: str, grant: Grant) -> Json:
+    """What a `data-role` step changes, but for who gets the role."""
+    return {
+        "system": system,
+        "role": COSMOS_ROLES.get(grant.role.name, grant.role.name),
+        "role_name": grant.role.name,
+        "scope": grant.scope + grant.within,
+        # Managed Redis takes letters and digits only
+        "plain": system == "managed-redis",
+        "existing": None,
+        "data": True,
+    }
+
+
+def _who(view: AppView, chosen: Chosen) -> str:
+    return f"{view.name}'s system identity" if chosen.ref == SYSTEM else chosen.name
 
 
 def _within(scope: str) -> str:

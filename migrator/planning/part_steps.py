@@ -14,7 +14,7 @@ from migrator.parts import DAPR
 from migrator.passwordless import applying, dapr
 from migrator.passwordless.rights import Grant
 from migrator.planning import rest_risk
-from migrator.planning.building import COSMOS_ROLES, DATA_ROLES
+from migrator.planning.building import DATA_ROLES, own_role
 from migrator.planning.roles import Need, Roles
 from scanners.model import Fingerprinter
 
@@ -128,23 +128,17 @@ def _right(found: dapr.Applied, grant: Grant, principal: str, roles: Roles, stem
     own = not grant.role.id
     need = Need(grant.role.id, grant.role.name, "", data=True)
     held = None if own else roles.held(principal, need, grant.scope)
-    common = {
-        "role_name": grant.role.name,
-        "identity": found.identity,
-        "principal_id": principal,
-        "existing": held.adopted.id if held else None,
-        "data": True,
-    }
+    who: Json = {"identity": found.identity, "principal_id": principal}
     if own:
-        change: Json = {
-            "system": found.service.id,
-            "role": COSMOS_ROLES.get(grant.role.name, grant.role.name),
-            "scope": grant.scope + grant.within,
-            "plain": found.service.id == "managed-redis",
-            **common,
-        }
+        change = own_role(found.service.id, grant) | who
     else:
-        change = {"role": grant.role.id, "scope": grant.scope, **common}
+        change = {
+            "role": grant.role.id,
+            "role_name": grant.role.name,
+            "scope": grant.scope,
+            "existing": held.adopted.id if held else None,
+            "data": True,
+        } | who
     name = ResourceId.parse(grant.scope).name
     step = Step(
         id=f"{stem}/{'data-role' if own else 'role-assignment'}/{grant.role.name.replace(' ', '-').lower()}/{name.lower()}",

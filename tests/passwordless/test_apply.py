@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from migrator import api
+from migrator import api, report
 from migrator.exporting.wanted import wanted
 from migrator.model import Plan, settled
 from migrator.passwordless.code import read_code
+from migrator.proof import verify
 from migrator.proposing import with_targets
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
@@ -341,6 +342,34 @@ def test_cosmos_gets_a_role_of_its_own_system(tmp_path: Path) -> None:
         assert as_people_see_it(live.app("func")) == as_people_see_it(before)
         held_ = rehearse(Source(plan, live.read(), world.KEY))
         assert held_.ok, (held_.problems, [trial for trial in held_.trials if not trial.survived])
+
+
+def test_a_role_that_two_apps_stand_on_stays_until_the_last_goes_back(tmp_path: Path) -> None:
+    """Both sign in as one identity: taken back with the first app, the role would be missing for the other."""
+    account = {
+        "id": ACCOUNT,
+        "location": "westeurope",
+        "properties": {"documentEndpoint": "https://c1.documents.azure.com:443/"},
+    }
+    own = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/both"
+    apps = [world.app(name, {"FUNCTIONS_WORKER_RUNTIME": "node", "Db": COSMOS}) for name in ("one", "two")]
+    for one in apps:
+        one["identity"] = {"type": "UserAssigned", "userAssignedIdentities": {own: {}}}
+    code = {"f.cs": 'void Run([CosmosDBTrigger("shop", "orders", Connection = "Db")] string[] rows) {}'}
+    with world.inside(world.estate(*apps, account), tmp_path) as live:
+        plan = planned(live, tmp_path, code, planted=[COSMOS])
+        (role,) = [step for step in plan.steps if step.kind == "data-role"]
+        assert not role.app
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        assert [one.reads for one in report.of(result.run, live.journal).after] == [("c1",), ("c1",)]
+        assert executor.rollback(result.run, [world.app_id("one")]).exit_code == 0
+        assert len(live.cloud.list_data_roles("cosmos", ACCOUNT)) == 1
+        (proven,) = [one for one in verify(result.run, live.cloud, live.journal, world.KEY).apps if one.name == "two"]
+        assert proven.status == "ok", proven.checks
+        assert executor.rollback(result.run, [world.app_id("two")]).exit_code == 0
+        assert live.cloud.list_data_roles("cosmos", ACCOUNT) == ()
 
 
 def test_an_export_says_what_it_has_no_word_for(tmp_path: Path) -> None:
