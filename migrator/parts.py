@@ -13,7 +13,7 @@ from typing import Any
 
 from migrator.model import Json
 from migrator.swapping import filled
-from migrator.veil import MARK
+from migrator.veil import MARK, comparable
 from scanners.model import Secret
 
 DAPR, SIGN_IN = "dapr", "sign-in"
@@ -77,6 +77,8 @@ def restored(document: Json, change: Json, before: Json, put: Mapping[str, Any])
     after: Json = copy.deepcopy(document)
     if change["form"] == SIGN_IN:
         now, was = _store(after), _store(copy.deepcopy(before))
+        if comparable(now) == comparable(was):  # not written yet, or taken back already
+            return document, []
         if any(now.get(name) != value for name, value in put.items()):
             return document, ["the token store was changed by somebody else"]
         now.clear()
@@ -94,9 +96,11 @@ def restored(document: Json, change: Json, before: Json, put: Mapping[str, Any])
                 now[name.lower()] = was[name.lower()]
         elif entry is not None and entry != was.get(name.lower()):
             left.append(f"metadata {name} was changed by somebody else")
-    for name in change["drop"]:
-        if name.lower() in was:
-            now.setdefault(name.lower(), was[name.lower()])
+    left += [
+        f"metadata {name} was changed by somebody else"
+        for name in change["drop"]
+        if name.lower() in was and now.setdefault(name.lower(), was[name.lower()]) != was[name.lower()]
+    ]
     order = [key for key in was if key in now] + [key for key in now if key not in was]
     properties["metadata"] = [copy.deepcopy(now[key]) for key in order]
     own = {kept_as(name) for name in change["drop"]}

@@ -104,11 +104,11 @@ class PartSwitch(Kind):
         before = ctx.record.facts.get("pre_image")
         if before is None:
             return ""
-        try:
-            part = _Part(step, ctx)
-        except NotFoundError:
-            return f"{_name(step)} is gone"
         with ctx.lane(step.change["lane"]):
+            try:
+                part = _Part(step, ctx)
+            except NotFoundError:
+                return f"{_name(step)} is gone"
             wanted, left = parts.restored(part.veiled, step.change, before, self._put(step, ctx, part))
             if self._unlike(wanted, part.veiled):
                 self._write(step, ctx, part, wanted)
