@@ -106,9 +106,9 @@ def plan(
     target, settings.console.output = settings.console.output, None
     if target is not None:
         write_file(target, made.to_json())
-        for name, text in script_files.files(made, target.stem).items():
-            write_file(target.with_name(name), text)
-            settings.console.say(f"wrote {target.with_name(name)}, for the database's administrator")
+        for path, text in script_files.beside(made, target).items():
+            write_file(path, text)
+            settings.console.say(f"wrote {path}, for the database's administrator")
     settings.console.emit(rendering.plan(settings.format, made, settings.console))
     if target is not None:
         settings.console.say(f"wrote {target}; next: keylift apply {target}")
