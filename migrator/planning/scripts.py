@@ -144,6 +144,8 @@ def _contexts(script: str) -> list[str] | None:
             state = "single"
             found.append("quote")
         elif state == "plain" and char == "#" and (at == 0 or script[at - 1] in " \t\n;&|()"):
+            if at and found[-1] == "escaped":
+                return None  # a part of the word after `\ `, a comment after a line that goes on
             state = "comment"
             found.append("comment")
         else:

@@ -76,6 +76,8 @@ def test_a_shell_makes_the_same_words(shell: str, script: str) -> None:
     "script",
     [
         f"show $(cat {VALUE})",
+        f"show \\ #{VALUE}",
+        f"show a\\\n#{VALUE}",
         f"show `cat {VALUE}`",
         f"cat <<END\n{VALUE}\nEND",
         f"show ${{X:-{VALUE}}}",
