@@ -22,7 +22,7 @@ AGAIN = 30.0
 
 
 def wait(step: Step, revision: str, ctx: StepContext) -> tuple[bool, str]:
-    """Read the log of a revision that runs until it lacks the known failures.
+    """Read the log of a revision that runs until it lacks the known failures; that it falls silent after one is no proof.
 
     Args:
         step: The `app-switch`, with swaps.
@@ -41,7 +41,7 @@ def wait(step: Step, revision: str, ctx: StepContext) -> tuple[bool, str]:
         return True, ""
     texts = failures(swaps)
     titles = ", ".join(services()[one].title for one in swaps["services"])
-    began, seen = ctx.clock.now(), set[str]()
+    began, seen, said = ctx.clock.now(), set[str](), ""
     ctx.tell("the app to sign in")
     ctx.clock.sleep(min(LOOK, ctx.propagation))
     while True:
@@ -52,16 +52,20 @@ def wait(step: Step, revision: str, ctx: StepContext) -> tuple[bool, str]:
         fresh = [line.lower() for line in lines if line not in seen]
         seen.update(lines)
         met = [text for text in texts if any(text.lower() in line for line in fresh)]
-        if not met:
+        late = ctx.clock.now() - began >= ctx.propagation
+        if not met and not (said and not fresh):
             return True, f"its log lacks the known failures of {titles}"
-        if ctx.clock.now() - began >= ctx.propagation:
+        if not met and late:
+            return False, f"its log says: {said}, and nothing since: nothing shows that it is let in"
+        if met and late:
             raise UnprovenError(
                 f"{ResourceId.parse(step.target).name} is not let in with its identity",
                 why=f"the log of {revision} says: {met[0]}",
                 hint=f"see it: az containerapp logs show --ids {step.target} --revision {revision}; the plan names the role "
                 "that the evidence asked for, and the app may need more",
             )
-        ctx.tell(f"the identity's rights to take effect (its log says: {met[0]})")
+        said = met[0] if met else said
+        ctx.tell(f"the identity's rights to take effect (its log says: {said})")
         ctx.clock.sleep(AGAIN)
 
 

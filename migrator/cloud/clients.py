@@ -166,10 +166,9 @@ class Clients:
         """Any host, without the operator's token: for what carries a token of its own."""
 
         def make() -> PipelineClient[Any, Any]:
-            # all but the last, which signs in to Resource Manager
-            return PipelineClient(
-                base_url=self.profile.resource_manager, policies=self._policies()[:-1], transport=self.transport
-            )
+            # all but the last, which signs in to Resource Manager, and what decodes answers: these may be any bytes
+            kept = [one for one in self._policies()[:-1] if not isinstance(one, policies.ContentDecodePolicy)]
+            return PipelineClient(base_url=self.profile.resource_manager, policies=kept, transport=self.transport)
 
         return self._client("bare", "", make)
 

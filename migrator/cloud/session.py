@@ -242,7 +242,8 @@ class Session(Clients):
         request = HttpRequest("GET", url, params=params, headers={"Authorization": f"Bearer {token}"})
         response = self.bare().send_request(request)
         response.raise_for_status()
-        return str(response.text())
+        # whatever an app writes; the client's own `text` ends at a byte that is no UTF-8, with all of it in the error
+        return bytes(response.content).decode("utf-8", "replace")
 
     def url(self, path: str) -> str:
         """The whole URL of a path. A URL of another host is refused, whoever named it (a nextLink, a journal)."""

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from migrator import api, report
+from migrator.cloud.cloud import AzureCloud
 from migrator.exporting.wanted import wanted
 from migrator.model import Plan, settled
 from migrator.passwordless.code import read_code
@@ -19,6 +20,8 @@ from migrator.proof import verify
 from migrator.proposing import with_targets
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
+from migrator.simulator.providers import log_streams
+from migrator.simulator.wire import Response
 from scanners.model import Secret
 from tests.e2e.promises import CANARY, Witness, as_people_see_it, witness
 from tests.e2e.test_estates import app, estate, rid, vault
@@ -297,6 +300,31 @@ def test_a_log_that_nobody_may_read_leaves_it_unproven(tmp_path: Path) -> None:
         live.fault(method="POST", path="getAuthToken", status=403, code="AuthorizationFailed", times=10**6)
         result = live.executor().apply(planned(live, tmp_path, TRIGGER))
         assert (result.exit_code, [one.proven for one in result.apps]) == (0, [False])
+
+
+def test_a_log_may_hold_any_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(log_streams, "Response", lambda status, body, more: Response(status, body + b"\xff\xc3", more))
+    with world.inside(speaking(), tmp_path) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        assert (result.exit_code, [one.proven for one in result.apps]) == (0, [True])
+
+
+@pytest.mark.parametrize(("later", "proven"), [((), False), (("14:02 connected",), True)])
+def test_a_client_that_failed_and_fell_silent_is_no_proof(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, later: tuple[str, ...], proven: bool
+) -> None:
+    failed = ("14:01 40103: Invalid authorization token",)
+    looks: list[str] = []
+
+    def tail(_self: AzureCloud, app: str, _endpoint: str) -> tuple[str, ...]:
+        looks.append(app)
+        return failed if len(looks) == 1 else (*failed, *later)
+
+    monkeypatch.setattr(AzureCloud, "tail_log", tail)
+    with world.inside(speaking(), tmp_path) as live:
+        result = live.executor().apply(planned(live, tmp_path, TRIGGER))
+        assert (result.exit_code, [one.proven for one in result.apps]) == (0, [proven])
+        assert len(looks) > 1
 
 
 def test_a_rehearsal_meets_every_fault(tmp_path: Path) -> None:
