@@ -185,7 +185,7 @@ def scan_files(
     Args:
         place: state, cloud and cache.
         paths: files and folders.
-        ignore: leave out what `.gitignore` files leave out.
+        ignore: leave out what `.gitignore` files leave out and git does not track.
         tell: takes what the user should know.
         on_bytes: told how many bytes of how many were read.
 

@@ -94,6 +94,10 @@ def environment(*, callers: bool) -> dict[str, str]:
     return {**kept, **_ENVIRONMENT}
 
 
+class NoRepositoryError(RepositoryError):
+    """There is none where one was looked for."""
+
+
 class Git:
     """Runs git in one repository."""
 
@@ -183,7 +187,7 @@ def failed(path: Path, said: bytes) -> RepositoryError:
             hint=f"name the repository itself: git --git-dir={_quoted(shown)} log",
         )
     if "not a git repository" in text or "cannot change to" in text:
-        return RepositoryError(
+        return NoRepositoryError(
             f"{shown} is not a git repository",
             why="neither it nor a folder above it has one" if path.exists() else "there is no such folder",
             hint="name a repository, or scan the files alone: keylift scan files PATH",

@@ -1,6 +1,6 @@
 """`.gitignore` files, read as git reads them: later lines win, deeper files win, a directory that is out takes all with it.
 
-Source: gitignore(5). What git tracks in spite of its ignore files is not known here; `--no-ignore` scans everything.
+Source: gitignore(5). What git tracks in spite of its ignore files is not known here (`scanners.sources.tracked` asks it).
 """
 
 from __future__ import annotations

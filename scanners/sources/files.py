@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from scanners import archives, ignoring, places
 from scanners.engine import Engine
@@ -17,6 +17,7 @@ from scanners.model import FileLocation, Finding, Fingerprinter, Match, Report, 
 from scanners.positions import Lines
 from scanners.sources import forking
 from scanners.sources.pieces import OVERLAP, PIECE, Piece, pieces
+from scanners.sources.tracked import Tracked
 from scanners.words import words
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def scan(
         paths: files or directories.
         engine: loaded rules.
         fingerprinter: tells equal values without showing them.
-        ignore: leave out what `.gitignore` files leave out.
+        ignore: leave out what `.gitignore` files leave out and git does not track.
         allow: says of each find whether it is new.
         review: changes what was found, a part of it at a time; done by all processes where they can share it.
         prepare: gets ready what `review` needs; called where there is time for it.
@@ -126,7 +127,7 @@ def _listed(
     listing = forking.Aside(lambda: _list(paths, ignore=ignore))
     if not listing.done_within(_SMALL_LISTING):
         _ready(engine)
-        if prepare is not None:
+        if prepare is not None and not listing.done_within(0):
             prepare()
     return listing.result()
 
@@ -179,34 +180,53 @@ def _below(
     folder: str, base: str, above: tuple[ignoring.IgnoreFile, ...], errors: list[dict[str, str]], *, ignore: bool
 ) -> Iterator[tuple[str, int]]:
     # An explicit stack: trees can be deeper than Python's recursion.
-    stack = [(folder, base, above)]
+    stack = [_Folder(folder, base, above, Tracked(folder, base, errors) if base else None)]
     while stack:
-        folder, base, above = stack.pop()
+        here = stack.pop()
         try:
-            with os.scandir(folder) as listing:
+            with os.scandir(here.path) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
-            errors.append(_unreadable(folder, error))
+            errors.append(_unreadable(here.path, error))
             continue
-        files = above
-        if ignore and any(entry.name == ".gitignore" for entry in entries):
-            own = ignoring.read(Path(folder, ".gitignore"), base)
-            files = (*above, own) if own else above
+        files, tracked = here.files, here.tracked
+        names = {entry.name for entry in entries} if ignore else frozenset()
+        if ".git" in names and not here.ignored:
+            tracked = Tracked(here.path, here.base, errors)
+        if ".gitignore" in names:
+            own = ignoring.read(Path(here.path, ".gitignore"), here.base)
+            files = (*files, own) if own else files
         deeper = []
         for entry in entries:
-            name = base + entry.name
+            name = here.base + entry.name
             try:
                 directory = entry.is_dir(follow_symlinks=False)
-                if ignore and files and ignoring.ignored(name, directory=directory, files=files):
+                if directory and entry.name in _NEVER_ENTERED:
+                    continue
+                ignored = here.ignored or (bool(files) and ignoring.ignored(name, directory=directory, files=files))
+                if ignored and not (tracked and tracked.has(name, directory=directory)):
                     continue
                 if directory:
-                    if entry.name not in _NEVER_ENTERED:
-                        deeper.append((entry.path, name + "/", files))
+                    deeper.append(_Folder(entry.path, name + "/", files, tracked, ignored=ignored))
                 elif entry.is_file(follow_symlinks=False):
                     yield entry.path, entry.stat(follow_symlinks=False).st_size
             except OSError as error:
                 errors.append(_unreadable(entry.path, error))
         stack.extend(reversed(deeper))
+
+
+class _Folder(NamedTuple):
+    """A folder that is still to be walked."""
+
+    path: str
+    base: str
+    """Its path in the repository, with a slash at its end, or empty for the root of the walk."""
+    files: tuple[ignoring.IgnoreFile, ...]
+    """The ignore files above it."""
+    tracked: Tracked | None
+    """Of the repository it is in."""
+    ignored: bool = False
+    """It is left out, but for what git tracks in it."""
 
 
 class Last:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -78,6 +79,58 @@ def test_what_the_repository_around_a_folder_ignores(
     assert found(Path("..", "src")) == found(Path()) == ["a.env", "a.env", "keep.log"]
     # Who names a folder wants it, whatever is said of it from above.
     assert found(tmp_path / "deep") == ["asked.env"]
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git says what it tracks")
+def test_what_git_tracks_is_scanned_whatever_is_ignored(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def git(*arguments: str, folder: Path = tmp_path) -> None:
+        subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True)
+
+    def found(*paths: Path) -> list[str]:
+        report = files.scan(paths, engine=engine, fingerprinter=fingerprinter)
+        assert report.errors == []
+        places = [finding.location for finding in report.findings]
+        return sorted(os.path.relpath(place.path, tmp_path) for place in places if isinstance(place, FileLocation))
+
+    put(tmp_path, ".gitignore", "*.env\n/out/\n")
+    tracked = ["a b.env", "dé/x.env", "out/deep/y.txt", "out.env"]
+    for name in (*tracked, "other.env", "out/z.txt", "out/deep/other.txt", "out/deeper/other.txt", "out/deep.txt"):
+        put(tmp_path, name, f"KEY={KEY}\n")
+    put(tmp_path, "sub/in.env", f"KEY={KEY}\n")
+    put(tmp_path, "sub/new.env", f"KEY={KEY}\n")
+    git("init", "-q")
+    assert found(tmp_path) == []
+    git("init", "-q", folder=tmp_path / "sub")
+    git("add", "-f", "in.env", folder=tmp_path / "sub")
+    git("add", "-f", *tracked)
+    assert found(tmp_path) == [*sorted(tracked), "sub/in.env"]
+    assert found(tmp_path / "dé") == ["dé/x.env"]
+    # Who names a folder wants it, tracked or not.
+    assert len(found(tmp_path / "out")) == 5
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "sub/.git"))
+    assert found(tmp_path) == [*sorted(tracked), "sub/in.env"]
+    monkeypatch.setenv("PATH", "")
+    assert found(tmp_path) == []
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="git says what it tracks")
+def test_it_is_told_where_git_does_not_say_what_it_tracks(
+    tmp_path: Path, engine: Engine, fingerprinter: Fingerprinter
+) -> None:
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    put(tmp_path, ".git/index", "no index")
+    put(tmp_path, "a.txt", KEY)
+    assert files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter).errors == []  # nobody asked
+    put(tmp_path, ".gitignore", "*.env\n")
+    put(tmp_path, "b.env", KEY)
+    report = files.scan([tmp_path], engine=engine, fingerprinter=fingerprinter)
+    assert where(report) == [("a.txt", 1, 1)]
+    (error,) = report.errors
+    assert error["where"] == str(tmp_path).replace(os.sep, "/")
+    assert "which of the files that .gitignore names are tracked is not known" in error["what"]
+    assert error["hint"]
 
 
 def test_links_lead_nowhere_and_what_cannot_be_read_is_told(
