@@ -10,9 +10,13 @@ from dataclasses import dataclass
 
 from migrator.cloud import writing
 from migrator.cloud.session import Session
-from migrator.errors import NotFoundError
+from migrator.errors import CloudError, NotFoundError
 from migrator.model import DataRole, Json, ResourceId, same_id
 from migrator.ports import OnOperation
+
+_UNKNOWN = 120.0
+"""Seconds in which the directory may not have told a service of a new identity yet (FACTS, section 5)."""
+_PAUSE = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,17 @@ def put(session: Session, system: str, role: DataRole, on_operation: OnOperation
     """Make an assignment and wait until it is there; made again under its name, it stays as it is."""
     one = _SYSTEMS[system]
     doing = f"let an identity use {ResourceId.parse(role.id).names[0]}"
-    writing.put_and_wait(session, role.id, {"properties": one.body(role)}, doing, one.version, on_operation)
+    end = session.clock.now() + _UNKNOWN
+    while True:
+        try:
+            writing.put_and_wait(session, role.id, {"properties": one.body(role)}, doing, one.version, on_operation)
+        except CloudError as error:
+            # no request here says that the principal is a new one, as those of Azure's own roles do
+            if "was not found in the AAD tenant" not in error.why or session.clock.now() + _PAUSE > end:
+                raise
+            session.clock.sleep(_PAUSE)
+        else:
+            return
 
 
 def delete(session: Session, system: str, identifier: str) -> None:

@@ -61,12 +61,7 @@ def patch_app(
         # a caller without patience holds its environment's lane: it goes out of it before it tries again
         options={"retry_total": 0} if patience == 0 else None,
     )
-    url = _operation_url(response)
-    if url is not None:
-        on_operation(url)
-        state, document = _poll(session, url, doing, _first_wait(response))
-        if state != "Succeeded":
-            raise failures.of_operation({**document, "status": document.get("status") or state}, doing, values)
+    _follow(session, response, doing, values, on_operation)
     return reading.get_app(session, app)
 
 
@@ -78,12 +73,7 @@ def put_and_wait(session: Session, path: str, body: Json, doing: str, version: s
     """
     values = tuple(failures.strings_under_value(body))
     response = session.send(session.arm(), "PUT", path, doing, api_version=version, body=body, values=values)
-    url = _operation_url(response)
-    if url is not None:
-        on_operation(url)
-        state, document = _poll(session, url, doing, _first_wait(response))
-        if state != "Succeeded":
-            raise failures.of_operation({**document, "status": document.get("status") or state}, doing, values)
+    _follow(session, response, doing, values, on_operation)
 
 
 def put_part(session: Session, part: str, body: Json, on_operation: OnOperation) -> None:
@@ -93,11 +83,30 @@ def put_part(session: Session, part: str, body: Json, on_operation: OnOperation)
 
 
 def delete_and_wait(session: Session, path: str, doing: str, version: str) -> None:
-    """DELETE a resource of any provider, and follow its operation to the end if it has one."""
+    """DELETE a resource of any provider, and follow its operation to the end if it has one.
+
+    Raises:
+        CloudError: refused or failed.
+    """
     response = session.send(session.arm(), "DELETE", path, doing, api_version=version)
+    _follow(session, response, doing, (), lambda _url: None)
+
+
+def _follow(
+    session: Session, response: HttpResponse, doing: str, values: tuple[str, ...], on_operation: OnOperation
+) -> None:
+    """Follow what an accepted change started, if anything, to its end.
+
+    Raises:
+        CloudError: it failed.
+    """
     url = _operation_url(response)
-    if url is not None:
-        _poll(session, url, doing, _first_wait(response))
+    if url is None:
+        return
+    on_operation(url)
+    state, document = _poll(session, url, doing, _first_wait(response))
+    if state != "Succeeded":
+        raise failures.of_operation({**document, "status": document.get("status") or state}, doing, values)
 
 
 def wait_operation(session: Session, url: str) -> str:

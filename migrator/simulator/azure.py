@@ -121,8 +121,9 @@ class Azure:
     events: dict[str, Event] = field(default_factory=dict)
     loaders: dict[str, Loader] = field(default_factory=dict)
     before_write: list[Callable[[Azure, Request], None]] = field(default_factory=list)
-    after_write: list[Callable[[Call, Response], None]] = field(default_factory=list)
     """Told of every PUT, PATCH and DELETE to Resource Manager that is about to be carried out."""
+    after_write: list[Callable[[Call, Response], None]] = field(default_factory=list)
+    """Told of every request to Resource Manager but a GET that was carried out."""
     lock: threading.RLock = field(default_factory=threading.RLock)
     _matched: dict[tuple[str, str, bool], list[tuple[Route, dict[str, str]]]] = field(default_factory=dict)
     """Routes that match a path, found before: clients ask for the same resources again and again."""

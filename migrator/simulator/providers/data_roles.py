@@ -1,6 +1,7 @@
 """Role systems of services whose data plane no role of Azure opens: Cosmos DB for NoSQL, Azure Cache for Redis, Managed Redis.
 
-Table `data-roles`: lower-case id -> {"id", "name", "type", "properties", "ready": virtual moment it is there from}.
+Table `data-roles`: lower-case id -> {"id", "name", "type", "properties", "ready": virtual moment it is there from}. Table
+`data-role-operations`: name -> {"ready": its end, "error"?: how it fails}.
 
 Shapes: learn.microsoft.com/rest/api/cosmos-db-resource-provider/sql-resources, .../redis/access-policy-assignment and
 .../redis/redisenterprise/access-policy-assignment. Codes of refusals are those pages' own where they have some; which text
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from migrator.simulator.azure import Azure, Call
 
 _TAKES = 6.0
-"""Seconds an assignment takes."""
+"""Seconds an assignment, or its end, takes."""
 _RESOURCE = "/subscriptions/{subscription}/resourceGroups/{group}/providers"
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
@@ -40,6 +41,8 @@ class System:
     named: re.Pattern[str]
     keys: frozenset[str]
     """Properties that an assignment must have, and the only ones it may have."""
+    policies: frozenset[str] = frozenset()
+    """Names of the access policies that every cache has; those that somebody makes are not simulated."""
 
 
 _SYSTEMS = (
@@ -50,16 +53,18 @@ _SYSTEMS = (
     System(
         "Microsoft.Cache/redis", "", ("2024-11-01",), "accessPolicyAssignments", re.compile(r"[A-Za-z0-9 -]{3,63}"),
         frozenset({"accessPolicyName", "objectId", "objectIdAlias"}),
+        frozenset({"Data Owner", "Data Contributor", "Data Reader"}),
     ),
     System(
         "Microsoft.Cache/redisEnterprise", "/databases/default", ("2025-07-01",), "accessPolicyAssignments",
-        re.compile(r"[A-Za-z0-9]{1,60}"), frozenset({"accessPolicyName", "user"}),
+        re.compile(r"[A-Za-z0-9]{1,60}"), frozenset({"accessPolicyName", "user"}), frozenset({"default"}),
     ),
 )  # fmt: skip
 
 
 def register(azure: Azure) -> None:
-    """Add the operations."""
+    """Add the operations, and how an assignment ends."""
+    azure.on("data-roles.end", _end)
     for system in _SYSTEMS:
         path = f"{_RESOURCE}/{system.kind}/{{name}}{system.below}/{system.collection}"
         middle = "/databases" if system.below else ""
@@ -126,7 +131,9 @@ def _put(call: Call, system: System) -> Response:
     principal = (
         properties.get("principalId") or properties.get("objectId") or (properties.get("user") or {}).get("objectId")
     )
-    if str(principal).lower() not in call.world.table("principals"):
+    known = call.world.table("principals").get(str(principal).lower())
+    # whether a cache asks the directory for a principal at all was not seen
+    if known is None or (known["known"] > call.now and system.collection == "sqlRoleAssignments"):
         raise _bad(f"The provided principal ID [{principal}] was not found in the AAD tenant(s) of the account.")
     _check(call, system, owner, properties)
     collection = f"{owner}{system.below}/{system.collection}"
@@ -137,16 +144,22 @@ def _put(call: Call, system: System) -> Response:
         "properties": properties,
         "ready": call.now + _TAKES,
     }
-    known = call.world.table("data-roles").get(entry["id"].lower())
-    if known is not None and known["properties"] != properties and system.collection == "sqlRoleAssignments":
-        raise _bad("Updating the principal or the scope of a role assignment is not allowed.")
-    call.world.table("data-roles").setdefault(entry["id"].lower(), entry)
-    return _accepted(call, system, entry)
+    table, key = call.world.table("data-roles"), entry["id"].lower()
+    old = table.get(key)
+    if old is None:
+        table[key] = entry
+    elif old["properties"] != properties:
+        if system.collection == "sqlRoleAssignments":
+            raise _bad("Updating the principal or the scope of a role assignment is not allowed.")
+        old["properties"] = properties
+    return _accepted(call, system, call.world.fresh_guid(), _shown(entry))
 
 
 def _check(call: Call, system: System, owner: str, properties: Json) -> None:
     if system.collection != "sqlRoleAssignments":
         enabled: Json = call.world.resources[owner.lower()].get("properties") or {}
+        if properties["accessPolicyName"] not in system.policies:
+            raise _bad(f"The access policy [{properties['accessPolicyName']}] does not exist.")
         if system.below == "" and str((enabled.get("redisConfiguration") or {}).get("aad-enabled")).lower() != "true":
             raise _bad("Microsoft Entra Authentication is not enabled for the cache.")
         return
@@ -159,26 +172,36 @@ def _check(call: Call, system: System, owner: str, properties: Json) -> None:
         raise _bad(f"The scope [{properties['scope']}] is not within the account.")
 
 
-def _accepted(call: Call, system: System, entry: Json) -> Response:
-    operation = call.world.fresh_guid()
+def _accepted(call: Call, system: System, operation: str, shown: Json | None) -> Response:
     call.world.table("data-role-operations")[operation] = {"ready": call.now + _TAKES}
     space = system.kind.partition("/")[0]
     url = (
         f"{call.request.origin}/subscriptions/{call.params['subscription']}/providers/{space}/locations/westeurope"
         f"/operationsStatus/{operation}?api-version={call.version}"
     )
-    return Response(202, _shown(entry), {"Azure-AsyncOperation": url, "Retry-After": "0"})
+    return Response(202, shown, {"Azure-AsyncOperation": url, "Retry-After": "0"})
 
 
 def _status(call: Call) -> Response:
     entry = call.world.table("data-role-operations").get(call.params["operation"])
     if entry is None:
         raise AzureError(404, "NotFound", "The operation is not known.")
-    return Response(200, {"status": "Succeeded" if entry["ready"] <= call.now else "InProgress"})
+    if entry["ready"] > call.now:
+        return Response(200, {"status": "InProgress"})
+    if entry.get("error"):
+        return Response(200, {"status": "Failed", "error": entry["error"]})
+    return Response(200, {"status": "Succeeded"})
 
 
 def _delete(call: Call, system: System) -> Response:
-    path = f"{_owner(call, system)}{system.below}/{system.collection}/{call.params['assignment']}".lower()
-    if call.world.table("data-roles").pop(path, None) is None:
+    key = f"{_owner(call, system)}{system.below}/{system.collection}/{call.params['assignment']}".lower()
+    if key not in call.world.table("data-roles"):
         return Response(204)
-    return Response(200)
+    operation = call.world.fresh_guid()
+    call.world.schedule(call.now + _TAKES, "data-roles.end", key=key, operation=operation)
+    return _accepted(call, system, operation, None)
+
+
+def _end(azure: Azure, _due: float, arguments: dict[str, str]) -> None:
+    if not azure.world.table("data-role-operations")[arguments["operation"]].get("error"):
+        azure.world.table("data-roles").pop(arguments["key"], None)
