@@ -25,7 +25,8 @@ _DAY = 86_400.0
 KINDS = {
     "plaintext": ("A moved value is back in plain text", "critical"),
     "reference": ("A reference to the vault is broken", "high"),
-    "role-lost": ("A role that an app reads its secrets with is gone", "high"),
+    "sign-in": ("A key is in use again where an identity had replaced it", "high"),
+    "role-lost": ("A role that an app needs is gone", "high"),
     "role-widened": ("An identity can read more than the run gave it", "high"),
     "identity": ("An identity is gone or another one", "high"),
     "registry": ("A registry's password is in use again", "high"),
@@ -38,10 +39,10 @@ _OF_CHECK = {
     "vault-secret": "reference",
     "identity": "identity",
     "role": "role-lost",
-    "value": "reference",
     "env": "reference",
     "scale-rule": "reference",
     "command": "reference",
+    "part": "sign-in",
     "execution": "revision",
     "registry": "registry",
     "plaintext": "plaintext",
@@ -200,7 +201,8 @@ def _app(
         kind = _kind(check)
         resource, path = _place(plan, app.app, check)
         of_app = same_id(resource, app.app)
-        assigned = _assignment(facts, plan, check) if kind == "role-lost" else ""
+        role = _role(plan, app.app, check)
+        assigned = str(facts.get(role.id, {}).get("assignment") or "") if role is not None else ""
         found.items.append(
             Item(
                 kind,
@@ -218,14 +220,15 @@ def _app(
         )
 
 
-def _assignment(facts: Mapping[str, Json], plan: Plan, check: Check) -> str:
-    """The assignment that a check of a role missed."""
-    for step in plan.steps:
-        if step.kind == "role-assignment":
-            scope = ResourceId.parse(str(step.change["scope"])).name
-            if check.subject == f"{step.change['role_name']} at {scope}":
-                return str(facts.get(step.id, {}).get("assignment") or "")
-    return ""
+def _role(plan: Plan, app: str, check: Check) -> Step | None:
+    """The step whose assignment a check of a role missed: the app's own, or one that several share."""
+    for step in plan.steps if check.name == "role" else ():
+        if step.kind in {"role-assignment", "data-role"} and (not step.app or same_id(step.app, app)):
+            at = str(step.change["scope"]) if step.kind == "role-assignment" else step.target
+            name = ResourceId.parse(at).name
+            if check.subject in {f"{step.change['role_name']} at {name}", name}:
+                return step
+    return None
 
 
 def _changed(cloud: Cloud, app: str) -> Json:
@@ -236,6 +239,8 @@ def _changed(cloud: Cloud, app: str) -> Json:
 
 
 def _kind(check: Check) -> str:
+    if check.keyless:
+        return "sign-in"
     if check.name in {"env", "scale-rule", "command"} and "plaintext again" in check.text:
         return "plaintext"
     if check.name == "reference" and check.plain:
@@ -245,11 +250,12 @@ def _kind(check: Check) -> str:
 
 def _place(plan: Plan, app: str, check: Check) -> tuple[str, str]:
     """What a check was about: the resource, and where in it."""
+    role = _role(plan, app, check)
+    if role is not None:
+        return (str(role.change["scope"]) if role.kind == "role-assignment" else role.target), ""
     for step in plan.steps:
-        if step.kind == "role-assignment" and check.name == "role":
-            scope = str(step.change["scope"])
-            if check.subject == f"{step.change['role_name']} at {ResourceId.parse(scope).name}":
-                return scope, ""
+        if step.kind == "part-switch" and check.name == "part" and ResourceId.parse(step.target).name == check.subject:
+            return step.target, "properties"
         if step.kind == "app-switch" and same_id(step.target, app):
             if check.name == "env":
                 for env in step.change["env"]:
@@ -331,8 +337,8 @@ def _identity_of(step: Step) -> str:
 
 def _told(item: Item, cloud: Cloud, journal: Journal) -> Item:
     """With who did it from the Activity Log, where the resource itself does not tell: what is gone tells nothing."""
-    if item.by:
-        return item
+    if item.by or item.kind == "role-widened":
+        return item  # who joined a group is in no log of the identity, and whoever changed the identity did not do it
     since = moment(str(journal.describe(item.run)["started"])) - _DAY
     event = cloud.last_change(item.gone or item.resource, since)
     if event is None:

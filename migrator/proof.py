@@ -39,8 +39,8 @@ class Check:
     """One thing that was looked at."""
 
     name: str
-    """`reference`, `vault-secret`, `identity`, `role`, `value`, `env`, `scale-rule`, `command`, `registry`, `plaintext`, `revision`, `app`;
-    of a contract `inline-secret`, `old-revision`, `registry-admin`."""
+    """`reference`, `vault-secret`, `identity`, `role`, `env`, `scale-rule`, `command`, `part`, `registry`, `plaintext`,
+    `revision`, `execution`, `app`; of a contract `inline-secret`, `old-revision`, `registry-admin`."""
     subject: str
     """What it was about: the secret, the env variable, the revision."""
     status: Status
@@ -49,6 +49,8 @@ class Check:
     """You may not look: nothing is known of it."""
     plain: bool = False
     """A reference has become an inline value."""
+    keyless: bool = False
+    """It is about a key that an identity replaced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,12 +253,15 @@ class _App:
         if any(same_id(assignment.id, facts.get("assignment")) for assignment in held):
             yield Check("role", subject, Status.OK, "assigned")
             return
-        other = next((a for a in held if a.role == step.change["role"] or a.role in READERS), None)
+        # each of the roles that read a vault does for the others; none of them does for a queue or a registry
+        good = {*READERS, step.change["role"]} if step.change["role"] in READERS else {step.change["role"]}
+        other = next((a for a in held if a.role in good), None)
         if other is not None:
             through = "" if same_id(other.principal_id, principal) else f", through group {other.principal_id}"
             yield Check("role", subject, Status.OK, f"held by assignment {other.id}{through}")
             return
-        yield Check("role", subject, Status.FAILED, "the assignment is gone: the app's next refresh will fail")
+        lost = "the app is not let in any more" if step.change.get("data") else "the app's next refresh will fail"
+        yield Check("role", subject, Status.FAILED, f"the assignment is gone: {lost}")
 
     def _part(self, step: Step) -> Iterator[Check]:
         facts = self.facts.get(step.id, {})
@@ -270,7 +275,7 @@ class _App:
         )
         text = f"it differs in {listed(changed)}; {who(document)}" if changed else "signs in with the identity"
         subject = ResourceId.parse(step.target).name
-        yield Check("part", subject, Status.FAILED if changed else Status.OK, text)
+        yield Check("part", subject, Status.FAILED if changed else Status.OK, text, keyless=True)
 
     def _data_role(self, step: Step) -> Iterator[Check]:
         change = step.change
@@ -278,7 +283,7 @@ class _App:
         assignment = self.facts.get(step.id, {}).get("assignment")
         there = any(same_id(role.id, assignment) for role in held)
         text = "assigned" if there else "the assignment is gone: the app is not let in any more"
-        subject = f"{change['role_name']} on {ResourceId.parse(step.target).name}"
+        subject = f"{change['role_name']} at {ResourceId.parse(step.target).name}"
         yield Check("role", subject, Status.OK if there else Status.FAILED, text)
 
     def _switch(self, step: Step, document: Json, secrets: tuple[AppSecret, ...]) -> Iterator[Check]:
@@ -295,9 +300,8 @@ class _App:
         client = str(self.facts.get(step.id, {}).get("clientId") or "")
         change = marked(change, client, self.fingerprinter.of_secret)
         for name, subject, good, text in checks(veiled, change):
-            yield Check(
-                name, subject, Status.OK if good else Status.FAILED, text if good else f"{text}; {who(document)}"
-            )
+            status = Status.OK if good else Status.FAILED
+            yield Check(name, subject, status, text if good else f"{text}; {who(document)}", keyless=True)
         _, odd = switched(veiled, change | {"secrets": [], "traffic": None}, "")
         for env in change["env"]:
             problem = next((text for text in odd if text.startswith(env["path"])), "")

@@ -272,7 +272,7 @@ def _rule(document: Json, wanted: Json) -> Json | None:
 
 
 def checks(document: Json, change: Json) -> Iterator[tuple[str, str, bool, str]]:
-    """`(name, subject, good, text)` of what a swap made, looked at in a veiled document.
+    """`(check, subject, good, text)` of what a swap made, looked at in a veiled document.
 
     Args:
         document: The app.
@@ -294,7 +294,7 @@ def checks(document: Json, change: Json) -> Iterator[tuple[str, str, bool, str]]
     for wanted in swaps.get("rules", ()):
         body = _rule(document, wanted)
         good = body is not None and _is_swapped(copy.deepcopy(body), wanted)
-        yield "scale rule", wanted["rule"], good, "asks with the identity" if good else "it is not what the plan set"
+        yield "scale-rule", wanted["rule"], good, "asks with the identity" if good else "it is not what the plan set"
 
 
 def needed_back(change: Json) -> dict[str, str]:

@@ -194,6 +194,7 @@ def test_an_identity_that_joined_a_group(tmp_path: Path) -> None:
         (item,) = look(world).items
         assert item.kind == "role-widened"
         assert f"through group {team}" in item.text
+        assert (item.by, item.at) == ("", ""), "who made the identity is not who put it into the group"
 
 
 def test_what_may_not_be_looked_at_is_not_called_good(world: World) -> None:
