@@ -153,7 +153,8 @@ def drift(runs: Sequence[str], estate: Estate, cloud: Cloud, journal: Journal, f
                 _app(found, judged, run, plan, app, cloud, facts)
         _identities(found, judged, run, plan, journal, cloud)
     _widened(found, found.runs, estate, cloud, journal)
-    found.items = [_told(item, cloud, journal) for item in found.items]
+    since = {run: moment(str(journal.describe(run)["started"])) - _DAY for run in found.runs}
+    found.items = [_told(item, cloud, since[item.run]) for item in found.items]
     found.items.sort(key=lambda item: (list(KINDS).index(item.kind), item.app.lower(), item.subject, item.text))
     return found
 
@@ -335,11 +336,10 @@ def _identity_of(step: Step) -> str:
     return ""
 
 
-def _told(item: Item, cloud: Cloud, journal: Journal) -> Item:
+def _told(item: Item, cloud: Cloud, since: float) -> Item:
     """With who did it from the Activity Log, where the resource itself does not tell: what is gone tells nothing."""
     if item.by or item.kind == "role-widened":
         return item  # who joined a group is in no log of the identity, and whoever changed the identity did not do it
-    since = moment(str(journal.describe(item.run)["started"])) - _DAY
     event = cloud.last_change(item.gone or item.resource, since)
     if event is None:
         return item
@@ -353,8 +353,8 @@ def _widened(found: Drift, runs: Sequence[str], estate: Estate, cloud: Cloud, jo
     known: set[str] = set()
     told = ""
     assignments = {assignment.id.lower(): assignment for assignment in estate.assignments}
-    for run in runs:
-        plan = journal.plan(run)
+    plans = {run: journal.plan(run) for run in runs}
+    for run, plan in plans.items():
         began = moment(str(journal.describe(run)["started"])) + cloud.ahead()
         told += " ".join(str(note["text"]).lower() for note in plan.notes)
         by_id = {step.id: step for step in plan.steps}
@@ -381,7 +381,7 @@ def _widened(found: Drift, runs: Sequence[str], estate: Estate, cloud: Cloud, jo
         if principal.id not in principals:
             continue
         run, app, since = principals[principal.id]
-        foreseen = _foreseen(journal.plan(run), principal.resource)
+        foreseen = _foreseen(plans[run], principal.resource)
         found.checks += 1
         opened: dict[str, list[str]] = {}
         groups: dict[str, str] = {}

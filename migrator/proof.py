@@ -14,7 +14,7 @@ from migrator.diagnosis import READERS
 from migrator.errors import CloudError, DeniedError, NotFoundError
 from migrator.fingerprints import app_fingerprint
 from migrator.journal import AppEntry, Journal
-from migrator.model import AppSecret, AppState, Json, Plan, ResourceId, Step, by_app, is_job, same_id, settled
+from migrator.model import AppSecret, AppState, Json, ResourceId, Step, by_app, is_job, same_id, settled
 from migrator.ports import Cloud
 from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
@@ -138,9 +138,10 @@ def verify(run: str, cloud: Cloud, journal: Journal, fingerprinter: Fingerprinte
     facts = {entry.step: entry.facts for entry in journal.steps(run).values()}
     entries = journal.apps(run)
     groups = by_app(plan.steps)
+    shared = groups.get("", [])
     found: list[AppProof] = []
     for app, entry in entries.items():
-        look = _App(plan, groups[app], facts, cloud, fingerprinter)
+        look = _App(groups[app], shared, facts, cloud, fingerprinter)
         if entry.state == AppState.DONE:
             checks = tuple(_guarded(look.checks, "app", look.name))
         elif entry.state in {AppState.ROLLED_BACK, AppState.STALE}:
@@ -176,8 +177,9 @@ _STATUS = {
 class _App:
     """One app under examination."""
 
-    plan: Plan
     steps: list[Step]
+    shared: list[Step]
+    """Those of the plan that belong to several apps."""
     facts: Mapping[str, Json]
     cloud: Cloud
     fingerprinter: Fingerprinter
@@ -192,9 +194,9 @@ class _App:
         return ResourceId.parse(self.id).name
 
     def all_steps(self) -> list[Step]:
-        """The app's steps, and the shared ones they wait for."""
+        """The shared steps that the app's wait for, and the app's."""
         needed = {name for step in self.steps for name in step.after}
-        return [step for step in self.plan.steps if step in self.steps or (not step.app and step.id in needed)]
+        return [*(step for step in self.shared if step.id in needed), *self.steps]
 
     def as_before(self, entry: AppEntry) -> Iterator[Check]:
         """An app that was put back must be as it was read before the plan."""
