@@ -5,7 +5,8 @@ Pure. Of a group only those members are known that `Estate.groups` names; condit
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 from migrator.access_report import Grant
 from migrator.model import Denial, Estate, Rights, RoleAssignment, same_id
@@ -22,6 +23,8 @@ class Effective:
         """Index `estate`."""
         self.roles = {role.id.lower(): role for role in (*BUILT_IN, *estate.roles)}
         self._denials = estate.denials
+        self.assignments = sorted(estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower()))
+        """In order of principals and ids."""
         self._members = {group.id: tuple(sorted(group.members)) for group in estate.groups}
         self._circles: dict[str, set[str]] = {}
         for group in estate.groups:
@@ -41,6 +44,30 @@ class Effective:
     def known(self, group: str) -> bool:
         """Whether a group's members among the estate's identities are known."""
         return group.lower() in self._members
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, list[int]], dict[str, list[int]], list[int]]:
+        """Numbers of assignments by their scope, by what lies above their scope, and of management groups."""
+        at: dict[str, list[int]] = {}
+        below: dict[str, list[int]] = {}
+        beyond: list[int] = []
+        for number, assignment in enumerate(self.assignments):
+            scope = assignment.scope.lower().rstrip("/")
+            if "/managementgroups/" in scope:
+                beyond.append(number)
+            at.setdefault(scope, []).append(number)
+            for upper in _above(scope):
+                below.setdefault(upper, []).append(number)
+        return at, below, beyond
+
+    def around(self, resource: str) -> list[RoleAssignment]:
+        """The assignments at a resource, above it and below it, in order of principals and ids."""
+        at, below, beyond = self._places
+        place = resource.lower().rstrip("/")
+        numbers = {*beyond, *below.get(place, ())}
+        for scope in (place, *_above(place)):
+            numbers.update(at.get(scope, ()))
+        return [self.assignments[number] for number in sorted(numbers)]
 
     def gives(self, assignment: RoleAssignment, actions: Iterable[str], *, data: bool) -> bool:
         """Whether an assignment's role holds one of `actions`."""
@@ -77,6 +104,13 @@ class Effective:
             and not any(_means_action(one, action) for one in (block.not_data_actions if data else block.not_actions))
             for block in blocks
         )
+
+
+def _above(scope: str) -> Iterator[str]:
+    """Every scope above one, the tenant's, which is empty, too."""
+    while scope:
+        scope = scope.rpartition("/")[0]
+        yield scope
 
 
 def _means_action(granted: str, action: str) -> bool:

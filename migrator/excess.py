@@ -12,16 +12,20 @@ from migrator.vault_readers import VaultReaders
 
 def excess(look: VaultReaders, entry: Principal, readings: Iterable[Reading]) -> Iterator[Excess]:
     """What an identity holds beyond what its apps refer to, whichever apps a report is about."""
-    used = {(r.vault.lower(), r.secret.lower()): f"{r.vault}/secrets/{r.secret}" for r in look.used.get(entry.id, ())}
+    used: dict[str, dict[str, str]] = {}
+    for one in look.used.get(entry.id, ()):
+        used.setdefault(one.vault.lower(), {})[one.secret.lower()] = f"{one.vault}/secrets/{one.secret}"
     through: dict[Grant, list[Reading]] = {}
     for reading in readings:
         for grant in reading.grants:
             through.setdefault(grant, []).append(reading)
     for grant, opened in through.items():
-        vaults = {reading.vault.lower() for reading in opened}
         wide = any(reading.secret == ALL for reading in opened)
-        names = {reading.secret.lower() for reading in opened}
-        needed = sorted(scope for (vault, name), scope in used.items() if vault in vaults and (wide or name in names))
+        scopes: set[str] = set()
+        for reading in opened:
+            within, name = used.get(reading.vault.lower(), {}), reading.secret.lower()
+            scopes.update(within.values() if wide else [within[name]] if name in within else ())
+        needed = sorted(scopes)
         why = _why(look, grant, opened, needed, wide=wide)
         if why:
             yield Excess(grant, why, tuple((SECRETS_USER.name, s) for s in needed), _commands(entry, grant, needed))

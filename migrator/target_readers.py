@@ -82,10 +82,8 @@ def _readers(look: VaultReaders, target: Resource) -> Iterator[ResourceReader]:
         listing = tuple(action for action in keys if effective.holds(definition.blocks, action, data=False))
         return listing, tuple(_data_actions(definition, namespace))
 
-    for assignment in sorted(look.estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower())):
+    for assignment in effective.around(target.id):
         below = covers(target.id, assignment.scope)
-        if not below and not covers(assignment.scope, target.id):
-            continue
         listing, data = given(assignment.role.lower())
         # keys are the whole resource's: an assignment of a part of it gives none
         for way, actions in (

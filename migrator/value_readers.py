@@ -68,7 +68,7 @@ def value_readers(
         }
         return held if any(held.values()) else {}
 
-    for assignment in sorted(look.estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower())):
+    for assignment in effective.assignments:
         for way in ways:
             actions = given(assignment.role.lower(), way)
             if not actions:

@@ -146,15 +146,21 @@ class VaultReaders:
             return _text(app.document, "identity", "principalId").lower()
         return self._by_resource.get((identity or "").lower().rstrip("/"), "")
 
+    @cached_property
+    def _held(self) -> dict[str, dict[tuple[str, str], list[Grant]]]:
+        """The readings by names in lower case: assignments spell a secret as they like."""
+        found: dict[str, dict[tuple[str, str], list[Grant]]] = {}
+        for principal, readings in self.readings.items():
+            held = found.setdefault(principal, {})
+            for (vault, name), grants in readings.items():
+                held.setdefault((vault, name.lower()), []).extend(grants)
+        return found
+
     def _can_read(self, principal: str, vault: Vault, secret: str) -> bool | None:
-        grants = [
-            grant
-            for (key, name), found in self.readings.get(principal, {}).items()
-            if key == vault.id
-            and name.lower() in {ALL, secret.lower()}
-            and not (name == ALL and secret.lower() in self.except_for.get((principal, vault.id), ()))
-            for grant in found
-        ]
+        held = self._held.get(principal, {})
+        grants = list(held.get((vault.id, secret.lower()), ()))
+        if secret.lower() not in self.except_for.get((principal, vault.id), ()):
+            grants += held.get((vault.id, ALL), ())
         return None if grants and all(grant.conditional for grant in grants) else bool(grants)
 
 
