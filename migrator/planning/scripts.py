@@ -165,7 +165,16 @@ def variable(name: str, taken: Iterable[str], script: str) -> str:
         number += 1
 
 
+_CALLED = re.compile(
+    r"""(?<![\w.+/%-])(?:--([A-Za-z][\w.-]*)["']?(?:=|\s+)|([A-Za-z][\w.-]*)["']?(?:=|:\s+))["']?$""",
+)
+
+
 def option(text: str, start: int) -> str:
-    """What a text calls the value that begins at `start`: `--NAME=`, `--NAME `, `NAME=`, `NAME: `; else nothing."""
-    found = re.search(r"-{0,2}([A-Za-z][\w.-]*)[\"']?(?:\s*[=:]\s*|\s+)[\"']?$", text[:start])
-    return found[1] if found else ""
+    """What a text calls the value that begins at `start`: `--NAME=`, `--NAME `, `NAME=`, `NAME: `; else nothing.
+
+    A word that merely stands before the value is no name: it may be a value itself (`mc alias set s3 URL KEY SECRET`,
+    `-u KEY:SECRET`), and what this gives goes into plans.
+    """
+    found = _CALLED.search(text[:start])
+    return (found[1] or found[2]) if found else ""

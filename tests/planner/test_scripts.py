@@ -157,6 +157,27 @@ def test_a_value_is_found_by_its_fingerprint_and_nothing_else() -> None:
     assert scripts.option(script, script.index(VALUE)) == "password"
 
 
+@pytest.mark.parametrize(
+    ("before", "name"),
+    [
+        ("show --db-password ", "db-password"),
+        ("show --password='", "password"),
+        ("DB_PASSWORD=", "DB_PASSWORD"),
+        ("curl -H 'X-Api-Key: ", "X-Api-Key"),
+        # what stands before a value may be a value, too, and goes into no plan
+        ("mc alias set s3 https://s3 AKIAOTHERVALUE ", ""),
+        ("login 'OtherValue1' '", ""),
+        ("mysql -pOtherValue1 ", ""),
+        ("curl -u OtherValue1:", ""),
+        ("show --password=dGVzdE90aGVy= ", ""),
+        ("show --password dGVzdE90a+GVy=", ""),
+        ("show x--OtherValue1 ", ""),
+    ],
+)
+def test_a_value_is_called_by_no_other_value(before: str, name: str) -> None:
+    assert scripts.option(before + VALUE, len(before)) == name
+
+
 def test_a_variable_that_nothing_else_goes_by() -> None:
     assert scripts.variable("db-password", ["KEYLIFT_DB_PASSWORD"], "show") == "KEYLIFT_DB_PASSWORD_2"
     assert scripts.variable("db-password", [], "unset KEYLIFT_DB_PASSWORD") == "KEYLIFT_DB_PASSWORD_2"
