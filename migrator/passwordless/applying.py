@@ -199,6 +199,10 @@ def _rule(view: AppView, use: Use, chosen: Chosen) -> Json | str:
     names = {key: str(metadata[key]) for key in drop if metadata.get(key)}
     if any(not key.endswith("FromEnv") for key in names):
         return f"scale rule {use.rule} holds a key in its metadata, too, which nothing would keep for a way back"
+    known = {str(entry.get("name")) for _, _, container in view.containers() for entry in container.get("env") or []}
+    if not known.issuperset(names.values()):
+        # it may be the key itself, which must not come into a plan
+        return f"scale rule {use.rule} names a variable that no container has ({', '.join(sorted(names))})"
     return {
         "event": kind == "event",
         "rule": use.rule,

@@ -192,6 +192,15 @@ def test_a_scale_rule_gets_the_identity_and_keeps_what_it_asks(tmp_path: Path) -
         assert {n: v for n, v in live.values("func").items() if v} == {"bus": Secret(BUS)}
 
 
+def test_a_key_where_the_name_of_a_variable_belongs_comes_into_no_plan(tmp_path: Path) -> None:
+    app_ = functions()
+    app_["properties"]["template"]["scale"]["rules"][0]["custom"]["metadata"]["connectionFromEnv"] = BUS
+    with world.inside(world.estate(app_, bus()), tmp_path) as live:
+        plan = planned(live, tmp_path, TRIGGER)
+        assert KEY not in plan.to_json()
+        assert any("names a variable that no container has" in note["text"] for note in plan.notes)
+
+
 def test_the_change_waits_until_the_rights_may_be_in_effect(tmp_path: Path) -> None:
     with world.inside(world.estate(functions(), bus()), tmp_path) as live:
         plan = planned(live, tmp_path, TRIGGER)
