@@ -13,11 +13,13 @@ from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
 from scanners.lazy import lazily
 from scanners.model import Confidence, Match, Origin, Secret, reveal
+from scanners.names import Kind
 from scanners.placeholders import blanked, code, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
 from scanners.shapes import classes_of, random_looking
 from scanners.validity import VALID
+from scanners.words import words
 
 _REST = lazily(rb"[^\s\"'`<>]*")
 """What follows a match in the same word: the host after `user:password@`, the server after a password."""
@@ -47,6 +49,17 @@ _PUBLIC_HOST = lazily(
 """A host that others can reach: there even a password that everybody knows is one to change."""
 
 
+_TABLE = 8
+"""Values under one name from which on they are a table's, under names that ids and samples have, too."""
+_COLUMNS = frozenset({Kind.KEY, Kind.TOKEN})
+"""Not passwords and client secrets: a file of settings has one of the same name for each of its services and users."""
+_RECORD = 20
+"""Values of one form from which on they are what somebody recorded or made up in a row."""
+_RECORDED = words("azure-sas-token azure-messaging-sas-token jwt jwt-base64 authorization-header aws-session-token")
+"""Forms that run out by themselves, as records of requests hold many. Keys of accounts do not: a state of Terraform is full of
+them, and they all open something."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidate:
     """A match and what decides when several rules want the same bytes."""
@@ -55,8 +68,8 @@ class Candidate:
     rank: int
     name_start: int
     """Where the name begins that the value was judged by, or the value's own start."""
-    name: str = ""
-    """What it was judged by, in lower case; empty where the pattern alone decides."""
+    column: tuple[str, int] | None = None
+    """What a table or a record would hold many of, and from how many on it is one; None for what is a secret each time."""
 
 
 @lru_cache(maxsize=512)
@@ -91,7 +104,8 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         start = data.index(literal.encode(), start)
         end, value = start + len(literal.encode()), literal
     confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
-    name_start, weak, name = start, False, ""
+    name_start, weak = start, False
+    column = (rule.id, _RECORD) if rule.id in _RECORDED else None
     if rule.judge:
         name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
         verdict = _verdict(rule, name, value, _form(rule, data, start))
@@ -103,7 +117,9 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         if _BADGE.search(data, max(0, start - 240), start):
             return None
         confidence, weak, title = verdict.confidence, verdict.weak, TITLES[verdict.kind]
-        weak = weak or _DESCRIBED.search(data, max(0, start - 160), start) is not None
+        weak = weak or _described(data, start)
+        if verdict.kind in _COLUMNS:
+            column = (f"{rule.id} {name.lower()}", _TABLE)
     elif rule.checksum:
         proof = checksums.verify(rule.checksum, value)
         if proof is None:
@@ -146,11 +162,22 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         weak=weak,
         origin=_origin(rule, value),
     )
-    return Candidate(match, rule.rank, name_start, name.lower())
+    return Candidate(match, rule.rank, name_start, column)
 
 
 _DESCRIBED = lazily(rb"\n[ \t]{1,40}\*[ \t][^\n]*\Z")
-"""A line of a comment that describes what follows it: its values are samples."""
+_COMMENT = 4096
+"""Bytes that a comment has at most before a value in it."""
+
+
+def _described(data: bytes, start: int) -> bool:
+    """Whether a value lies in a comment that describes what follows it: its values are samples. A list looks alike."""
+    if _DESCRIBED.search(data, max(0, start - 160), start) is None:
+        return False
+    low = max(0, start - _COMMENT)
+    return data.rfind(b"/*", low, start) > data.rfind(b"*/", low, start)
+
+
 _ONE_LINE = 700
 _SCRIPT = lazily(rb"\bfunction\b|=>|\)\{|[;,]var |\breturn\b|&&|\|\|")
 
@@ -287,26 +314,17 @@ def settle(candidates: Sequence[Candidate]) -> list[Match]:
     return sorted(_as_sets(kept), key=lambda match: (match.start, match.end, match.rule))
 
 
-_TABLE = 8
-"""Values under one name from which on they are a table's: nobody has as many secrets that are called the same."""
-
-_RECORD = 20
-"""Values of one form from which on they are what somebody recorded or made up in a row: signatures of links, tokens."""
-
-
 def _as_sets(kept: Sequence[Candidate]) -> Iterator[Match]:
     """Matches, and those that are a column of a table with little confidence: samples, ids, what was encrypted."""
-    if len(kept) < _TABLE:
-        yield from (candidate.match for candidate in kept)
-        return
-    columns: dict[tuple[str, str], set[str]] = {}
-    for candidate in kept:
-        column = columns.setdefault((candidate.match.rule, candidate.name), set())
-        column.add(reveal(candidate.match.secret))
+    columns: dict[tuple[str, int], set[str]] = {}
+    if len(kept) >= _TABLE:
+        for candidate in kept:
+            if candidate.column is not None:
+                columns.setdefault(candidate.column, set()).add(reveal(candidate.match.secret))
+    full = {column for column, values in columns.items() if len(values) >= column[1]}
     for candidate in kept:
         match = candidate.match
-        least = _TABLE if candidate.name else _RECORD
-        if not match.verified and len(columns[match.rule, candidate.name]) >= least:
+        if candidate.column in full and not match.verified:
             match = replace(match, confidence=Confidence.LOW)
         yield match
 

@@ -21,6 +21,9 @@ SECRETS = {
     "values in one argument": "az containerapp create --secrets db-password=Wint3r!sComing,other=$OTHER\n",
     "the key of a call": '"hook": "https://hooks.contoso.net/send?key=%{guid}"\n',
     "name and bare value": "- name: clientSecret\n  value: %{alnum:32}\n",
+    "a word as a password of a cache": "command: redis-server --requirepass raspberry --appendonly yes\n",
+    "a word as a password of a command": "sshpass -p raspberry ssh host\n",
+    "a word as a password of a database": "PGPASSWORD=raspberry psql -h db\n",
     "a password for one app of Google's": 'password: "qpzvkuxtgmcmwrvb",\n',
 }
 NOT = {
@@ -114,6 +117,7 @@ NOT = {
     "a word around an expression": 'admin_password = "Orders${var.suffix}!"\n',
     "a public key of a widget": "WIDGET_APIKEY: 'pub_%{hex:40}',\n",
     "a hash of a secret": '"hashed_secret": "%{hex:40}",\n',
+    "a configuration in a sentence": "Set the requirepass directive.\n",
     "a word after a command": "the htpasswd tool can only make a few kinds of hashes\n",
 }
 WEAK = {
@@ -172,3 +176,24 @@ def test_many_values_under_one_name_are_a_table(engine: Engine) -> None:
     assert {match.confidence for match in minified} == {Confidence.LOW}
     names = "".join(f'SERVICE{chr(65 + number)}_TOKEN = "%{{alnum:3{number}}}"\n' for number in range(9))
     assert {match.confidence for match in scan(engine, names)} == {Confidence.HIGH}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "service%d:\n  password: '%%{alnum:5}!%%{alnum:7}'\n",
+        '{"client": %d, "client_secret": "%%{alnum:32}"},\n',
+        "storage%d: AccountKey=%%{base64:86}==\n",
+        "store%d = DefaultEndpointsProtocol=https;AccountName=orders;AccountKey=%%{base64:86}==\n",
+    ],
+)
+def test_many_secrets_of_one_name_are_as_many_secrets(engine: Engine, line: str) -> None:
+    one = scan(engine, line % 1)
+    many = scan(engine, "".join(line % number for number in range(24)))
+    assert len(many) == 24
+    assert {match.confidence for match in many} == {match.confidence for match in one} != {Confidence.LOW}
+
+
+def test_a_list_is_no_comment(engine: Engine) -> None:
+    (found,) = scan(engine, 'int a; /* of\n * what */\nOrders:\n  * password: "Wint3r!Sale88"\n')
+    assert not found.weak
