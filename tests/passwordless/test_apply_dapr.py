@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from migrator.model import DataRole, Plan
+from migrator.model import DataRole
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
 from tests.executor import world
@@ -53,10 +53,6 @@ def shown(live: world.World) -> dict[str, Any]:
 
 def values(live: world.World) -> dict[str, Any]:
     return {secret.name: secret.value for secret in live.cloud.get_app_secrets(COMPONENT)}
-
-
-def dapr_steps(plan: Plan) -> list[str]:
-    return [step.kind for step in plan.steps]
 
 
 @pytest.mark.parametrize("metadata", [PLAIN, BY_SECRET])

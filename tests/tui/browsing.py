@@ -33,6 +33,9 @@ class Page:
         self.sockets: list[tuple[str, int]] = []
         """Address and status of each websocket that the page opened."""
         self._opened: dict[str, str] = {}
+        self._statuses: dict[str, int] = {}
+        """Address of each document that the page asked for -> the status it was answered with."""
+        self._loads = 0
 
     async def listen(self) -> None:
         """Take what the browser tells, until it ends."""
@@ -49,6 +52,11 @@ class Page:
                 self._opened[about["requestId"]] = about["url"]
             elif told["method"] == "Network.webSocketHandshakeResponseReceived":
                 self.sockets.append((self._opened[about["requestId"]], about["response"]["status"]))
+            elif told["method"] == "Network.responseReceived" and about["type"] == "Document":
+                self._statuses[about["response"]["url"]] = about["response"]["status"]
+                self._loads = 0
+            elif told["method"] == "Page.loadEventFired":
+                self._loads += 1
 
     async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command of the browser's protocol; its result."""
@@ -61,11 +69,22 @@ class Page:
         found: dict[str, Any] = told["result"]
         return found
 
-    async def open(self, address: str) -> None:
-        """Go to an address."""
+    async def open(self, address: str) -> int:
+        """Go to an address, and wait until what the server answered with is loaded; the status of the answer."""
         await self.call("Network.enable")
         await self.call("Page.enable")
         await self.call("Page.navigate", url=address)
+        began = time.monotonic()
+        while address not in self._statuses or not self._loads:
+            assert time.monotonic() - began < PATIENCE, f"waited for {address}: {self._statuses}"
+            await asyncio.sleep(0.05)
+        return self._statuses[address]
+
+    async def evaluate(self, expression: str) -> Any:
+        """What an expression, or the promise it gives, is in the page."""
+        told = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in told, told
+        return told["result"]["value"]
 
     async def focus(self) -> None:
         """Put the focus on the terminal in the page, as a click would."""
