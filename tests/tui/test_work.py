@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
+import weakref
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from migrator import api
 from migrator.simulator.faults import Fault
 from migrator.simulator.server import Simulator
 
-from .driving import CANARY, Driver, Waits, app, cloud, estate, run, shop
+from .driving import CANARY, Driver, Waits, app, cloud, estate, rid, run, shop
 from .test_journey import documents, silent, to_plan, to_scan
 from .test_terminal import ROOT, Terminal
 
@@ -299,6 +301,41 @@ def test_a_decision_speaks_of_all_selected_and_says_of_how_many(tmp_path: Path) 
     with cloud(estate(app("api", values)), tmp_path) as (_, place):
         driver = run(place, story, size=(120, 40))
     assert CANARY not in "".join(driver.seen.values())
+
+
+class Ring:
+    """Something that only the collector gives back."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def test_what_a_former_scan_found_is_given_back(tmp_path: Path) -> None:
+    """The collector leaves out what is shown, and no more than that."""
+
+    async def story(driver: Driver) -> None:
+        wizard = driver.wizard
+        await to_scan(driver)
+        ring = Ring()  # like what was found: there when it is shown, and let go of by the next scan
+        former = weakref.ref(ring)
+        await driver.press("enter")
+        await driver.until(lambda: driver.page() == "FindingsPage" and gc.get_freeze_count(), "the findings")
+        del ring
+        gc.collect()
+        assert former() is not None, "the measure is one that can fail"
+        simulator.azure.world.resources[rid("Microsoft.App/containerApps", "web").lower()]["tags"] = {"team": "shop"}
+        await driver.press("2", "r")
+        await driver.until(lambda: wizard.session.material, "the other scan")
+        await driver.press("enter")
+        await driver.until(lambda: driver.page() == "FindingsPage", "the findings")
+        await driver.settled()
+        gc.collect()
+        assert former() is None
+        assert gc.get_freeze_count()
+
+    with cloud(shop(), tmp_path) as (simulator, place):
+        run(place, story)
+    assert gc.get_freeze_count() == 0
 
 
 def test_the_state_of_a_team_is_read_in_threads_only() -> None:

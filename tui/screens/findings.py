@@ -117,12 +117,16 @@ class FindingsPage(Page):
             self._known = {one.fingerprint: one for one in known_secrets(self.findings())}
             assert self.grid is not None
             self.grid.set_rows(self._rows())
-            # What was found stays as long as the wizard does: a collector that looks through ten thousand findings while
-            # somebody scrolls is felt as a key that hangs.
+            # What was found stays as long as it is shown: a collector that looks through ten thousand findings while
+            # somebody scrolls is felt as a key that hangs. What a former scan found is given back first.
+            gc.unfreeze()
             gc.collect()
             gc.freeze()
         self._plot()
         self._tell()
+
+    def on_unmount(self) -> None:
+        gc.unfreeze()
 
     def _rows(self) -> Iterable[Row]:
         decided = decisions(self.wizard.journey)
