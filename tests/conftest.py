@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -13,6 +14,13 @@ import pytest
 from migrator.simulator.server import Simulator
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Hundreds of processes would each compile the Azure SDK anew where no bytecode may lie beside the sources.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(ROOT / ".pytest_cache" / "bytecode"))
+# A shell ignores Ctrl-C for what it runs behind it, and processes hand that on: those that tests interrupt would not end.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 MAY_SKIP: dict[str, str] = {}
 """Tests that may be skipped even with KEYLIFT_NO_SKIP=1: the end of the node id -> why."""
