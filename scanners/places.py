@@ -31,14 +31,14 @@ _STAGES = words(
 _SETTINGS = words("tf tfvars bicep bicepparam")
 _TEST_FILE = lazily(
     r"(?:docker-)?compose[\w.-]*\.(?:tests?|e2e|ci)(?:\.[\w-]+)?\.ya?ml|(?:test_[\w-]+|conftest)\.py|[\w.-]+_(?:test|spec)\.(?:go|py|rs|rb|dart|cc|cpp|c|exs?)"
-    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http|json)|[\w.-]+[-_]tests?\.(?:[cm]?[jt]sx?|sh|ps1|http|json|py)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
+    r"|[\w.-]+\.(?:test|tests|spec|cy|e2e)\.[cm]?[jt]sx?|(?:test|e2e|smoke)[-_][\w.-]+\.(?:[cm]?[jt]sx?|sh|ps1|http)|[\w.-]+[-_]tests?\.(?:[cm]?[jt]sx?|sh|ps1|http|py)|\w*[a-z](?:Tests?|Spec|IT)\.(?:java|kt|cs|fs|vb|scala|groovy|swift|php)"
 )
 _VENDORED = words(
     ".yarn node_modules bower_components site-packages dist-packages .venv venv vendor third_party thirdparty pods"
 )
 _BUNDLED = lazily(
     r"(?i).*[.-](?:min|bundle|prod|chunk)\.(?:[cm]?js|css)(?:\.map)?|.*\.(?:[cm]?js|css)\.map|.*/wwwroot/lib/.*"
-    r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-][0-9a-z_-]{8,}\.(?:[cm]?js|css)"
+    r"|.*/(?:dist|build|out|\.next|_next|_site|assets|public)/.*[.-](?=[a-z_-]{0,40}[0-9])[0-9a-z_-]{8,}\.(?:[cm]?js|css)"
 )
 _GENERATED = lazily(
     r"(?i).*\.html?|rfc\d{3,5}[\w-]{0,20}\.\w{2,4}|\.secrets\.baseline|.*\.(?:g|generated|designer|pb|pbobjc)\.\w{1,5}|.*\.snap|.*[.-]lock(?:\.(?:json|ya?ml|hcl))?|(?:package-lock|packages\.lock|npm-shrinkwrap|project\.assets)\.json"
@@ -121,7 +121,8 @@ def judged(found: Marked, path: str) -> Marked:
     if found.weak or found.verified or found.origin is Origin.VENDOR:
         return found
     if (
-        in_test(path)
+        # A key that no person typed opens something outside of the build that it is written into.
+        (in_test(path) and not (found.origin is Origin.GENERATED and in_pipeline(path)))
         or in_copy(path)
         or ((found.origin is Origin.CHOSEN or found.rule in _SAMPLED) and in_example(path))
         or (found.rule in _OF_A_SERVICE and in_pipeline(path))

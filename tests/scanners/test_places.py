@@ -65,6 +65,8 @@ def test_what_belongs_to_a_test(path: str) -> None:
         ".env.test",
         ".github/workflows/deploy.yml",
         "parameters.test.json",
+        "parameters-test.json",
+        "test-settings.json",
     ],
 )
 def test_what_only_sounds_like_a_test(path: str) -> None:
@@ -112,6 +114,13 @@ def test_what_was_made_by_others(path: str) -> None:
     assert places.in_copy(path)
     assert not places.in_copy("src/vendors/app.js")
     assert not places.in_copy("min.js")
+
+
+@pytest.mark.parametrize(
+    "path", ["public/app-settings.js", "web/src/firebase-messaging.js", "build/gulp-configuration.js"]
+)
+def test_what_only_sounds_like_a_bundle(path: str) -> None:
+    assert not places.in_copy(path)
 
 
 @pytest.mark.parametrize(
@@ -188,3 +197,10 @@ def test_a_database_of_a_build_lives_as_long_as_the_build(
         ("compose.yml", False),
         ("compose.yml", False),
     ]
+
+
+def test_a_generated_key_in_a_pipeline_that_only_tries_opens_something_outside(engine: Engine) -> None:
+    text = expand("    env:\n      DB_PASSWORD: Wint3r!Sale88\n      SCAN_TOKEN: %{hex:40}\n")
+    found = [match for _, match in sorted((match.start, match) for match in engine.matches(text.encode()))]
+    assert [places.judged(match, ".github/workflows/ci.yml").weak for match in found] == [True, False]
+    assert [places.judged(match, "tests/settings.yml").weak for match in found] == [True, True]
