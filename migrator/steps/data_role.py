@@ -40,14 +40,16 @@ class DataRoleStep(Kind):
         name = str(uuid.uuid5(uuid.NAMESPACE_URL, seed))
         ours = ctx.cloud.data_role_id(change["system"], step.target, name.replace("-", "") if change["plain"] else name)
         wanted = DataRole(ours, change["role"], principal, change["scope"])
+        if ctx.record.facts.get("absent") and any(same_id(role.id, ours) for role in held):
+            return Outcome()
         found = next((role for role in held if gives(role, wanted)), None)
-        if found is not None and not (ctx.record.facts.get("absent") and same_id(found.id, ours)):
-            ctx.record.note(assignment=found.id, principal=principal)
+        if found is not None:
+            # `absent` may be noted though the call never came through, and somebody else made this one since
+            ctx.record.note(absent=False, assignment=found.id, principal=principal)
             return Outcome(adopted=True)
-        if found is None:
-            # noted before the call: one that is there after a crash under this name is this run's own
-            ctx.record.note(absent=True, assignment=ours, principal=principal, made=ctx.clock.now())
-            ctx.cloud.put_data_role(change["system"], wanted, ctx.record.operation)
+        # noted before the call: one that is there after a crash under this name is this run's own
+        ctx.record.note(absent=True, assignment=ours, principal=principal, made=ctx.clock.now())
+        ctx.cloud.put_data_role(change["system"], wanted, ctx.record.operation)
         return Outcome()
 
     def verify(self, step: Step, ctx: StepContext) -> None:

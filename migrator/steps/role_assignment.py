@@ -41,7 +41,8 @@ class RoleAssignmentStep(Kind):
         ours = f"{change['scope']}/providers/Microsoft.Authorization/roleAssignments/{name}"
         found = _exact(held, change["scope"], change["role"])
         if found is not None and not (ctx.record.facts.get("absent") and same_id(found.id, ours)):
-            ctx.record.note(assignment=found.id, principal=principal)
+            # `absent` may be noted though the call never came through, and somebody else made this one since
+            ctx.record.note(absent=False, assignment=found.id, principal=principal)
             return Outcome(adopted=True)
         if found is None:
             # noted before the call: one that is there after a crash under this name is this run's own
