@@ -1,20 +1,22 @@
 """Steps that take keys out of Dapr components: rights for every app that loads one, a wait, the component, the proof.
 
 They go with the first of the apps that load it, so that they are done and taken back in order; the others are restarted.
+The rights belong to no app: components of other apps may need the same, and would be without it when one is taken back.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from migrator.fingerprints import app_fingerprint
 from migrator.model import Estate, Json, Part, ResourceId, Step
 from migrator.parts import DAPR
 from migrator.passwordless import applying, dapr
 from migrator.passwordless.rights import Grant
-from migrator.planning import rest_risk
+from migrator.planning import names, rest_risk
 from migrator.planning.building import DATA_ROLES, own_role
+from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import Need, Roles
 from scanners.model import Fingerprinter
 
@@ -44,6 +46,7 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
     notes: list[Json] = []
     risks: list[Json] = []
     roles = Roles(estate)
+    rights: dict[str, Step] = {}
     for part in sorted(estate.parts, key=lambda part: part.id.lower()):
         found = dapr.applied(part, estate)
         if isinstance(found, str):
@@ -52,7 +55,7 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
                     {"app": "", "kind": "passwordless", "text": f"component {part.name} keeps its key: {found}"}
                 )
             continue
-        steps += _steps(found, roles, labels, fingerprinter)
+        steps += _steps(found, roles, labels, fingerprinter, rights)
         resource = found.grants[0].scope
         risks.append(
             rest_risk.key(found.service, "/".join(resource.split("/")[:9]), f"component {part.name}", kept=True)
@@ -61,19 +64,29 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
 
 
 def _steps(
-    found: dapr.Applied, roles: Roles, labels: Mapping[str, str], fingerprinter: Fingerprinter
+    found: dapr.Applied,
+    roles: Roles,
+    labels: Mapping[str, str],
+    fingerprinter: Fingerprinter,
+    rights: dict[str, Step],
 ) -> Iterable[Step]:
     part, host = found.part, found.apps[0]
     stem = f"{labels[host.id.lower()]}/dapr/{part.name.lower()}"
     home = part.id.partition("/daprComponents/")[0]
     after: list[str] = []
     new = False
-    for number, principal in enumerate(found.principals, start=1):
+    for principal in found.principals:
         for grant in found.grants:
-            step, is_new = _right(found, grant, principal, roles, f"{stem}/{number}")
+            step, is_new = _right(found, grant, principal, roles)
+            known = rights.get(step.id)
+            if known is not None and known.change != step.change:  # equal names of identities or of parts
+                step = replace(step, id=f"{step.id}/{names.digest(f'{principal}|{step.target}'.lower())}")
+                known = rights.get(step.id)
             new = new or is_new
             after.append(step.id)
-            yield step
+            if known is None:
+                rights[step.id] = step
+                yield step
     if new:
         wait = Step(
             id=f"{stem}/access-wait",
@@ -97,7 +110,7 @@ def _steps(
         "loaders": [app.id for app in found.apps],
         "lane": home,
     }
-    names = ", ".join(app.name for app in found.apps)
+    loaders = ", ".join(app.name for app in found.apps)
     switch = Step(
         id=f"{stem}/part-switch",
         kind="part-switch",
@@ -105,7 +118,7 @@ def _steps(
         app=host.id,
         change=change,
         undo={"restore": True},
-        why=f"{names} can sign in to {found.service.title} by themselves; a key that is left beside an identity wins",
+        why=f"{loaders} can sign in to {found.service.title} by themselves; a key that is left beside an identity wins",
         permission=WRITE,
         after=tuple(after),
     )
@@ -123,7 +136,7 @@ def _steps(
     )
 
 
-def _right(found: dapr.Applied, grant: Grant, principal: str, roles: Roles, stem: str) -> tuple[Step, bool]:
+def _right(found: dapr.Applied, grant: Grant, principal: str, roles: Roles) -> tuple[Step, bool]:
     """One right, and whether it is new."""
     own = not grant.role.id
     need = Need(grant.role.id, grant.role.name, "", data=True)
@@ -139,15 +152,16 @@ def _right(found: dapr.Applied, grant: Grant, principal: str, roles: Roles, stem
             "existing": held.adopted.id if held else None,
             "data": True,
         } | who
-    name = ResourceId.parse(grant.scope).name
+    name, kind = ResourceId.parse(grant.scope).name, "data-role" if own else "role-assignment"
+    called = principal if found.identity == SYSTEM else ResourceId.parse(found.identity).name
     step = Step(
-        id=f"{stem}/{'data-role' if own else 'role-assignment'}/{grant.role.name.replace(' ', '-').lower()}/{name.lower()}",
-        kind="data-role" if own else "role-assignment",
+        id=f"shared/dapr/{kind}/{called}/{grant.role.name.replace(' ', '-').lower()}/{name.lower()}",
+        kind=kind,
         target=grant.scope,
-        app=found.apps[0].id,
+        app="",
         change=change,
         undo={} if held else {"delete": True},
-        why=f"the component {found.part.name} does with {name} what its apps may do, once its key is gone",
+        why=f"components do with {name} what the apps that load them may do, once their keys are gone",
         permission=DATA_ROLES[found.service.id]
         if own
         else f"Microsoft.Authorization/roleAssignments/{'read' if held else 'write'}",

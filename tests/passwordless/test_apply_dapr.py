@@ -80,6 +80,25 @@ def test_the_key_leaves_the_metadata_and_comes_back(tmp_path: Path, metadata: li
         assert live.resources() == things
 
 
+def test_a_right_that_components_of_other_apps_need_stays_until_the_last_goes_back(tmp_path: Path) -> None:
+    """Both sign in as one identity: taken back with the first, the right would be missing for the other."""
+    first, second = component(PLAIN, scopes=["one"]), component(PLAIN, scopes=["two"])
+    second["id"] = f"{world.ENVIRONMENT}/daprComponents/other"
+    with world.inside(world.estate(*apps(), first, second), tmp_path) as live:
+        things = live.resources()
+        plan = planned(live, tmp_path, {}, planted=[])
+        rights = [step for step in plan.steps if step.kind == "role-assignment"]
+        assert len({step.change["role"] for step in rights}) == len(rights)
+        executor = live.executor()
+        result = executor.apply(plan)
+        assert result.exit_code == 0, result
+        given = live.resources()
+        assert executor.rollback(result.run, [world.app_id("one")]).exit_code == 0
+        assert live.resources() == given
+        assert executor.rollback(result.run, [world.app_id("two")]).exit_code == 0
+        assert live.resources() == things
+
+
 def test_a_component_that_changed_is_left_alone(tmp_path: Path) -> None:
     with world.inside(world.estate(*apps(), component(PLAIN)), tmp_path) as live:
         plan = planned(live, tmp_path, {}, planted=[])
