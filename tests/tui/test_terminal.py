@@ -66,14 +66,16 @@ class Terminal:
         """Type the word that a question asks for, once its dialog stands and takes keys."""
         began = time.monotonic()
         self.until(question, "Cancel")
-        while word not in self.screen().replace(f"type: {word}", ""):
-            assert time.monotonic() - began < 180, f"{word!r} could not be typed:\n{self.screen()}"
-            # a key that came before the dialog had the focus did nothing: from Cancel, one step back is the word
+        while True:
+            # what was typed may be on its way still
             before = ""
             while before != (before := self.screen()):
                 time.sleep(0.5)
+            if word in before.replace(f"type: {word}", ""):
+                break
+            assert time.monotonic() - began < 180, f"{word!r} could not be typed:\n{before}"
+            # a key that came before the dialog had the focus did nothing: from Cancel, one step back is the word
             self.keys("BTab", f"'{word}")
-            time.sleep(0.5)
         self.keys("Enter")
 
     def close(self) -> None:
