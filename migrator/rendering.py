@@ -270,7 +270,7 @@ def drift(form: str, found: Drift, tool: Json) -> str:
 
 def access(form: str, report: AccessReport, compared: Comparison | None = None) -> str:
     """Who can read what, and what a plan or a run changes of it."""
-    from migrator.output import _access
+    from migrator.output import _access, _access_page
 
-    shown = {"json": _access.as_json, "html": _access.html}.get(form, _access.human)
+    shown = {"json": _access.as_json, "html": _access_page.html}.get(form, _access.human)
     return shown(report, compared)

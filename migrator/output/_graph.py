@@ -23,11 +23,15 @@ class Graph:
     _places: dict[str, tuple[int, int]] = field(default_factory=dict)
     _heights: dict[int, int] = field(default_factory=dict)
 
-    def box(self, column: int, kind: str, key: str, label: str, tip: str = "") -> str:
-        """A box in a column, made once; `kind` is its class. Its key on the page."""
+    def rows(self, column: int) -> int:
+        """How many rows of a column are taken."""
+        return self._heights.get(column, 0)
+
+    def box(self, column: int, kind: str, key: str, label: str, tip: str = "", *, row: int = 0) -> str:
+        """A box in a column, made once, in the first free row from `row`; `kind` is its class. Its key on the page."""
         name = words.clean(f"{self.prefix}{kind}:{key.lower()}")
         if name not in self._places:
-            row = self._heights.get(column, 0)
+            row = max(row, self.rows(column))
             self._heights[column] = row + 1
             x, y = column * (_WIDE + _GAP) + 4, row * _ROW + 4
             self._places[name] = (x, y + _HIGH // 2)
@@ -47,16 +51,17 @@ class Graph:
         (x1, y1), (x2, y2) = self._places[left], self._places[right]
         x1 += _WIDE
         middle = (x1 + x2) // 2
+        told = f"<title>{escape(words.clean(tip))}</title>" if tip else ""
         self._lines.append(
             f'<path class="edge {kind}" data-from="{escape(left)}" data-to="{escape(right)}" '
-            f'd="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}"><title>{escape(words.clean(tip))}</title></path>'
+            f'd="M{x1} {y1}C{middle} {y1} {middle} {y2} {x2} {y2}">{told}</path>'
         )
 
     def svg(self) -> str:
         """The drawing."""
         columns = max(self._heights, default=0) + 1
         width = columns * (_WIDE + _GAP) - _GAP + 8
-        height = max(1, *self._heights.values(), 0) * _ROW + 4 if self._heights else _ROW
+        height = max(1, *self._heights.values()) * _ROW + 4
         return (
             f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
             f"<title>{escape(words.clean(self.title))}</title>{''.join(self._lines)}{''.join(self._boxes)}</svg>"

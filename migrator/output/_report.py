@@ -5,39 +5,19 @@ from __future__ import annotations
 from migrator.model import AppState
 from migrator.output import _changes as changes
 from migrator.output import _diagram as diagram
+from migrator.output import _page as page
 from migrator.output import _words as words
 from migrator.output.formats import Look
 from migrator.output.markdown import _code, _plain, _table
 from migrator.report import Done, Picture, RunReport
 
-_PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>keylift run {{ run.id }}</title>
-<style>
-:root { color-scheme: light dark; }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
-table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
-th, td { border-bottom: 1px solid color-mix(in srgb, currentColor 25%, transparent); padding: .3rem .6rem;
-  text-align: left; vertical-align: top; }
+_STYLE = """
+table { margin-bottom: 1rem; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
-code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
-figure { margin: 1rem 0; overflow-x: auto; }
-svg rect { fill: none; stroke: currentColor; stroke-width: 1.2; }
-svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
-svg path { fill: none; stroke: currentColor; stroke-width: 1.2; opacity: .6; }
-svg .plain rect, svg .bare { stroke: #d33; stroke-dasharray: 4 2; }
-svg .identity rect { stroke: #27c; }
-svg .secret rect { stroke: #283; }
 .final { font-weight: 700; color: #d33; }
-footer { margin-top: 2rem; opacity: .7; }
-</style>
-</head>
-<body>
+"""
+
+_PAGE = """\
 <h1>keylift run <code>{{ run.id }}</code></h1>
 <p>{{ headline }}</p>
 {% if by %}<ul>{% for text in by %}<li>{{ text }}</li>{% endfor %}</ul>{% endif %}
@@ -77,9 +57,6 @@ footer { margin-top: 2rem; opacity: .7; }
 <h2>Where values still lie</h2>
 <ul>{% for risk in risks %}<li>{{ risk.places | join(', ') }}: {{ risk.what }}. Until {{ risk.until }}.</li>{% endfor %}</ul>
 {% endif %}
-<footer>{{ tool.name }} {{ tool.version }}, plan {{ plan }}. No value is in this report.</footer>
-</body>
-</html>
 """
 
 
@@ -115,47 +92,44 @@ def markdown(told: RunReport) -> str:
 
 def html(told: RunReport) -> str:
     """A page with drawings; every text is escaped."""
-    from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
-    return (
-        page.from_string(_PAGE).render(
-            run=told.described,
-            plan=told.plan.id,
-            tool=Look().tool,
-            headline=_headline(told),
-            by=[words.clean(text) for text in told.by],
-            no_return=_no_return(told) if told.plan.irreversible else "",
-            apps=[
-                {"name": name, "state": state, "proof": proof, "error": error}
-                for name, state, proof, error in _apps(told)
-            ],
-            # drawn by this program, with every label escaped
-            before=Markup(diagram.svg(told.before, "before the run")),  # noqa: S704
-            after=Markup(diagram.svg(told.after, "as the run left it")),  # noqa: S704
-            groups=[
-                {
-                    "name": name,
-                    "steps": [
-                        {
-                            "id": s.step.id,
-                            "lines": [f"{sign} {line}".strip() for sign, line in changes.lines(s.step)],
-                            "state": s.state,
-                            "began": s.began,
-                            "took": _took(s),
-                            "text": _said(s),
-                        }
-                        for s in steps
-                    ],
-                }
-                for name, steps in _groups(told)
-            ],
-            left=[words.clean(note) for note in told.notes],
-            skipped=changes.skipped(told.plan),
-            risks=changes.risks(told.plan),
-        )
-        + "\n"
+    return page.render(
+        _PAGE,
+        title=f"keylift run {told.described['id']}",
+        tool=Look().tool,
+        style=page.DRAWING + _STYLE,
+        end=f", plan {told.plan.id}. No value is in this report.",
+        run=told.described,
+        headline=_headline(told),
+        by=[words.clean(text) for text in told.by],
+        no_return=_no_return(told) if told.plan.irreversible else "",
+        apps=[
+            {"name": name, "state": state, "proof": proof, "error": error} for name, state, proof, error in _apps(told)
+        ],
+        # drawn by this program, with every label escaped
+        before=Markup(diagram.svg(told.before, "before the run")),  # noqa: S704
+        after=Markup(diagram.svg(told.after, "as the run left it")),  # noqa: S704
+        groups=[
+            {
+                "name": name,
+                "steps": [
+                    {
+                        "id": s.step.id,
+                        "lines": [f"{sign} {line}".strip() for sign, line in changes.lines(s.step)],
+                        "state": s.state,
+                        "began": s.began,
+                        "took": _took(s),
+                        "text": _said(s),
+                    }
+                    for s in steps
+                ],
+            }
+            for name, steps in _groups(told)
+        ],
+        left=[words.clean(note) for note in told.notes],
+        skipped=changes.skipped(told.plan),
+        risks=changes.risks(told.plan),
     )
 
 

@@ -7,73 +7,43 @@ is shown.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from migrator.output import _page as page
 from migrator.output import _words as words
 from migrator.output.formats import Look
 from scanners.model import Finding, Report
 
 _STYLE = """
-:root { color-scheme: light dark; --line: color-mix(in srgb, currentColor 25%, transparent); }
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 75rem; padding: 0 1rem; }
-form { display: flex; flex-wrap: wrap; gap: .5rem 1rem; align-items: center; position: sticky; top: 0; padding: .5rem 0;
-  background: Canvas; }
-input[type=search] { font: inherit; flex: 1 1 20rem; padding: .3rem .5rem; }
 section { border: 1px solid var(--line); border-radius: .4rem; margin: 1rem 0; padding: .5rem 1rem; }
 h2 { font-size: 1.1rem; margin: .3rem 0; }
 h2 small { font-weight: 400; }
-table { border-collapse: collapse; width: 100%; }
-th, td { border-top: 1px solid var(--line); padding: .4rem .6rem; text-align: left; vertical-align: top; }
-code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 .severity { border: 1px solid; border-radius: .3rem; padding: 0 .4rem; margin-right: .4rem; }
 .critical, .high { font-weight: 700; }
 .known, .allowed { opacity: .6; }
-footer { margin-top: 2rem; opacity: .7; }
-[hidden] { display: none; }
 """
 
 _SCRIPT = """
 const form = document.querySelector("form"), search = form.elements.search, shown = document.querySelector("output");
 const rows = [...document.querySelectorAll("tbody tr")], groups = [...document.querySelectorAll("section")];
 function apply() {
-  const words = search.value.toLowerCase().split(/\\s+/).filter(Boolean);
+  const wanted = words();
   const picked = (name) => [...form.querySelectorAll(`input[name=${name}]:checked`)].map((box) => box.value);
   const severities = picked("severity"), statuses = picked("status");
   for (const row of rows) {
     const text = (row.textContent + " " + row.closest("section").querySelector("header").textContent).toLowerCase();
     row.hidden = !(severities.includes(row.dataset.severity) && statuses.includes(row.dataset.status)
-      && words.every((word) => text.includes(word)));
+      && wanted.every((word) => text.includes(word)));
   }
   for (const group of groups) group.hidden = !group.querySelector("tbody tr:not([hidden])");
   const left = rows.filter((row) => !row.hidden).length, secrets = groups.filter((group) => !group.hidden).length;
   shown.value = `${left} of ${rows.length} places, ${secrets} of ${groups.length} secrets`;
 }
-function read() {
-  try { search.value = decodeURIComponent(location.hash.slice(1)); } catch { search.value = ""; }
-  apply();
-}
-form.addEventListener("input", () => { history.replaceState(null, "", "#" + encodeURIComponent(search.value)); apply(); });
-form.addEventListener("submit", (event) => event.preventDefault());
-addEventListener("hashchange", read);
-form.hidden = false;
-read();
 """
 
 _PAGE = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; script-src '{{ hash }}'">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>keylift findings</title>
-<style>{{ style }}</style>
-</head>
-<body>
 <h1>keylift findings</h1>
 <p>{{ summary }}.</p>
 {% if groups %}
@@ -119,46 +89,30 @@ _PAGE = """\
 {% endfor %}
 </ul>
 {% endif %}
-<footer>{{ tool.name }} {{ tool.version }}. No value is in this report.</footer>
-{% if groups %}
-<script>{{ script }}</script>
-{% endif %}
-</body>
-</html>
 """
 
 
 def findings(report: Report, look: Look) -> str:
     """A page with a group for each secret; every text from outside is escaped."""
-    from jinja2 import Environment, StrictUndefined
-    from markupsafe import Markup
-
-    page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=StrictUndefined)
     found = list(report.ordered())
     by_secret: dict[str, list[Finding]] = {}
     for finding in found:
         by_secret.setdefault(finding.fingerprint, []).append(finding)
     groups = sorted((_group(same) for same in by_secret.values()), key=lambda group: (group["rank"], -group["places"]))
     errors = [{key: words.clean(error.get(key) or "") for key in ("where", "what", "hint")} for error in report.errors]
-    return (
-        page.from_string(_PAGE).render(
-            # Our own text, not from outside; its digest is what the policy lets run.
-            style=Markup(_STYLE),  # noqa: S704
-            script=Markup(_SCRIPT),  # noqa: S704
-            hash=Markup(_hash(_SCRIPT)),  # noqa: S704
-            summary=words.summary(report),
-            groups=groups,
-            severities=[str(one) for one in words.ORDER if any(finding.severity is one for finding in found)],
-            statuses=[one for one in ("new", "known", "allowed") if any(finding.status == one for finding in found)],
-            errors=errors,
-            tool=look.tool,
-        )
-        + "\n"
+    return page.render(
+        _PAGE,
+        title="keylift findings",
+        tool=look.tool,
+        style=_STYLE,
+        script=_SCRIPT + page.FILTER if groups else "",
+        end=". No value is in this report.",
+        summary=words.summary(report),
+        groups=groups,
+        severities=[str(one) for one in words.ORDER if any(finding.severity is one for finding in found)],
+        statuses=[one for one in ("new", "known", "allowed") if any(finding.status == one for finding in found)],
+        errors=errors,
     )
-
-
-def _hash(script: str) -> str:
-    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 def _group(same: Sequence[Finding]) -> dict[str, Any]:

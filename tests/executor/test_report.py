@@ -7,8 +7,8 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 from migrator import report
-from migrator.output import _report
-from migrator.report import RunReport
+from migrator.output import _diagram, _report
+from migrator.report import Picture, RunReport
 
 from .contracts import PASSWORD, QUICK, finalize, shop
 from .world import PLANTED, World, estate, running, two_apps
@@ -64,3 +64,15 @@ def test_a_contract(tmp_path: Path) -> None:
             assert "Contract of run" in text
             assert "oint of no return: passed" in text
             assert "still shows it" in text
+
+
+def test_apps_of_one_name_are_drawn_apart() -> None:
+    """As many as there are groups with an app of that name, and names that nobody should have."""
+    pictures = [Picture("web", ("env KEY",), "", ()) for _ in range(3)] + [Picture("<b>&\x1b", (), "id<", ("a>b",))]
+    drawing = _diagram.svg(pictures, "before")
+    root = ET.fromstring(drawing)
+    assert len([node for node in root.iter() if node.get("class") == "node app"]) == 4
+    assert len([node for node in root.iter() if node.get("class") == "node plain"]) == 3
+    assert "\x1b" not in drawing
+    assert _diagram.svg(pictures * 11, "before").endswith("<p>4 more apps are not drawn.</p>")
+    ET.fromstring(_diagram.svg([], "before"))

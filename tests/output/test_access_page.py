@@ -13,7 +13,7 @@ from migrator.access import access
 from migrator.access_report import AccessReport, Comparison
 from migrator.foreseen import foreseen
 from migrator.model import AppSecret, Denial, Group, Resource
-from migrator.output import _access
+from migrator.output import _access, _access_page
 from tests.planner import estates
 from tests.planner.estates import PASSWORD, TOKEN, Spec
 from tests.test_access import DENY, STORAGE, STORED
@@ -62,7 +62,7 @@ def told() -> tuple[AccessReport, Comparison]:
 
 def test_no_value_and_nothing_foreign_is_in_it() -> None:
     report, compared = told()
-    page = _access.html(report, compared)
+    page = _access_page.html(report, compared)
     for text in (page, _access.human(report, compared), _access.as_json(report, compared)):
         assert not any(value in text for value in (PASSWORD, TOKEN, STORED))
     assert "\x1b" not in page + _access.human(report, compared)
@@ -79,7 +79,7 @@ def test_no_value_and_nothing_foreign_is_in_it() -> None:
 
 def test_before_and_after_are_drawn_apart() -> None:
     report, compared = told()
-    before, after = re.findall(r"<svg.*?</svg>", _access.html(report, compared), flags=re.DOTALL)
+    before, after = re.findall(r"<svg.*?</svg>", _access_page.html(report, compared), flags=re.DOTALL)
     assert "1 value in plain text" in before
     assert 'class="node plain"' in before
     assert before.count('class="node secret"') < after.count('class="node secret"')
@@ -102,7 +102,7 @@ def test_the_tables_of_a_terminal() -> None:
 @pytest.mark.parametrize(("anchor", "boxes"), [("", 0), ("stshop", 4), ("no-such-thing", None), ("%E0%A4%A", 0)])
 def test_the_page_works_in_a_browser(chromium: str, tmp_path: Path, anchor: str, boxes: int | None) -> None:
     page = tmp_path / "access.html"
-    page.write_text(_access.html(*told()))
+    page.write_text(_access_page.html(*told()))
     document = opened(chromium, page, anchor, tmp_path / "profile")
     whole = len(re.findall(r"<g class=\"node", document))
     lit = len([node for node in re.findall(r'<g class="(node[^"]*)"', document) if "dim" not in node])
