@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterator
+
 from hypothesis import given
 from hypothesis import strategies as st
+from textual.app import App
 
+from tui.widgets.grid import Column, Grid
 from tui.widgets.rows import Row, Rows
 
 WORDS = ("api", "web", "token", "pass", "a", "rg-1", "PASSWORD")
@@ -108,3 +113,36 @@ def test_a_decision_can_be_filtered_for_at_once() -> None:
     rows.update("one", ("a", "– ignored"), "ignored")
     rows.filter("ignored")
     assert [row.key for row in rows.shown] == ["one"]
+
+
+def test_the_cursor_stays_at_the_top_until_somebody_moves_it() -> None:
+    """Findings arrive in any order: what comes in above must not carry a cursor along that nobody put anywhere."""
+
+    class Host(App[None]):
+        def compose(self) -> Iterator[Grid]:
+            yield Grid([Column("Name")])
+
+    async def story() -> None:
+        host = Host()
+        async with host.run_test() as pilot:
+            grid = host.query_one(Grid)
+
+            def under() -> str:
+                return grid.current.key if grid.current else ""
+
+            grid.model.sort(0)
+            grid.set_rows([row("m")])
+            grid.set_rows([row("m"), row("c")])
+            assert under() == "c"
+            grid.focus()
+            await pilot.press("down")
+            grid.set_rows([row("m"), row("c"), row("a")])
+            assert under() == "m"
+            grid.set_rows([])
+            grid.set_rows([row("m"), row("z"), row("b")])
+            assert under() == "b"
+
+    def row(name: str) -> Row:
+        return Row(name, (name,), sort=(name,))
+
+    asyncio.run(story())

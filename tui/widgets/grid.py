@@ -134,6 +134,8 @@ class Grid(ScrollView, can_focus=True):
         self.model = Rows(mark)
         self._cursor = ""
         self._at = 0
+        self._chosen = False
+        """Somebody moved the cursor: it follows its row. Until then it is at the top, whatever comes in above."""
         self._drawn: dict[tuple[str, bool], Strip] = {}
         """Lines as they were drawn, by row and whether the cursor is on it: a line that only moves is not drawn again."""
         self._drawn_for = 0
@@ -147,7 +149,7 @@ class Grid(ScrollView, can_focus=True):
         return self.model.shown[self._at] if self.model.shown else None
 
     def set_rows(self, rows: Iterable[Row]) -> None:
-        """Show other rows; the cursor, marks and what is open stay where the keys are still there."""
+        """Show other rows; a cursor that was moved, marks and what is open stay where the keys are still there."""
         self.model.replace(rows)
         self._arranged()
 
@@ -177,8 +179,12 @@ class Grid(ScrollView, can_focus=True):
 
     def _arranged(self) -> None:
         shown = self.model.shown
-        at = next((at for at, row in enumerate(shown) if row.key == self._cursor), min(self._at, len(shown) - 1))
-        self._at = max(0, at)
+        self._chosen = self._chosen and bool(shown)
+        if self._chosen:
+            at = next((at for at, row in enumerate(shown) if row.key == self._cursor), min(self._at, len(shown) - 1))
+            self._at = at
+        else:
+            self._at = 0
         self.virtual_size = Size(0, len(shown) + 1)
         self._told()
         self._redraw()
@@ -215,6 +221,7 @@ class Grid(ScrollView, can_focus=True):
         if not self.model.shown:
             return
         before, self._at = self._at, max(0, min(at, len(self.model.shown) - 1))
+        self._chosen = True
         self._told()
         self.scroll_to_region(Region(0, self._at, 1, 2), animate=False, immediate=True)
         for line in {before, self._at}:
