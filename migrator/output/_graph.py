@@ -61,7 +61,7 @@ class Graph:
         """The drawing."""
         columns = max(self._heights, default=0) + 1
         width = columns * (_WIDE + _GAP) - _GAP + 8
-        height = max(1, *self._heights.values()) * _ROW + 4
+        height = max([1, *self._heights.values()]) * _ROW + 4
         return (
             f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
             f"<title>{escape(words.clean(self.title))}</title>{''.join(self._lines)}{''.join(self._boxes)}</svg>"

@@ -27,8 +27,9 @@ def test_a_key_that_an_identity_could_replace(tmp_path: Path) -> None:
             told["outcome"]
         ] in shown
         pane = wizard.screen.query_one("Pane").text  # type: ignore[attr-defined]
-        assert told["for"]
-        for line in (*told["for"], *told["against"]):
+        evidence = [*told["for"], *told["against"]]
+        assert evidence
+        for line in evidence:
             assert line in pane
         before = wizard.session.plan
         wizard.screen.query_one("#passwordless", Select).value = "never"
