@@ -10,7 +10,7 @@ from functools import cached_property
 
 from migrator.access_report import Grant
 from migrator.model import Denial, Estate, Rights, RoleAssignment, same_id
-from migrator.planning.roles import BUILT_IN, covers, matches
+from migrator.planning.roles import BUILT_IN, covers, matches, meet
 
 EVERYBODY = "00000000-0000-0000-0000-000000000000"
 """The principal of a deny assignment that means all of them."""
@@ -90,6 +90,28 @@ class Effective:
             None,
         )
 
+    def hampering(self, principal: str, actions: Iterable[str], scope: str) -> Denial | None:
+        """The deny assignment that takes some data action from a principal at a scope, or at a part of it.
+
+        Args:
+            principal: Object id; empty for one that is yet to be made.
+            actions: Data actions, wildcards included; none means that all of the resource's may be meant.
+            scope: Where they are needed.
+        """
+        circle = self.circle(principal)
+        wanted = tuple(actions) or (f"{scope.partition('/providers/')[2].partition('/')[0]}/*",)
+        return next(
+            (
+                denial
+                for denial in self._denials
+                if denial.principals & {*circle, EVERYBODY}
+                and not circle & denial.spared
+                and (covers(scope, denial.scope) or (denial.below and covers(denial.scope, scope)))
+                and any(_takes(block, action) for block in denial.blocks for action in wanted)
+            ),
+            None,
+        )
+
     def grant(self, assignment: RoleAssignment, holder: str) -> Grant:
         """An assignment as what gives an access to one of its holders."""
         role, given = self.roles[assignment.role.lower()], assignment.principal_id.lower()
@@ -111,6 +133,13 @@ def _above(scope: str) -> Iterator[str]:
     while scope:
         scope = scope.rpartition("/")[0]
         yield scope
+
+
+def _takes(denied: Rights, action: str) -> bool:
+    """Whether a block of a deny assignment takes something of a data action, wildcards included."""
+    return any(meet(taken, action) for taken in denied.data_actions) and not any(
+        matches(spared, action) for spared in denied.not_data_actions
+    )
 
 
 def _means_action(granted: str, action: str) -> bool:

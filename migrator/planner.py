@@ -81,7 +81,7 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
             "access": [entry.as_dict() for entry in reachable(estate, foreseen(estate, (*steps, *components.steps)))],
         },
         steps=(*steps, *components.steps),
-        skipped=drafting.skipped,
+        skipped=tuple(entry for entry in drafting.skipped if not components.take(entry["finding"])),
         rest_risk=(*rest_risk.entries(plans, set(findings), fingerprinter), *components.risks),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
@@ -151,18 +151,19 @@ def _drafted(estate: Estate, findings: Sequence[Finding], options: Options, fing
     drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter, options.choices)
     drafting.run(findings)
     if options.passwordless == "apply":
+        denials = Denials(estate)
         for app in drafting.apps:
-            _swap(app, drafting, options)
+            _swap(app, drafting, options, denials)
     return drafting
 
 
-def _swap(app: AppDraft, drafting: Drafting, options: Options) -> None:
+def _swap(app: AppDraft, drafting: Drafting, options: Options, denials: Denials) -> None:
     """Take the values that an identity replaces out of those that go into the vault."""
     view, targets = app.view, drafting.estate.targets
     chosen = drafting.identities.choose(view, options.identity_of(view.id)) if app.items else None
     code = code_of(view, options.code)
     rulings = {item.fingerprint: judge(item, chosen, targets, code, drafting.fingerprinter) for item in app.items}
-    app.swaps, stay = applying.of_app(app.items, rulings, chosen)
+    app.swaps, stay = applying.of_app(app.items, rulings, chosen, denials.of_grant)
     gone = {one.item.fingerprint for one in app.swaps}
     for item in app.items:
         if item.fingerprint in stay:

@@ -6,7 +6,7 @@ to give. Whatever lacks a part of that becomes a vault reference, as it would wi
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from migrator.model import Json, ResourceId
@@ -57,13 +57,18 @@ class Swap:
         return {"name": item.app_secret, "fingerprint": item.fingerprint}
 
 
-def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
+Barred = Callable[[Chosen, Grant], str]
+"""Why a right would be of no use to an identity; empty where nothing stands against it."""
+
+
+def swap(item: Item, ruling: Ruling, chosen: Chosen | None, barred: Barred) -> Swap | str:
     """How an identity replaces a value, or why it stays a secret; an empty reason where nothing was decided for it.
 
     Args:
         item: The value, with its places.
         ruling: What was decided about it.
         chosen: The app's identity.
+        barred: Asked for each right.
     """
     decision = ruling.decision
     if decision.outcome is not Outcome.CONFIGURATION:
@@ -82,6 +87,9 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None) -> Swap | str:
         )
     if decision.stays:
         return decision.stays[0]
+    why = next(filter(None, (barred(chosen, grant) for grant in decision.grants)), "")
+    if why:
+        return why
     store = [change for change in decision.changes if change.at == "sign-in"]
     if store and len(store) == len(decision.changes) and decision.grants:
         drop = [change.key for change in store if change.action == "remove"]
@@ -256,7 +264,7 @@ def conflicts(swaps: Sequence[Swap]) -> dict[str, str]:
 
 
 def of_app(
-    items: Sequence[Item], rulings: Mapping[str, Ruling], chosen: Chosen | None
+    items: Sequence[Item], rulings: Mapping[str, Ruling], chosen: Chosen | None, barred: Barred
 ) -> tuple[list[Swap], dict[str, str]]:
     """What an identity replaces in one app, and by fingerprint why other values that it could replace stay secrets.
 
@@ -264,11 +272,12 @@ def of_app(
         items: The app's values that move.
         rulings: By fingerprint.
         chosen: The app's identity.
+        barred: Asked for each right.
     """
     swaps: list[Swap] = []
     stay: dict[str, str] = {}
     for item in items:
-        found = swap(item, rulings[item.fingerprint], chosen)
+        found = swap(item, rulings[item.fingerprint], chosen, barred)
         if isinstance(found, Swap):
             swaps.append(found)
         elif found:

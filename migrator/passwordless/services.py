@@ -22,6 +22,8 @@ class Role:
 
     name: str
     id: str = ""
+    data: tuple[str, ...] = ()
+    """What of a service's data it opens: data actions, or wildcards over them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def services() -> Mapping[str, Service]:
 
 def _service(entry: dict[str, Any]) -> Service:
     own = {need: Role(name) for need, name in entry.pop("system_roles", {}).items()}
-    roles = {need: Role(name, guid) for need, (guid, name) in entry.pop("roles", {}).items()}
+    roles = {need: Role(name, guid, tuple(data)) for need, (guid, name, *data) in entry.pop("roles", {}).items()}
     for key in ("types", "endpoints", "choices", "failures"):
         entry[key] = tuple(entry.get(key, ()))
     hosts = {cloud: tuple(suffixes) for cloud, suffixes in entry.pop("hosts", {}).items()}

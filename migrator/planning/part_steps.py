@@ -16,6 +16,7 @@ from migrator.passwordless import applying, dapr
 from migrator.passwordless.rights import Grant
 from migrator.planning import names, rest_risk
 from migrator.planning.building import DATA_ROLES, own_role
+from migrator.planning.denials import Denials
 from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import Need, Roles
 from scanners.model import Fingerprinter
@@ -32,6 +33,14 @@ class Components:
     """On those whose keys stay though an identity could replace them."""
     risks: tuple[Json, ...] = ()
     """Keys that their services still take."""
+    moved: frozenset[tuple[str, str, str]] = frozenset()
+    """Component, `metadata` or `secrets`, and name there of every key that gives way; lower case."""
+
+    def take(self, finding: Json) -> bool:
+        """Whether a finding, as the plan format shows it, is about a key that gives way."""
+        place = finding.get("location") or {}
+        kind = str(place.get("path") or "").removeprefix("properties.").partition("[")[0]
+        return (str(place.get("resource") or "").lower(), kind, str(place.get("name") or "").lower()) in self.moved
 
 
 def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fingerprinter) -> Components:
@@ -47,8 +56,11 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
     risks: list[Json] = []
     roles = Roles(estate)
     rights: dict[str, Step] = {}
+    denials = Denials(estate)
+    moved: set[tuple[str, str, str]] = set()
     for part in sorted(estate.parts, key=lambda part: part.id.lower()):
         found = dapr.applied(part, estate)
+        found = found if isinstance(found, str) else _barred(found, denials) or found
         if isinstance(found, str):
             if found:
                 notes.append(
@@ -56,11 +68,34 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
                 )
             continue
         steps += _steps(found, roles, labels, fingerprinter, rights)
+        moved |= _moved(found)
         resource = found.grants[0].scope
         risks.append(
             rest_risk.key(found.service, "/".join(resource.split("/")[:9]), f"component {part.name}", kept=True)
         )
-    return Components(tuple(steps), tuple(notes), tuple(risks))
+    return Components(tuple(steps), tuple(notes), tuple(risks), frozenset(moved))
+
+
+def _barred(found: dapr.Applied, denials: Denials) -> str:
+    """Which deny assignment keeps an app that loads a component from what it would need; empty where none does."""
+    name = ResourceId.parse(found.identity).name if found.identity != SYSTEM else ""
+    called = f"identity {name}" if name else "the system identity of an app that loads it"
+    told = (denials.of_data(principal, called, grant) for principal in found.principals for grant in found.grants)
+    return next(filter(None, told), "")
+
+
+def _moved(found: dapr.Applied) -> set[tuple[str, str, str]]:
+    """The places of a component whose values nothing takes any more."""
+    gone = {name.lower() for name in found.drop}
+    entries = (found.part.document.get("properties") or {}).get("metadata") or []
+    kept = {str(entry.get("secretRef")).lower() for entry in entries if str(entry.get("name")).lower() not in gone}
+    places = [("metadata", name) for name in gone]
+    places += [
+        ("secrets", str(entry["secretRef"]).lower())
+        for entry in entries
+        if str(entry.get("name")).lower() in gone and entry.get("secretRef")
+    ]
+    return {(found.part.id.lower(), kind, name) for kind, name in places if kind == "metadata" or name not in kept}
 
 
 def _steps(

@@ -76,6 +76,22 @@ def matches(granted: str, action: str) -> bool:
     return bool(_pattern(granted).fullmatch(action))
 
 
+@lru_cache(maxsize=4096)
+def meet(one: str, other: str) -> bool:
+    """Whether some action is meant by both of two granted actions, wildcards on either side."""
+    left, right = one.lower(), other.lower()
+    # row i, column j: whether the first i characters of `left` and the first j of `right` can be one text
+    row = [True, *(right[:j].strip("*") == "" for j in range(1, len(right) + 1))]
+    for i, char in enumerate(left, 1):
+        above, row = row, [left[:i].strip("*") == ""]
+        for j, beside in enumerate(right, 1):
+            if "*" in (char, beside):
+                row.append(above[j] or row[j - 1] or above[j - 1])
+            else:
+                row.append(above[j - 1] and char == beside)
+    return row[-1]
+
+
 def grants(allow: Iterable[str], deny: Iterable[str], action: str) -> bool:
     """Whether one permission entry gives `action`: its own exceptions count, other entries' do not."""
     return any(matches(entry, action) for entry in allow) and not any(matches(entry, action) for entry in deny)

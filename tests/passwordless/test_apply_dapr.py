@@ -7,9 +7,13 @@ from typing import Any
 
 import pytest
 
+from migrator import planner
 from migrator.model import DataRole
+from migrator.planning.options import Options
+from migrator.proposing import with_targets
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
+from scanners.model import AzureLocation, Confidence, Finding, Secret, Severity, preview
 from tests.executor import world
 
 from .test_apply import BUS, GROUP, KEY, bus, planned, steps
@@ -170,3 +174,43 @@ def test_what_was_assigned_before_is_adopted_and_stays(tmp_path: Path) -> None:
         assert live.journal.steps(result.run)[role.id].state == "adopted"
         assert executor.rollback(result.run).exit_code == 0
         assert [one.id for one in live.cloud.list_data_roles("redis", CACHE["id"])] == [theirs]
+
+
+def _found(resource: str, path: str, name: str, value: str = KEY) -> Finding:
+    place = AzureLocation(resource, path, name)
+    return Finding(
+        "planted", "planted", Severity.HIGH, Confidence.HIGH, place, world.KEY.of(value), preview(Secret(value))
+    )
+
+
+def test_a_key_that_gives_way_is_not_among_what_is_skipped(tmp_path: Path) -> None:
+    """But what else the component holds is, and a secret that other metadata takes, and the same key elsewhere."""
+    metadata = [
+        {"name": "ConnectionString", "secretRef": "bus"},
+        {"name": "consumerID", "secretRef": "shared"},
+        {"name": "azureClientSecret", "secretRef": "shared"},
+    ]
+    secrets = [{"name": "bus", "value": BUS}, {"name": "shared", "value": "Canary7-kT9vQ2xZ7mLw4pRs"}]
+    other = component([{"name": "connectionString", "value": BUS}], "state.mongodb")
+    other["id"] = f"{world.ENVIRONMENT}/daprComponents/other"
+    with world.inside(world.estate(*apps(), component(metadata, secrets=secrets), other), tmp_path) as live:
+        found = with_targets(live.session, live.read(), None)
+        gone = [
+            _found(COMPONENT.upper(), "properties.secrets[0].value", "bus"),
+            _found(COMPONENT, "properties.metadata[0].value", "connectionString"),
+            _found(COMPONENT, "properties.metadata[2].value", "azureClientSecret"),
+        ]
+        left = [
+            _found(COMPONENT, "properties.secrets[1].value", "shared"),
+            _found(COMPONENT, "properties.metadata[1].value", "consumerID"),
+            _found(f"{world.ENVIRONMENT}/daprComponents/other", "properties.metadata[0].value", "connectionString"),
+        ]
+        plan = planner.plan(found, [*gone, *left], Options(world.VAULT, passwordless="apply"), world.KEY)
+        assert [step.kind for step in plan.steps].count("part-switch") == 1
+        assert sorted(entry["finding"]["location"]["path"] for entry in plan.skipped) == [
+            "properties.metadata[0].value",
+            "properties.metadata[1].value",
+            "properties.secrets[1].value",
+        ]
+        advised = planner.plan(found, [*gone, *left], Options(world.VAULT), world.KEY)
+        assert len(advised.skipped) == 6
