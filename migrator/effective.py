@@ -83,7 +83,7 @@ class Effective:
                 for denial in self._denials
                 if denial.principals & {*circle, EVERYBODY}
                 and not circle & denial.spared
-                and covers(denial.scope, scope)
+                and covers(denial.scope, scope, denial.within)
                 and (denial.below or same_id(denial.scope, scope))
                 and self.holds(denial.blocks, action, data=data)
             ),

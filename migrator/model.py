@@ -212,6 +212,8 @@ class RoleAssignment:
     """When, `2026-11-22T08:00:00Z`; empty where Azure does not say."""
     created_by: str = ""
     """Object id of whoever made it."""
+    within: frozenset[str] = field(default=frozenset(), compare=False)
+    """Subscriptions, in lower case, that it was listed in: those that a management group of its scope is above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,8 @@ class Denial:
     """Whether it reaches what is below its scope."""
     groups: frozenset[str] = frozenset()
     """Which of `principals` and `spared` are groups."""
+    within: frozenset[str] = field(default=frozenset(), compare=False)
+    """Subscriptions, in lower case, that it was listed in: those that a management group of its scope is above."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ def estate_document(
         "subscriptions": list(estate.subscriptions),
         "resources": [*(json.loads(json.dumps(other)) for other in others), *apps],
         "vaultSecrets": list(_vault_secrets(estate, tokens, fingerprinter)),
+        "managementGroups": list(_management_groups(estate)),
         "groups": list(_groups(estate)),
         "roleDefinitions": [
             {
@@ -258,6 +259,17 @@ def _vault_secrets(estate: Estate, tokens: Tokens, fingerprinter: Fingerprinter)
 
 def _denied(denial: Denial, principal: str) -> Json:
     return {"id": principal, "type": "Group" if principal in denial.groups else "ServicePrincipal"}
+
+
+def _management_groups(estate: Estate) -> Iterator[Json]:
+    """Management groups at which something is assigned or denied, with the subscriptions that were seen below them."""
+    below: dict[str, set[str]] = {}
+    given = [(one.scope.rstrip("/"), one.within) for one in estate.assignments]
+    for scope, within in (*given, *((one.scope.rstrip("/"), one.within) for one in estate.denials)):
+        if "/managementgroups/" in scope.lower():
+            below.setdefault(scope.rpartition("/")[2], set()).update(within)
+    for name in sorted(below):
+        yield {"name": name, "subscriptions": sorted(below[name])}
 
 
 def _groups(estate: Estate) -> Iterator[Json]:

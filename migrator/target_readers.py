@@ -84,10 +84,13 @@ def _readers(look: VaultReaders, target: Resource) -> Iterator[ResourceReader]:
 
     for assignment in effective.around(target.id):
         below = covers(target.id, assignment.scope)
+        above = covers(assignment.scope, target.id, assignment.within)
+        if not below and not above:
+            continue
         listing, data = given(assignment.role.lower())
         # keys are the whole resource's: an assignment of a part of it gives none
         for way, actions in (
-            (LISTS_KEYS, () if below and not covers(assignment.scope, target.id) else listing),
+            (LISTS_KEYS, listing if above else ()),
             (DATA_ROLE, data),
         ):
             scope = assignment.scope if below else target.id

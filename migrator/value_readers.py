@@ -73,7 +73,9 @@ def value_readers(
             actions = given(assignment.role.lower(), way)
             if not actions:
                 continue
-            below = [(one, actions[kind_of(one)]) for one in values[way] if covers(assignment.scope, one)]
+            below = [
+                (one, actions[kind_of(one)]) for one in values[way] if covers(assignment.scope, one, assignment.within)
+            ]
             for holder in effective.holders(assignment.principal_id):
                 if only is not None and holder not in only:
                     continue

@@ -170,7 +170,7 @@ def _by_role(look: VaultReaders, vault: Vault) -> Iterator[tuple[str, str, Grant
     for assignment in look.estate.assignments:
         scope = assignment.scope.lower().rstrip("/")
         name = assignment.scope.rstrip("/")[len(below) :] if scope.startswith(below) else ""
-        if not name and not covers(assignment.scope, vault.id):
+        if not name and not covers(assignment.scope, vault.id, assignment.within):
             continue
         if look.effective.gives(assignment, (SECRETS_USER.right,), data=True):
             for holder in look.effective.holders(assignment.principal_id):

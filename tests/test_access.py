@@ -29,6 +29,7 @@ from migrator.model import (
     RoleDefinition,
     Vault,
 )
+from migrator.planning.roles import SECRETS_USER, Roles
 from migrator.simulator import memberships, principals, rbac
 from migrator.simulator.clock import Clock
 from scanners.model import Secret
@@ -545,6 +546,59 @@ def _document(
             for number, (permission, scope, named, spared, alone) in enumerate(denials)
         ],
     }
+
+
+def _read(document: dict[str, Any]) -> tuple[Estate, Inside]:
+    clock = Clock(speed=0.0, start=2_000_000_000.0)
+    adapter, profile, transport = inside(document, clock)
+    with Session(profile, clock=Driven(clock), transport_factory=lambda: transport, in_flight=1, seed=1) as session:
+        found = proposing.with_targets(session, reading.read_estate(session, reading.Scope(), with_access=True))
+    return found, Inside.of(adapter.azure)
+
+
+def test_a_management_group_is_above_its_own_subscriptions_only() -> None:
+    """Two subscriptions under two groups: what is given, or denied, above one of them says nothing of the other."""
+    other = "99999999-2222-3333-4444-555555555555"
+    prod, dev = (f"/providers/Microsoft.Management/managementGroups/{name}" for name in ("prod", "dev"))
+    one, two, three = PEOPLE
+    document = _document(True, [[three], [], []], [(one, "Key Vault Secrets User", prod, None)], [], [])
+    document["subscriptions"].append(other)
+    document["resources"].append(
+        {"id": f"/subscriptions/{other}/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-dev"}
+        | {"type": "Microsoft.KeyVault/vaults", "properties": {"enableRbacAuthorization": True}}
+    )
+    document["vaultSecrets"].append({"vault": "kv-dev", "name": "s1", "value": "kv-dev-s1"})
+    document["managementGroups"] = [
+        {"name": "prod", "subscriptions": [SUBSCRIPTION]},
+        {"name": "dev", "subscriptions": [other]},
+    ]
+    document["roleAssignments"] += [
+        {"principal": two, "role": "Owner", "scope": dev},
+        {"principal": two, "role": "Key Vault Secrets User", "scope": dev},
+        {"principal": TEAMS[0], "role": "Key Vault Secrets User", "scope": dev},
+    ]
+    everything = {"dataActions": ["*"]}
+    document["denyAssignments"] = [{"name": "d", "scope": dev, "permissions": [everything], "principals": [one]}]
+    estate, cloud = _read(document)
+    assert not estate.errors
+    report = access(estate)
+    vaults = {vault.name: vault.id for vault in estate.vaults}
+    reads = {}
+    for person in PEOPLE:
+        principal = str((principals.of_resource(cloud.azure, person) or {})["id"])
+        for kv in ("kv-aaa", "kv-dev"):
+            told = report.can_read(principal, vaults[kv], "s1")
+            assert told is rbac.allowed(cloud.azure, principal, SECRETS_USER.right, vaults[kv], data=True), (person, kv)
+            reads[person, kv] = told
+    assert [key for key, told in reads.items() if told] == [(one, "kv-aaa"), (two, "kv-dev"), (three, "kv-dev")]
+    operator = principals.operator(cloud.azure)["id"]
+    assert {reader.principal for reader in report.value_readers} == {operator}, "the Owner of dev lists nothing of prod"
+    assert {reader.principal for target in report.resources for reader in target.readers} == {operator}
+    # a plan adopts no role that is given elsewhere
+    need = Roles(estate).held(
+        str((principals.of_resource(cloud.azure, two) or {})["id"]), SECRETS_USER, vaults["kv-aaa"]
+    )
+    assert need is None
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -49,7 +49,7 @@ def read(
     # of a known group the operator may be a member all the same
     unknown = [denial for denial in denials if denial.groups]
     reached: dict[str, set[str]] = {}
-    for subscription in sorted({_subscription(denial.scope) or min(within) for denial in unknown}):
+    for subscription in sorted({_subscription(one.scope) or min(one.within or within) for one in unknown}):
         whom = sorted({*principals, operator} - {""})
         reaching = _ask(session, subscription, whom, _denied, on_error) or {}
         for principal, ids in reaching.items():
@@ -80,7 +80,7 @@ def _places(within: Sequence[str], assignments: Iterable[RoleAssignment]) -> dic
     for assignment in assignments:
         if assignment.principal_type.lower() == "group":
             own = _subscription(assignment.scope)
-            listed.setdefault(assignment.principal_id, set()).update([own] if own else within)
+            listed.setdefault(assignment.principal_id, set()).update([own] if own else assignment.within or within)
     found: dict[str, set[str]] = {}
     # those with the fewest places first: the others may be among them
     for group, places in sorted(listed.items(), key=lambda item: (len(item[1]), item[0])):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from azure.core.pipeline.policies import ContentDecodePolicy
@@ -197,8 +198,10 @@ def read_assignments(session: Session, within: Sequence[str], on_error: OnError)
     for subscription, answer in zip(within, session.map(listing, within), strict=True):
         if isinstance(answer, CloudError):
             on_error(f"/subscriptions/{subscription}", answer)
-        else:
-            found.update((assignment.id.lower(), assignment) for assignment in answer)
+            continue
+        for one in answer:
+            known = found.setdefault(one.id.lower(), one)
+            found[one.id.lower()] = replace(known, within=known.within | {subscription.lower()})
     return tuple(found[key] for key in sorted(found))
 
 
@@ -310,8 +313,10 @@ def read_denials(session: Session, within: Sequence[str], on_error: OnError) -> 
     for subscription, answer in zip(within, session.map(listing, within), strict=True):
         if isinstance(answer, CloudError):
             on_error(f"/subscriptions/{subscription}", answer)
-        else:
-            found.update((denial.id.lower(), denial) for denial in map(denial_of, answer))
+            continue
+        for one in map(denial_of, answer):
+            known = found.setdefault(one.id.lower(), one)
+            found[one.id.lower()] = replace(known, within=known.within | {subscription.lower()})
     return tuple(found[key] for key in sorted(found))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -107,13 +107,19 @@ def holds(blocks: Iterable[Rights], action: str, *, data: bool) -> bool:
     )
 
 
-def covers(scope: str, target: str) -> bool:
+def covers(scope: str, target: str, within: Collection[str] = ()) -> bool:
     """Whether what is at `scope` reaches `target`: at it or above it.
 
-    A management group among what was listed for a subscription is one above it.
+    Args:
+        scope: Where something was given.
+        target: What is asked about.
+        within: Subscriptions, in lower case, that it was listed in: a management group is above those, and above no other;
+            empty where only one was asked, which is the target's.
     """
     upper, lower = scope.lower().rstrip("/"), target.lower().rstrip("/")
-    return lower == upper or lower.startswith(upper + "/") or "/managementgroups/" in upper
+    if "/managementgroups/" in upper:
+        return not within or any(one in within for one in lower.split("/")[2:3])
+    return lower == upper or lower.startswith(upper + "/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,7 +152,11 @@ class Roles:
         """
         if not principal:
             return None
-        giving = [a for a in self.of(principal) if not a.condition and covers(a.scope, scope) and self._gives(a, need)]
+        giving = [
+            a
+            for a in self.of(principal)
+            if not a.condition and covers(a.scope, scope, a.within) and self._gives(a, need)
+        ]
         if not giving:
             return None
         giving.sort(key=lambda a: (not _exact(a, need, scope), -len(a.scope.rstrip("/")), a.role != need.role, a.id))

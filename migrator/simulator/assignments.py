@@ -71,6 +71,10 @@ class Index:
                 return
             key = key.rpartition("/")[0]
 
+    def at(self, scope: str) -> Iterator[Json]:
+        """Assignments at just this scope."""
+        yield from self._scopes.get(_key(scope), {}).values()
+
     def below(self, scope: str) -> Iterator[Json]:
         """Assignments at scopes inside a scope."""
         prefix = _key(scope) + "/"
@@ -91,6 +95,13 @@ def subscription(scope: str) -> str:
     """The subscription that a scope lies in, as `/subscriptions/x` in lower case; empty above subscriptions."""
     parts = scope.lower().split("/")
     return "/".join(parts[:3]) if len(parts) > 2 and parts[1] == "subscriptions" else ""
+
+
+def groups_above(world: World, scope: str) -> list[str]:
+    """Ids, in lower case, of the management groups above the subscription that a scope lies in."""
+    below = subscription(scope).rpartition("/")[2]
+    table: dict[str, list[str]] = world.table("management-groups")
+    return [group for group, subscriptions in table.items() if below in subscriptions] if below and table else []
 
 
 def index(world: World) -> Index:

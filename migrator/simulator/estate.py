@@ -42,7 +42,7 @@ CONSUMERS = ("microsoft.app/containerapps", "microsoft.app/jobs")
 
 _KEYS = {
     *("schema", "subscriptions", "resources", "vaultSecrets", "roleAssignments", "roleDefinitions", "denyAssignments"),
-    *("locks", "operator", "needs", "switches", "faults", "serviceKeys", "groups", "connections"),
+    *("locks", "operator", "needs", "switches", "faults", "serviceKeys", "groups", "connections", "managementGroups"),
 }
 _RESOURCE = re.compile(
     r"/subscriptions/([^/]+)/resourceGroups/([^/]+)(?:/providers/([^/]+)((?:/[^/]+/[^/]+)+))?", re.IGNORECASE

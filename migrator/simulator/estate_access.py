@@ -23,11 +23,12 @@ _SETTLED = {"condition", "conditionVersion", "description"}
 
 
 def load(azure: Azure, document: Mapping[str, Any]) -> None:
-    """Take in `groups`, `roleDefinitions`, `roleAssignments`, `denyAssignments`, `operator`, `locks`; all are in effect.
+    """Take in `managementGroups`, `groups`, `roleDefinitions`, `roleAssignments`, `denyAssignments`, `operator`, `locks`; all are in effect.
 
     Raises:
         ValueError: a role nobody knows, a principal that is not there, a malformed scope; the place comes first.
     """
+    _management_groups(azure, document)
     _groups(azure, document)
     _definitions(azure, document)
     for place, entry in mappings(document, "roleAssignments"):
@@ -38,6 +39,14 @@ def load(azure: Azure, document: Mapping[str, Any]) -> None:
     _denials(azure, document)
     _operator(azure, document)
     _locks(azure, document)
+
+
+def _management_groups(azure: Azure, document: Mapping[str, Any]) -> None:
+    table = azure.world.table("management-groups")
+    for place, entry in mappings(document, "managementGroups"):
+        known(entry, {"name", "subscriptions"}, place)
+        identifier = f"/providers/microsoft.management/managementgroups/{text(entry, 'name', place)}".lower()
+        table[identifier] = [str(one).lower() for _, one in items(entry, "subscriptions")]
 
 
 def _groups(azure: Azure, document: Mapping[str, Any]) -> None:

@@ -5,7 +5,8 @@ Tables: `principals` (object id -> {clientId, name, kind, resource, known}), `as
 out), `locks` (lower-case id -> {id, name, scope, level, notes}), `tokens` (token -> {principal, audience, expires}),
 `role-definitions` (lower-case GUID -> {id, roleName, description, permissions, assignableScopes}: the tenant's own),
 `deny-assignments` (lower-case id -> {id, name, scope, denyAssignmentName, description, permissions, principals,
-excludePrincipals, doNotApplyToChildScopes, isSystemProtected}).
+excludePrincipals, doNotApplyToChildScopes, isSystemProtected}), `management-groups` (lower-case id -> lower-case ids of
+the subscriptions below it).
 """
 
 from __future__ import annotations
@@ -97,6 +98,11 @@ def covers(scope: str, target: str) -> bool:
     return not upper or lower == upper or lower.startswith(upper + "/")
 
 
+def reaches(azure: Azure, scope: str, target: str) -> bool:
+    """Whether what is at `scope` counts at `target`: as `covers`, and from a management group down to its subscriptions."""
+    return covers(scope, target) or scope.lower().rstrip("/") in assignments.groups_above(azure.world, target)
+
+
 @lru_cache(maxsize=4096)
 def _pattern(action: str) -> re.Pattern[str]:
     return re.compile(".*".join(re.escape(part) for part in action.split("*")), re.IGNORECASE)
@@ -153,7 +159,7 @@ def granted(
 ) -> bool:
     """Whether a role assignment in effect gives `principal` the action at `scope`; deny assignments are not asked."""
     for assignment in effective(azure, principal):
-        if covers(assignment["scope"], scope) and _fulfilled(assignment, action, facts):
+        if reaches(azure, assignment["scope"], scope) and _fulfilled(assignment, action, facts):
             role = definition(azure, assignment["role"])
             if role and grants(azure, role, action, data=data, facts=facts):
                 return True
@@ -174,7 +180,7 @@ def denial(azure: Azure, principal: str, action: str, scope: str, *, data: bool 
         if (
             ((circle | {EVERYONE}) & named)
             and not circle & spared
-            and covers(entry["scope"], scope)
+            and reaches(azure, entry["scope"], scope)
             and (at_scope or not entry.get("doNotApplyToChildScopes"))
             and grants(azure, entry, action, data=data, strict=False)
         ):

@@ -147,9 +147,10 @@ def _get(call: Call) -> Response:
 def _list(call: Call) -> Response:
     scope, index = call.params["scope"], assignments.index(call.world)
     text = call.request.query.get("$filter", "").strip().lower()
+    beyond = [one for group in assignments.groups_above(call.world, scope) for one in index.at(group)]
     candidates = index.at_or_above(scope) if text.startswith("atscope()") else _all(index, scope)
-    entries = filtered(call, candidates, lambda entry: {entry["principalId"]})
-    return Response(200, {"value": [_document(call, entry) for entry in around(entries, scope)]})
+    entries = filtered(call, [*beyond, *candidates], lambda entry: {entry["principalId"]})
+    return Response(200, {"value": [_document(call, entry) for entry in around(call, entries, scope)]})
 
 
 def _all(index: assignments.Index, scope: str) -> Iterator[Json]:
@@ -157,9 +158,11 @@ def _all(index: assignments.Index, scope: str) -> Iterator[Json]:
     yield from index.below(scope)
 
 
-def around(entries: Iterable[Json], scope: str) -> list[Json]:
+def around(call: Call, entries: Iterable[Json], scope: str) -> list[Json]:
     """What lies at, above or below a scope, in the order of making."""
-    found = [one for one in entries if rbac.covers(one["scope"], scope) or rbac.covers(scope, one["scope"])]
+    found = [
+        one for one in entries if rbac.reaches(call.azure, one["scope"], scope) or rbac.covers(scope, one["scope"])
+    ]
     return sorted(found, key=lambda one: (one.get("created", 0.0), one["id"].lower()))
 
 
@@ -200,7 +203,7 @@ def _keeps(call: Call, leaf: Leaf, entry: Json, principals: set[str], refused: A
     if name == "atscope":
         if leaf.values:
             raise refused
-        return rbac.covers(entry["scope"], call.params["scope"])
+        return rbac.reaches(call.azure, entry["scope"], call.params["scope"])
     if len(leaf.values) != 1 or not leaf.values[0]:
         raise refused
     if name == "denyassignmentname":

@@ -129,7 +129,7 @@ def _visible(call: Call, sub: str) -> bool:
     """Whether the caller holds any role at, above or inside a subscription: Azure shows it then."""
     scope = f"/subscriptions/{sub}"
     return any(
-        rbac.covers(entry["scope"], scope) or rbac.covers(scope, entry["scope"])
+        rbac.reaches(call.azure, entry["scope"], scope) or rbac.covers(scope, entry["scope"])
         for entry in rbac.effective(call.azure, call.principal)
     )
 

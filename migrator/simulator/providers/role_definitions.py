@@ -135,7 +135,7 @@ def _list_denials(call: Call) -> Response:
     entries = filtered(
         call, table.values(), lambda entry: {str(one["id"]).lower() for one in entry.get("principals", [])}
     )
-    return Response(200, {"value": [_denial(entry) for entry in around(entries, call.params["scope"])]})
+    return Response(200, {"value": [_denial(entry) for entry in around(call, entries, call.params["scope"])]})
 
 
 def _get_denial(call: Call) -> Response:
@@ -151,6 +151,6 @@ def _permissions(call: Call) -> Response:
     value = []
     for entry in rbac.effective(call.azure, call.principal):
         role = rbac.definition(call.azure, entry["role"])
-        if role is not None and rbac.covers(entry["scope"], call.params["scope"]):
+        if role is not None and rbac.reaches(call.azure, entry["scope"], call.params["scope"]):
             value += [{part: one[part] for part in PARTS} for one in complete(role["permissions"])]
     return Response(200, {"value": value})
