@@ -15,14 +15,15 @@ from migrator.fingerprints import app_fingerprint, app_parts
 from migrator.foreseen import foreseen
 from migrator.model import Estate, Json, Plan, Vault, canonical, same_id
 from migrator.passwordless import applying
-from migrator.passwordless.suggesting import code_of, judge, suggestions
+from migrator.passwordless.suggesting import code_of, judge
+from migrator.passwordless.telling import suggestions
 from migrator.planning import consumers, deployers, permissions, rest_risk, skips, vaulting
 from migrator.planning.building import AppPlan, Builder, labels
 from migrator.planning.denials import Denials
 from migrator.planning.draft import AppDraft, Drafting
 from migrator.planning.identities import Chosen
 from migrator.planning.options import Options
-from migrator.planning.part_steps import Components, of_components
+from migrator.planning.part_steps import of_components
 from migrator.planning.places import AppView
 from migrator.planning.roles import Roles
 from migrator.planning.vaulting import VaultItem
@@ -65,9 +66,7 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
     called = labels(drafting.views.values())
     builder = Builder(vault, Roles(estate), called)
     steps = builder.steps(plans)
-    components = Components()
-    if options.passwordless == "apply":
-        components = of_components(estate, called, fingerprinter)
+    components = of_components(estate, called, fingerprinter, options)
     notes = [*drafting.notes, *builder.notes, *_notes(plans, estate, vault), *components.notes]
     needed = permissions.needed(plans, estate, vault, components.steps)
     return Plan(
@@ -85,7 +84,7 @@ def plan(estate: Estate, findings: Sequence[Finding], options: Options, fingerpr
         rest_risk=(*rest_risk.entries(plans, set(findings), fingerprinter), *components.risks),
         operator={"permissions": needed},
         notes=tuple(_ordered(notes)),
-        passwordless=suggestions(plans, estate, options.code, fingerprinter) if options.passwordless != "never" else (),
+        passwordless=suggestions(plans, estate, options, fingerprinter),
     )
 
 
@@ -150,26 +149,30 @@ def slots(
 def _drafted(estate: Estate, findings: Sequence[Finding], options: Options, fingerprinter: Fingerprinter) -> Drafting:
     drafting = Drafting(estate, _vault(estate, options.vault), fingerprinter, options.choices)
     drafting.run(findings)
-    if options.passwordless == "apply":
-        denials = Denials(estate)
-        for app in drafting.apps:
-            _swap(app, drafting, options, denials)
+    denials = Denials(estate)
+    for app in drafting.apps:
+        _swap(app, drafting, options, denials)
     return drafting
 
 
 def _swap(app: AppDraft, drafting: Drafting, options: Options, denials: Denials) -> None:
     """Take the values that an identity replaces out of those that go into the vault."""
     view, targets = app.view, drafting.estate.targets
-    chosen = drafting.identities.choose(view, options.identity_of(view.id)) if app.items else None
+    asked = [item for item in app.items if options.replaces(item.fingerprint)]
+    if not asked:
+        return
+    chosen = drafting.identities.choose(view, options.identity_of(view.id))
     code = code_of(view, options.code)
-    rulings = {item.fingerprint: judge(item, chosen, targets, code, drafting.fingerprinter) for item in app.items}
-    app.swaps, stay = applying.of_app(app.items, rulings, chosen, denials.of_grant)
+    rulings = {item.fingerprint: judge(item, chosen, targets, code, drafting.fingerprinter) for item in asked}
+    app.swaps, app.stays = applying.of_app(asked, rulings, chosen, denials.of_grant)
     gone = {one.item.fingerprint for one in app.swaps}
-    for item in app.items:
-        if item.fingerprint in stay:
+    for item in asked:
+        mark = item.fingerprint
+        if mark not in gone and mark in options.choices.passwordless:
+            app.stays.setdefault(mark, applying.doubt(rulings[mark].decision))
+        if mark in app.stays:
             names = ", ".join(item.names)
-            text = f"{names} stays a secret, in the vault: {stay[item.fingerprint]}"
-            drafting.note(view, "passwordless", text)
+            drafting.note(view, "passwordless", f"{names} stays a secret, in the vault: {app.stays[mark]}")
     for one in app.swaps:
         names = ", ".join(one.item.names)
         for doubt in one.decision.fails:

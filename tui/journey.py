@@ -71,6 +71,8 @@ class Journey:
     identities: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     conflicts: dict[str, str] = field(default_factory=dict)
+    keyless: dict[str, str] = field(default_factory=dict)
+    """Fingerprint -> `apply` or `suggest`, where that is not as for all."""
     accepted: list[str] = field(default_factory=list)
     ignored: dict[str, dict[str, str]] = field(default_factory=dict)
     """Fingerprint -> `{"verdict", "reason", "until"}`."""
@@ -87,7 +89,12 @@ class Journey:
         """
         ignored = {mark: Ignored(**entry) for mark, entry in self.ignored.items()}
         return Choices(
-            dict(self.identities), dict(self.names), dict(self.conflicts), tuple(sorted(self.accepted)), ignored
+            dict(self.identities),
+            dict(self.names),
+            dict(self.conflicts),
+            tuple(sorted(self.accepted)),
+            ignored,
+            dict(self.keyless),
         )
 
     def scope(self, standing: Standing | None) -> api.Scope:

@@ -17,7 +17,7 @@ SECRETS, READERS, KEYLESS = "#secrets", "#identities", "#passwordless"
 
 OUTCOMES: Mapping[str, tuple[Cell, str]] = {
     "configuration": (
-        [("✓ by settings", "good")],
+        [("○ by settings: e", "note")],
         "An identity can take its place by settings alone; no code changes.",
     ),
     "code": ([("~ with code", "warn")], "An identity can take its place once the code named below has changed."),
@@ -25,6 +25,9 @@ OUTCOMES: Mapping[str, tuple[Cell, str]] = {
     "cannot": ([("– stays a key", "dim")], "The service takes no identity here: it stays a secret, in the vault."),
 }
 """Outcome of `migrator.passwordless.decision` -> what the row says, what it means."""
+
+BY_HAND: Cell = [("~ by hand", "warn")]
+GOES: Cell = [("✓ goes keyless", "good")]
 
 
 def secret_rows(slots: Iterable[Slot], names: Mapping[str, str]) -> Iterable[Row]:
@@ -75,24 +78,38 @@ def identity_rows(plan: Plan, identities: Mapping[str, str]) -> Iterable[Row]:
         )
 
 
-def keyless_rows(plan: Plan) -> Iterable[Row]:
-    """What each secret could end as, most hopeful first, where a service is known that it opens."""
+def able(entry: Json) -> bool:
+    """Whether keylift replaces a key by an identity, or would if somebody chose so."""
+    return bool(entry["replaced"] or (entry["outcome"] == "configuration" and not entry["stays"]))
+
+
+def keyless_rows(plan: Plan, chosen: Mapping[str, str]) -> Iterable[Row]:
+    """What each secret could end as, most hopeful first, where a service is known that it opens; `chosen` as somebody did."""
     order = list(OUTCOMES)
     found = [entry for entry in plan.passwordless if entry["service"] or entry["outcome"] == "configuration"]
-    found.sort(key=lambda entry: order.index(entry["outcome"]))
-    could = sum(1 for entry in found if entry["outcome"] in {"configuration", "code"})
+    found.sort(key=lambda entry: (order.index(entry["outcome"]), not able(entry)))
     if found:
-        yield Row(KEYLESS, ([("Without a key", "strong")], "", "", f"{could} of {count(len(found), 'secret')}"))
-    for number, entry in enumerate(found):
+        gone, could = sum(entry["replaced"] for entry in found), sum(map(able, found))
+        yield Row(KEYLESS, ([("Without a key", "strong")], "", "", f"{gone} of {could} go" if could else "none could"))
+    for entry in found:
         app = ResourceId.parse(str(entry["app"])).name
         words, _ = OUTCOMES[entry["outcome"]]
+        if entry["outcome"] == "configuration":
+            words = GOES if entry["replaced"] else words if able(entry) else BY_HAND
+        name: Cell = [(clean(joined(entry["names"])), "strong" if entry["fingerprint"] in chosen else "")]
         yield Row(
-            f"k:{number}",
-            (clean(joined(entry["names"])), clean(entry["service"]), clean(app), words),
+            f"k:{entry['app']}:{entry['fingerprint']}:{joined(entry['names'])}".lower(),
+            (name, clean(entry["service"]), clean(app), words),
             parent=KEYLESS,
-            find=f"passwordless {entry['outcome']} {entry['client']}",
+            find=f"passwordless keyless {entry['outcome']} {entry['client']}",
             data=entry,
         )
+
+
+def why_not(entry: Json) -> str:
+    """Why keylift takes no identity in the place of a key, whatever is chosen."""
+    doubt = entry["stays"] or (entry["against"][0] if entry["against"] else "")
+    return clean(" ".join(part for part in (OUTCOMES[entry["outcome"]][1], doubt) if part))
 
 
 def about(data: Any) -> Text:
@@ -122,7 +139,12 @@ def _keyless(text: Text, entry: Json) -> None:
     text.append(clean(joined(entry["names"])), style="bold")
     client = f" by {entry['client']}" if entry["client"] else ""
     text.append(f"  opens {clean(entry['service'])}{clean(client)}\n")
-    text.append(OUTCOMES[entry["outcome"]][1] + "\n")
+    told = (
+        "The identity takes its place, and the key leaves the app."
+        if entry["replaced"]
+        else OUTCOMES[entry["outcome"]][1]
+    )
+    text.append(f"{told}{'  e chooses.' if able(entry) else ''}\n")
     for line in changes.evidence(entry):
         word, _, rest = line.partition(": ")
         text.append(f"{word:<9}", style="dim")

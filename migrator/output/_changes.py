@@ -202,7 +202,8 @@ def advice(plan: Plan) -> list[Advice]:
         if entry["outcome"] not in _COULD:
             continue
         place = f"{short(str(entry['app']))}: {joined(entry['names'])}"
-        head = f"{entry['service']}: {_COULD[entry['outcome']]}" + (f" ({entry['client']})" if entry["client"] else "")
+        could = "an identity replaces it" if entry.get("replaced") else _COULD[entry["outcome"]]
+        head = f"{entry['service']}: {could}" + (f" ({entry['client']})" if entry["client"] else "")
         found.append(Advice(clean(place), clean(head), tuple(evidence(entry))))
     return found
 
@@ -221,6 +222,8 @@ def evidence(entry: Json) -> list[str]:
 def _advised(entry: Json) -> Iterable[str]:
     yield from (f"for: {text}" for text in entry["for"])
     yield from (f"but: {text}" for text in entry["against"])
+    if entry.get("stays"):
+        yield f"stays: {entry['stays']}"
     yield from (f"first: {one['what']}: {one['command']}" for one in entry["before"])
     yield from (f"role: {one['role']} → {one['command']}" for one in entry["roles"])
     yield from (f"database: {text}" for text in entry["scripts"])

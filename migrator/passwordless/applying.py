@@ -108,6 +108,15 @@ def swap(item: Item, ruling: Ruling, chosen: Chosen | None, barred: Barred) -> S
     return _in_command(item) or _unfit(item.view, ruling.uses, chosen) or _edited(item, ruling.uses, decision, chosen)
 
 
+def doubt(decision: Decision) -> str:
+    """Why settings alone are not enough for a value, for whoever asked for just that."""
+    told = {
+        Outcome.CODE: "settings alone are not enough, code has to change first",
+        Outcome.CANNOT: "the service takes no identity in its place",
+    }.get(decision.outcome, "nothing shows that an identity would do")
+    return f"{told} ({decision.fails[0]})" if decision.fails else told
+
+
 def _in_command(item: Item) -> str:
     """Why a value that some command line holds, too, stays: the program it is given to was not seen."""
     values = [*(place.value for place in item.secrets), *(place.value for place in item.env)]

@@ -93,11 +93,16 @@ def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...
         look = _Look(part) if is_component(part) else None
         if look is None or not look.keys:
             continue
-        value = look.value(look.keys[0])
-        mark = fingerprinter.of_secret(value) if value is not None else ""
-        head = {"app": part.id, "names": list(look.keys), "fingerprint": mark}
+        head = {"app": part.id, "names": list(look.keys), "fingerprint": mark_of(part, fingerprinter)}
         found.append({**head, **decide(look, estate).as_dict()})
     return tuple(found)
+
+
+def mark_of(part: Part, fingerprinter: Fingerprinter) -> str:
+    """Fingerprint of the first key of a component; empty where there is none, or it is not known."""
+    look = _Look(part) if is_component(part) else None
+    value = look.value(look.keys[0]) if look is not None and look.keys else None
+    return fingerprinter.of_secret(value) if value is not None else ""
 
 
 @dataclass(frozen=True, slots=True)

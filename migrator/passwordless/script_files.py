@@ -25,12 +25,11 @@ def beside(plan: Plan, target: Path) -> Mapping[Path, str]:
 
 
 def files(plan: Plan, stem: str) -> Mapping[str, str]:
-    """Name of a file -> its text, for a plan in the file `<stem>.json` that was made with `--passwordless apply`."""
+    """Name of a file -> its text, for a plan in the file `<stem>.json`, of secrets that `--passwordless apply` speaks of."""
     found: dict[str, str] = {}
-    if plan.options.get("passwordless") != "apply":
-        return found
+    chosen = (plan.options.get("choices") or {}).get("passwordless") or {}
     for entry in plan.passwordless:
-        if not entry["scripts"]:
+        if not entry["scripts"] or chosen.get(entry["fingerprint"], plan.options["passwordless"]) != "apply":
             continue
         called = name = f"{stem}.{name_of(entry)}"
         number = 1

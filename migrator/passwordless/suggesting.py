@@ -1,11 +1,10 @@
-"""Suggestions of a plan: what each secret that moves could end as, app by app."""
+"""What one value of one app could end as, use by use, and what values of an estate point at."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from migrator.model import Estate, Json, Resource
 from migrator.passwordless import dapr, token_store
@@ -18,9 +17,6 @@ from migrator.planning.draft import Item
 from migrator.planning.identities import SYSTEM, Chosen
 from migrator.planning.places import AppView
 from scanners.model import Fingerprinter, Secret, reveal
-
-if TYPE_CHECKING:
-    from migrator.planning.building import AppPlan
 
 EVERY_APP = ""
 """The key of code that was given for no app in particular."""
@@ -89,29 +85,6 @@ class Ruling:
 def code_of(view: AppView, code: Mapping[str, Code]) -> Code | None:
     """What somebody gave as the code of an app."""
     return code.get(view.name.lower(), code.get(EVERY_APP))
-
-
-def suggestions(
-    plans: Iterable[AppPlan], estate: Estate, code: Mapping[str, Code], fingerprinter: Fingerprinter
-) -> tuple[Json, ...]:
-    """What each value that moves could end as.
-
-    Args:
-        plans: Of the apps.
-        estate: With `targets`.
-        code: Lower-case app name, or `EVERY_APP` -> what its code shows.
-        fingerprinter: That of the keys in the targets' documents.
-
-    Returns:
-        `{"app", "names", "fingerprint", ...Decision}` each, in order of apps and names, then Dapr components.
-    """
-    found = []
-    for plan in sorted(plans, key=lambda plan: plan.view.key):
-        own = code_of(plan.view, code)
-        for item in sorted(plan.draft.every, key=lambda item: item.names):
-            ruling = judge(item, plan.identity, estate.targets, own, fingerprinter)
-            found.append(ruling.of(plan.view, item))
-    return (*found, *dapr.suggestions(estate, fingerprinter))
 
 
 def judge(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 from typing import Any
 
@@ -19,9 +19,10 @@ SCHEMA = 1
 IGNORED, FALSE = "ignored", "false"
 VERDICTS = (IGNORED, FALSE)
 CONFLICTS = ("skip", "new-version", "rename")
+KEYLESS = ("suggest", "apply")
 VAULT_NAME = re.compile(r"[0-9a-zA-Z-]{1,127}")
 """What Key Vault takes as the name of a secret (learn.microsoft.com/azure/key-vault/general/about-keys-secrets-certificates)."""
-_KEYS = {"schema", "key", "identity", "names", "on_conflict", "accept", "ignore"}
+_KEYS = {"schema", "key", "identity", "names", "on_conflict", "passwordless", "accept", "ignore"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,9 @@ class Choices:
     """Fingerprints that move even where the finding is of low confidence."""
     ignore: Mapping[str, Ignored] = field(default_factory=dict)
     """Fingerprint -> why it stays."""
+    passwordless: Mapping[str, str] = field(default_factory=dict)
+    """Fingerprint -> `apply`: an identity takes its place where configuration alone is enough; `suggest`: it moves into the
+    vault all the same."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be.
@@ -73,6 +77,9 @@ class Choices:
         for name, way in self.on_conflict.items():
             if way not in CONFLICTS:
                 raise UsageError(f"choices: on_conflict {way!r} of {name}", hint=f"use {', '.join(CONFLICTS)}")
+        for mark, way in self.passwordless.items():
+            if way not in KEYLESS:
+                raise UsageError(f"choices: passwordless {way!r} of {mark}", hint=f"use {' or '.join(KEYLESS)}")
         for mark, entry in self.ignore.items():
             if entry.verdict not in VERDICTS:
                 raise UsageError(f"choices: verdict {entry.verdict!r} of {mark}", hint=f"use {' or '.join(VERDICTS)}")
@@ -86,22 +93,16 @@ class Choices:
                 ) from None
 
     def __bool__(self) -> bool:
-        return bool(self.identity or self.names or self.on_conflict or self.accept or self.ignore)
+        return any(getattr(self, entry.name) for entry in fields(self))
 
     def on(self, today: date) -> Choices:
         """Without what has run out."""
-        return Choices(
-            self.identity,
-            self.names,
-            self.on_conflict,
-            self.accept,
-            {mark: entry for mark, entry in self.ignore.items() if entry.counts(today)},
-        )
+        return replace(self, ignore={mark: entry for mark, entry in self.ignore.items() if entry.counts(today)})
 
     def as_dict(self) -> Json:
         """The JSON form, in one order; empty parts are left out."""
         document: Json = {}
-        for key in ("identity", "names", "on_conflict"):
+        for key in ("identity", "names", "on_conflict", "passwordless"):
             if part := getattr(self, key):
                 document[key] = dict(sorted(part.items()))
         if self.accept:
@@ -134,7 +135,7 @@ class Choices:
         unknown = sorted(set(document) - _KEYS)
         if unknown:
             raise UsageError(f"{source} has the key {unknown[0]!r}, which keylift does not know", hint=hint)
-        marked = document.get("accept") or document.get("ignore")
+        marked = any(document.get(key) for key in ("accept", "ignore", "passwordless"))
         if marked and document.get("key") != key:
             raise UsageError(
                 f"{source} was made with another fingerprint key",
@@ -153,6 +154,7 @@ class Choices:
                     )
                     for entry in document.get("ignore") or ()
                 },
+                {str(mark): str(way) for mark, way in _mapping(document, "passwordless").items()},
             )
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{source} is misshapen", why=f"{type(error).__name__}: {error}", hint=hint) from None

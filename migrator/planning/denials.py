@@ -6,6 +6,8 @@ They win over every role, and come with deployment stacks and managed applicatio
 
 from __future__ import annotations
 
+from functools import cached_property
+
 from migrator.effective import Effective
 from migrator.model import Denial, Estate, Vault
 from migrator.passwordless.rights import Grant
@@ -18,9 +20,13 @@ class Denials:
     """The deny assignments of an estate, asked for a plan."""
 
     def __init__(self, estate: Estate) -> None:
-        """Index `estate`."""
-        self._effective = Effective(estate)
+        """Nothing is indexed before it is asked for: most plans ask nothing."""
+        self._estate = estate
         self._operator = estate.operator
+
+    @cached_property
+    def _effective(self) -> Effective:
+        return Effective(self._estate)
 
     def reading(self, identity: Chosen, vault: Vault, secret: str) -> Skip | None:
         """What would keep an identity from reading a vault secret, whatever role it is given."""

@@ -92,6 +92,8 @@ class AppDraft:
     switches: list[Switch] = field(default_factory=list)
     swaps: list[Swap] = field(default_factory=list)
     """Values that the app's identity replaces; they are not among the items."""
+    stays: dict[str, str] = field(default_factory=dict)
+    """Fingerprint -> why a value stays a secret although somebody asked for the identity in its place."""
 
     @property
     def every(self) -> list[Item]:

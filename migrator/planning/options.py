@@ -77,6 +77,14 @@ class Options:
         way = self.choices.on_conflict.get(name, self.on_conflict)
         return None if way == "skip" else way
 
+    def passwordless_of(self, fingerprint: str) -> str:
+        """What to do where an identity could replace a value."""
+        return self.choices.passwordless.get(fingerprint, self.passwordless)
+
+    def replaces(self, fingerprint: str) -> bool:
+        """Whether an identity is to replace a value where configuration alone is enough."""
+        return self.passwordless_of(fingerprint) == "apply"
+
     def _check_template(self) -> None:
         hint = f"use {', '.join('{' + name + '}' for name in NAME_FIELDS)}; the default is {NAME_TEMPLATE}"
         try:

@@ -18,6 +18,7 @@ from migrator.planning import names, rest_risk
 from migrator.planning.building import DATA_ROLES, own_role
 from migrator.planning.denials import Denials
 from migrator.planning.identities import SYSTEM
+from migrator.planning.options import Options
 from migrator.planning.roles import Need, Roles
 from scanners.model import Fingerprinter
 
@@ -43,13 +44,16 @@ class Components:
         return (str(place.get("resource") or "").lower(), kind, str(place.get("name") or "").lower()) in self.moved
 
 
-def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fingerprinter) -> Components:
+def of_components(
+    estate: Estate, labels: Mapping[str, str], fingerprinter: Fingerprinter, options: Options
+) -> Components:
     """What becomes of all components.
 
     Args:
         estate: With parts, apps, targets and assignments.
         labels: Lower-case app id -> what its step ids begin with.
         fingerprinter: For what the steps depend on.
+        options: Which keys an identity is to replace.
     """
     steps: list[Step] = []
     notes: list[Json] = []
@@ -59,9 +63,13 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
     denials = Denials(estate)
     moved: set[tuple[str, str, str]] = set()
     for part in sorted(estate.parts, key=lambda part: part.id.lower()):
-        found = dapr.applied(part, estate)
-        found = found if isinstance(found, str) else _barred(found, denials) or found
+        mark = dapr.mark_of(part, fingerprinter)
+        if not options.replaces(mark):
+            continue
+        found = answer(part, estate, denials)
         if isinstance(found, str):
+            if not found and mark in options.choices.passwordless:
+                found = "settings alone are not enough for an identity in its place"
             if found:
                 notes.append(
                     {"app": "", "kind": "passwordless", "text": f"component {part.name} keeps its key: {found}"}
@@ -74,6 +82,12 @@ def of_components(estate: Estate, labels: Mapping[str, str], fingerprinter: Fing
             rest_risk.key(found.service, "/".join(resource.split("/")[:9]), f"component {part.name}", kept=True)
         )
     return Components(tuple(steps), tuple(notes), tuple(risks), frozenset(moved))
+
+
+def answer(part: Part, estate: Estate, denials: Denials) -> dapr.Applied | str:
+    """What is done about a component, or why its keys stay; empty where nothing was decided for it."""
+    found = dapr.applied(part, estate)
+    return found if isinstance(found, str) else _barred(found, denials) or found
 
 
 def _barred(found: dapr.Applied, denials: Denials) -> str:

@@ -120,14 +120,14 @@ def bus() -> dict[str, Any]:
 
 
 def planned(live: world.World, folder: Path, code: dict[str, str], **options: Any) -> Plan:
-    """The plan of the live estate with `--passwordless apply` and the app's code."""
+    """The plan of the live estate with the app's code, and with `--passwordless apply` unless another way is given."""
     source = folder / "code"
     for path, text in code.items():
         (source / path).parent.mkdir(parents=True, exist_ok=True)
         (source / path).write_text(text)
     given = {"": read_code(source)} if code else {}
     found = with_targets(live.session, live.read(), None)
-    return live.plan(passwordless="apply", code=given, estate=found, **{"planted": [BUS], **options})
+    return live.plan(code=given, estate=found, **{"passwordless": "apply", "planted": [BUS], **options})
 
 
 @pytest.mark.parametrize(

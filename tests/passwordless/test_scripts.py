@@ -51,7 +51,7 @@ def test_the_statements_lie_beside_the_plan_and_the_app_keeps_its_login(tmp_path
 def suggested(group: str, **more: Any) -> dict[str, Any]:
     app_ = f"/subscriptions/s/resourceGroups/{group}/providers/Microsoft.App/containerApps/api"
     change = {"action": "set", "name": "DB", "value": "Server=sql1"}
-    told = {"app": app_, "names": ["DB"], "service": "SQL", "resource": "", "changes": [change]}
+    told = {"app": app_, "names": ["DB"], "fingerprint": "f1:a", "service": "SQL", "resource": "", "changes": [change]}
     return {**told, "scripts": [f"GRANT 1 TO [{group}];", "-- verify: SELECT 1;", "-- undo: DROP USER [x];"], **more}
 
 

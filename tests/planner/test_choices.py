@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from migrator import planner
 from migrator.errors import UsageError
-from migrator.planning.choices import CONFLICTS, Choices, Ignored
+from migrator.planning.choices import CONFLICTS, KEYLESS, Choices, Ignored
 from scanners.model import Confidence
 
 from .estates import KEY, PASSWORD, TOKEN, Spec, app_id, codes, estate, held, make, options, vault
@@ -86,6 +86,7 @@ def test_what_has_run_out_counts_no_more() -> None:
         {"names": {"a": "n" * 128}},
         {"names": {"a": ""}},
         {"on_conflict": {"a": "overwrite"}},
+        {"passwordless": {"f1:a": "never"}},
         {"ignore": {"f1:a": Ignored("ignored", " ")}},
         {"ignore": {"f1:a": Ignored("maybe", "why")}},
         {"ignore": {"f1:a": Ignored("false", "why", "31.12.2026")}},
@@ -112,6 +113,7 @@ def test_an_identity_that_is_none_is_refused() -> None:
         '{"schema": 1, "names": []}',
         '{"schema": 1, "key": "k", "ignore": [{}]}',
         '{"schema": 1, "key": "other", "accept": ["f1:a"]}',
+        '{"schema": 1, "key": "other", "passwordless": {"f1:a": "apply"}}',
     ],
 )
 def test_a_broken_file_is_refused(text: str) -> None:
@@ -136,6 +138,7 @@ IGNORED = st.builds(
         st.dictionaries(WORDS, st.sampled_from(CONFLICTS)),
         st.lists(WORDS, unique=True).map(lambda found: tuple(sorted(found))),
         st.dictionaries(WORDS, IGNORED),
+        st.dictionaries(WORDS, st.sampled_from(KEYLESS)),
     )
 )
 def test_a_file_comes_back_as_it_was_written(choices: Choices) -> None:

@@ -13,7 +13,7 @@ from textual.widget import Widget
 from textual.widgets import Input, Label, Select, Static
 
 from migrator.errors import UsageError
-from migrator.model import Plan, ResourceId
+from migrator.model import Json, Plan, ResourceId
 from migrator.planner import Slot
 from migrator.planning.choices import VAULT_NAME
 from migrator.planning.options import PASSWORDLESS, Options
@@ -41,7 +41,8 @@ class MappingPage(Page):
         "The vault must exist and decide by roles; keylift never opens a firewall or changes a permission model. Each app "
         "reads its secrets with an identity of its own unless you choose otherwise, and gets a role on these secrets alone.\n\n"
         "**e** changes the row under the cursor: the vault name of a secret (refused while it is no name that a vault "
-        "takes), or the identity of an app. **x** resolves a conflict: the vault holds another value under the name. The "
+        "takes), the identity of an app, or whether a key gives way to the identity, where settings alone are enough for that. "
+        "**x** resolves a conflict: the vault holds another value under the name. The "
         "plan is proposed anew with each change; nothing is written to the cloud."
     )
     HELP_OF: ClassVar[dict[str, str]] = {
@@ -50,10 +51,10 @@ class MappingPage(Page):
         "template": "Names of vault secrets: `{app}`, `{name}` and `{group}` are replaced. `{name}` must be there.",
         "conflict": "What happens when the vault holds another value under a name; **x** decides for one.",
         "passwordless": "What to do where a managed identity could replace a key altogether: the rows below say, secret by "
-        "secret, what would do instead and what speaks for and against it.",
+        "secret, what would do instead and what speaks for and against it; **e** decides for one.",
     }
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("e", "edit", "Edit", id="mapping.edit", tooltip="Change the name or the identity of this row"),
+        Binding("e", "edit", "Edit", id="mapping.edit", tooltip="Change the name, the identity or the way of this row"),
         Binding("x", "resolve", "Resolve", id="mapping.resolve", tooltip="Resolve the conflict of this row"),
         Binding("o", "options", "Options", id="mapping.options", tooltip="Go to the choices for all"),
     ]
@@ -270,7 +271,7 @@ class MappingPage(Page):
         rows = [
             *mapped.secret_rows(session.slots, journey.names),
             *mapped.identity_rows(plan, journey.identities),
-            *mapped.keyless_rows(plan),
+            *mapped.keyless_rows(plan, journey.keyless),
         ]
         fresh = not len(self.grid.model)
         self.grid.set_rows(rows)
@@ -294,7 +295,9 @@ class MappingPage(Page):
             return
         if isinstance(row.data, Slot):
             self._rename(row.data)
-        elif str(row.data).startswith("/"):
+        elif isinstance(row.data, dict):
+            self._keyless(row.data)
+        else:
             self._reader(str(row.data))
 
     def _rename(self, slot: Slot) -> None:
@@ -341,6 +344,35 @@ class MappingPage(Page):
 
         now = self.wizard.journey.identities.get(app.lower(), "")
         self.app.push_screen(Choose(f"Identity of {ResourceId.parse(app).name}", "", options, now), chosen)
+
+    def _keyless(self, entry: Json) -> None:
+        journey, mark = self.wizard.journey, str(entry["fingerprint"])
+        called = clean(joined(entry["names"]))
+        if not mark or not (mapped.able(entry) or mark in journey.keyless):
+            why = mapped.why_not(entry) if mark else "Its value was not read: only the choice for all speaks of it."
+            self.notify(f"{called} keeps its key. {why}", severity="warning", timeout=8)
+            return
+        plan: Plan | None = self.wizard.session.plan
+        same = [one for one in plan.passwordless if one["fingerprint"] == mark] if plan else []
+        where = joined(dict.fromkeys(clean(ResourceId.parse(str(one["app"])).name) for one in same))
+        rights = joined(dict.fromkeys(clean(str(role["role"])) for one in same for role in one["roles"]))
+        text = f"Of {where}, to {clean(entry['service'])}." + (f" The identity gets: {rights}." if rights else "")
+        options = [
+            ("", f"as for all: {KEYLESS[journey.passwordless]}"),
+            ("apply", "go keyless: the identity signs in, and the key leaves the app"),
+            ("suggest", "keep the key: it moves into the vault"),
+        ]
+
+        def chosen(answer: str | None) -> None:
+            if answer is None or answer == journey.keyless.get(mark, ""):
+                return
+            if answer:
+                journey.keyless[mark] = answer
+            else:
+                journey.keyless.pop(mark, None)
+            self._later()
+
+        self.app.push_screen(Choose(f"The key {called}", text, options, journey.keyless.get(mark, "")), chosen)
 
     def action_resolve(self) -> None:
         row = self.grid.current if self.grid else None

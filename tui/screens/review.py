@@ -168,7 +168,14 @@ class ReviewPage(Page):
                 self.notify(f"The plan is in {path}.", timeout=4)
                 self._tell()
 
-            self.start("writing the plan", lambda: write_file(path, plan.to_json()), written, group="write")
+            def job() -> None:
+                from migrator.passwordless import script_files
+
+                write_file(path, plan.to_json())
+                for beside, script in script_files.beside(plan, path).items():
+                    write_file(beside, script)
+
+            self.start("writing the plan", job, written, group="write")
 
         now = self.wizard.journey.plan_file or "plan.json"
         self.app.push_screen(
