@@ -85,6 +85,10 @@ class Engine:
             )
         return cls(held, matching.DatabaseMatcher(held.sought, database), cache_dir)
 
+    def beside(self) -> Engine:
+        """Another engine over the same rules, for another thread: nothing is read or compiled again."""
+        return Engine(self._rules, self._matcher.beside(), self.cache_dir)
+
     def scan(self, document: Document) -> list[Match]:
         """All matches in a document, as `matches` gives them for its bytes."""
         return self.matches(document.data)

@@ -43,15 +43,23 @@ class Matcher(Protocol):
         """What is there to be tried in some bytes."""
         ...
 
+    def beside(self) -> Matcher:
+        """The same for another thread."""
+        ...
+
 
 class DatabaseMatcher:
     """All patterns in one hyperscan database."""
 
-    def __init__(self, sought: Callable[[], Sequence[Sought]], database: Any) -> None:
+    def __init__(self, sought: Callable[[], Sequence[Sought]], database: Any, scratch: Any = None) -> None:
         """What is sought is asked for when something was hit, which in most files nothing is."""
         self._sought = sought
         self._database = database
+        self._scratch = scratch or database.scratch
         self._groups: dict[int, list[int]] = {}
+
+    def beside(self) -> DatabaseMatcher:
+        return DatabaseMatcher(self._sought, self._database, self._scratch.clone())
 
     def look(self, data: bytes) -> Sight:
         hits: dict[int, list[int]] = {}
@@ -63,7 +71,7 @@ class DatabaseMatcher:
             else:
                 ends.append(end)
 
-        self._database.scan(data, match_event_handler=on_hit)
+        self._database.scan(data, match_event_handler=on_hit, scratch=self._scratch)
         if not hits:
             return NOTHING
         kinds = {number - _KIND for number in hits if number >= _KIND}
@@ -82,6 +90,9 @@ class PlainMatcher:
 
     def __init__(self, rules: RuleSet) -> None:
         self._keywords = [tuple(word.encode() for word in rule.keywords) for rule in rules]
+
+    def beside(self) -> PlainMatcher:
+        return self
 
     def look(self, data: bytes) -> Sight:
         lowered = data.lower()

@@ -6,6 +6,7 @@ images share it, and not again while the rules stay the same.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Sequence
@@ -249,17 +250,11 @@ class _Scan:
     def _share(self) -> None:
         """Have copies of this process judge, too, where it can be copied: threads share too little of the work."""
         if self._copies is None and self._workers > 1 and self._allow is None and forking.possible():
-            judge = self._judge(self._engine)
+            judge = self._judge(lambda: self._engine)
             self._copies = Copies(judge.items, self._workers - 1, lambda: self._engine.matches(_ALL_SORTS))
 
-    def _judge(self, engine: Engine | None) -> Judge:
-        def own() -> Engine:
-            nonlocal engine
-            if engine is None:
-                engine = Engine.load(self._engine.cache_dir, plain=self._engine.plain)
-            return engine
-
-        return Judge(own, self._fingerprinter, self._limits, self._allow)
+    def _judge(self, engine: Callable[[], Engine]) -> Judge:
+        return Judge(engine, self._fingerprinter, self._limits, self._allow)
 
     def close(self) -> None:
         """End what was started."""
@@ -330,7 +325,7 @@ class _Scan:
         if found is None:
             # Each thread has an engine of its own, and with copies most often needs none.
             main = threading.current_thread() is threading.main_thread()
-            judge = self._judge(self._engine if main else None)
+            judge = self._judge((lambda: self._engine) if main else functools.cache(self._engine.beside))
             found = LayerScanner(judge, limits=self._limits, copies=self._copies, seen=self._seen)
             self._scanners.scanner = found
         return found
