@@ -133,10 +133,16 @@ def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None 
     except CloudError as error:
         where = "the resources that secrets point at"
         return replace(estate, errors=(*estate.errors, {"where": where, "what": error.what, "hint": error.hint}))
-    told = [targets.with_policies(opened, one, (p for p in pointers if p.name == one.name.lower())) for one in found]
-    if keys_of is not None:
-        told = [targets.with_keys(opened, one, keys_of) for one in told]
-    return replace(estate, targets=tuple(told))
+    told, errors = [], list(estate.errors)
+    for resource in found:
+        mine = [pointer for pointer in pointers if pointer.name == resource.name.lower()]
+        one = targets.with_policies(opened, resource, mine)
+        try:
+            one = targets.with_keys(opened, one, mine, keys_of) if keys_of is not None else one
+        except CloudError as error:
+            errors.append({"where": one.id, "what": f"its keys were not compared: {error.what}", "hint": error.hint})
+        told.append(one)
+    return replace(estate, targets=tuple(told), errors=tuple(errors))
 
 
 def read_code(folders: Sequence[str]) -> dict[str, Code]:

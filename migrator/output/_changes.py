@@ -203,7 +203,7 @@ def advice(plan: Plan) -> list[Advice]:
             continue
         place = f"{short(str(entry['app']))}: {joined(entry['names'])}"
         could = "an identity replaces it" if entry.get("replaced") else _COULD[entry["outcome"]]
-        head = f"{entry['service']}: {could}" + (f" ({entry['client']})" if entry["client"] else "")
+        head = f"{_opened(entry)}: {could}" + (f" ({entry['client']})" if entry["client"] else "")
         found.append(Advice(clean(place), clean(head), tuple(evidence(entry))))
     return found
 
@@ -224,6 +224,9 @@ def _advised(entry: Json) -> Iterable[str]:
     yield from (f"but: {text}" for text in entry["against"])
     if entry.get("stays"):
         yield f"stays: {entry['stays']}"
+    if entry.get("consumers"):
+        others = "; ".join(f"{short(str(one['app']))}: {joined(one['names'])}" for one in entry["consumers"])
+        yield f"shared: the same value is in {others}; the key stays in use until all of them do without it"
     yield from (f"first: {one['what']}: {one['command']}" for one in entry["before"])
     yield from (f"role: {one['role']} → {one['command']}" for one in entry["roles"])
     yield from (f"database: {text}" for text in entry["scripts"])
@@ -234,12 +237,19 @@ def _advised(entry: Json) -> Iterable[str]:
         yield f"later: {entry['after']['close']} closes key access; it also breaks {entry['after']['breaks']}"
 
 
+def _opened(entry: Json) -> str:
+    """What a secret opens: the service, and the resource by its name."""
+    return " ".join(part for part in (entry["service"], short(str(entry["resource"]))) if part)
+
+
 def stay_secret(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:
     """`(reason, places)` of Azure secrets that stay secrets, equal reasons together."""
     by: dict[str, list[str]] = {}
     for entry in plan.passwordless:
-        if entry["outcome"] not in _COULD and entry["service"] and entry["against"]:
-            why = clean(f"{entry['service']}: {'; '.join(entry['against'])}")
+        unresolved = any("unresolved: " in text for text in entry["against"])
+        if entry["outcome"] not in _COULD and entry["against"] and (entry["service"] or unresolved):
+            opened = _opened(entry)
+            why = clean((f"{opened}: " if opened else "") + "; ".join((*entry["against"], *entry["for"])))
             by.setdefault(why, []).append(clean(f"{short(str(entry['app']))}: {joined(entry['names'])}"))
     return [(why, tuple(places)) for why, places in by.items()]
 

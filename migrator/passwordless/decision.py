@@ -143,13 +143,15 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         return replace(base, fails=(f"{pointer.host} may be any of {titles}: {_unresolved(pointer)}",))
     if target is None and service.id != "application-insights":
         return replace(base, fails=(_unresolved(pointer),))
-    listed = (target.document.get("keys") or {}) if target is not None else {}
-    if listed and subject.key:
+    if target is not None and "keys" in target.document and subject.key:
+        if f"{pointer.parts.get('entity', '')}/{pointer.policy}".lower() in target.document.get("gone", ()):
+            return replace(base, fails=(f"{target.name} has no shared access policy {pointer.policy} any more",))
+        listed = target.document["keys"]
         if subject.key not in listed:
-            return replace(
-                base, fails=(f"it is no key of {target.name if target else ''} as the service lists them now",)
-            )
-        base = replace(base, holds=(f"it is {listed[subject.key]} of the service, compared in memory",))
+            return replace(base, fails=(f"it is no key of {target.name} as the service lists them now",))
+        base = replace(base, holds=(f"it is {listed[subject.key]} of {target.name}, compared in memory",))
+        if subject.key in target.document["reading"]:
+            pointer = replace(pointer, rights=frozenset({"read"}), told_by=f"{listed[subject.key]} only reads")
     if subject.others:
         return replace(base, fails=tuple(f"{one} takes the key itself" for one in subject.others))
     return _of_use(subject, pointer, service, target, base)
@@ -257,8 +259,15 @@ def _unresolved(pointer: Pointer) -> str:
     )
 
 
-_RIGHTS = {"Listen": "receive", "Send": "send"}
-"""What a shared access policy allows -> the need it covers. Manage is what a policy has when nobody chose."""
+_RIGHTS = {
+    "Listen": "receive",
+    "Send": "send",
+    "RegistryRead": "read",
+    "RegistryWrite": "manage",
+    "ServiceConnect": "write",
+}
+"""What a shared access policy allows -> the need it covers. Manage is what a policy has when nobody chose; of an IoT hub,
+DeviceConnect is what devices do."""
 
 
 def _with_policy(pointer: Pointer, target: Resource | None) -> Pointer:
@@ -269,7 +278,7 @@ def _with_policy(pointer: Pointer, target: Resource | None) -> Pointer:
     if rule is None:
         return pointer
     parts = {rule["part"]: entity} if rule["part"] else pointer.parts
-    if "Manage" in rule["rights"]:
+    if "Manage" in rule["rights"] or {"RegistryWrite", "ServiceConnect", "DeviceConnect"} <= {*rule["rights"]}:
         return replace(pointer, parts=parts)
     rights = frozenset(_RIGHTS[right] for right in rule["rights"] if right in _RIGHTS)
     told = f"the policy {pointer.policy} allows {' and '.join(sorted(rule['rights']))}"

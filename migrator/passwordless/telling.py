@@ -30,8 +30,8 @@ def suggestions(
         fingerprinter: That of the keys in the targets' documents.
 
     Returns:
-        `{"app", "names", "fingerprint", ...Decision, "replaced", "stays"}` each, in order of apps and names, then Dapr
-        components. `replaced` tells whether this plan takes the value out, `stays` why it does not although settings are
+        `{"app", "names", "fingerprint", ...Decision, "replaced", "stays", "consumers"}` each, in order of apps and names,
+        then Dapr components. `consumers` are `{"app", "names"}` of everything else that has the same value. `replaced` tells whether this plan takes the value out, `stays` why it does not although settings are
         enough; both are empty where it could and nobody asked for it.
     """
     found: list[Json] = []
@@ -57,4 +57,12 @@ def suggestions(
             done = answer(part, estate, denials) if entry["outcome"] == Outcome.CONFIGURATION else ""
             able = not isinstance(done, str)
             found.append({**entry, "replaced": able and way == "apply", "stays": "" if able else done})
-    return tuple(found)
+    return tuple({**entry, "consumers": _others(entry, found)} for entry in found)
+
+
+def _others(entry: Json, every: Iterable[Json]) -> list[Json]:
+    return [
+        {"app": other["app"], "names": other["names"]}
+        for other in every
+        if other is not entry and other["fingerprint"] and other["fingerprint"] == entry["fingerprint"]
+    ]

@@ -67,7 +67,7 @@ def test_which_key_it_is_is_told_by_the_service() -> None:
     with witness(with_account(serviceKeys=keys)) as seen:
         (advice,) = api.make_plan(seen.place, api.Scope(), vault="kv-one", compare_keys=True).passwordless
         assert advice["outcome"] == "configuration"
-        assert advice["for"][0] == "it is key2 of the service, compared in memory"
+        assert advice["for"][0] == "it is key2 of acme, compared in memory"
         (unasked,) = api.make_plan(seen.place, api.Scope(), vault="kv-one").passwordless
         assert "compared" not in json.dumps(unasked)
         assert CANARY not in json.dumps(advice)

@@ -62,6 +62,21 @@ def _query(values: Mapping[str, str]) -> Json:
     return {"value": [{"name": name, "key": value} for name, value in values.items()]}
 
 
+def _hub(values: Mapping[str, str]) -> Json:
+    rights = {"iothubowner": "RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect", "service": "ServiceConnect"}
+    return {
+        "value": [
+            {
+                "keyName": name,
+                "primaryKey": value,
+                "secondaryKey": f"{value}2",
+                "rights": rights.get(name, "RegistryRead"),
+            }
+            for name, value in values.items()
+        ]
+    }
+
+
 _PAIR = ("primaryKey", "secondaryKey")
 _ACTIONS = (
     Keys("Microsoft.Storage/storageAccounts", "listKeys", ("2023-05-01", "2025-08-01"), ("key1", "key2"), _storage),
@@ -73,6 +88,7 @@ _ACTIONS = (
         _plain,
     ),
     Keys("Microsoft.Cache/redis", "listKeys", ("2024-11-01",), _PAIR, _plain),
+    Keys("Microsoft.Cache/redisEnterprise", "databases/default/listKeys", ("2025-07-01",), _PAIR, _plain),
     Keys(
         "Microsoft.AppConfiguration/configurationStores",
         "listKeys",
@@ -86,6 +102,16 @@ _ACTIONS = (
     Keys("Microsoft.CognitiveServices/accounts", "listKeys", ("2024-10-01", "2026-07-01"), ("key1", "key2"), _plain),
     Keys("Microsoft.Search/searchServices", "listAdminKeys", ("2025-05-01",), _PAIR, _plain),
     Keys("Microsoft.Search/searchServices", "listQueryKeys", ("2025-05-01",), ("query",), _query, free=True),
+    Keys("Microsoft.EventGrid/topics", "listKeys", ("2025-02-15",), ("key1", "key2"), _plain),
+    Keys("Microsoft.EventGrid/domains", "listKeys", ("2025-02-15",), ("key1", "key2"), _plain),
+    Keys("Microsoft.Communication/communicationServices", "listKeys", ("2023-04-01",), _PAIR, _plain),
+    Keys(
+        "Microsoft.Devices/IotHubs",
+        "listkeys",
+        ("2023-06-30",),
+        ("iothubowner", "service", "registryRead"),
+        _hub,
+    ),
 )
 _SHARED = {
     "Microsoft.ServiceBus/namespaces": (("2024-01-01", "2026-01-01"), ("queues", "topics")),
@@ -101,7 +127,7 @@ def register(azure: Azure) -> None:
         path = f"{_RESOURCE}/{keys.kind}/{{name}}"
         azure.route(
             ARM, "POST", f"{path}/{keys.action}", _listing(keys), versions=keys.versions,
-            action=f"{keys.kind}/{keys.action}/action",
+            action=f"{keys.kind}/{keys.action.replace('/default', '')}/action",
         )  # fmt: skip
     for kind, (versions, entities) in _SHARED.items():
         for below in ("", *(f"/{entity}/{{entity}}" for entity in entities)):
