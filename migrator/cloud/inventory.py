@@ -107,7 +107,7 @@ def inventory(session: Session, within: Sequence[Subscription], kinds: Sequence[
 
 
 def named(session: Session, within: Sequence[str], kinds: Sequence[str], names: Sequence[str]) -> tuple[Resource, ...]:
-    """Resources of some types that go by one of some names, with their properties as Graph has them, in order of ids.
+    """Resources of some types that go by one of some names, or by a domain of their own, with their properties as Graph has them, in order of ids.
 
     Args:
         session: Where.
@@ -122,7 +122,9 @@ def named(session: Session, within: Sequence[str], kinds: Sequence[str], names: 
     if not wanted or not within:
         return ()
     types = ", ".join(f"'{kind}'" for kind in kinds)
-    query = f"resources | where type in~ ({types}) and name in~ ({wanted}) | project id, name, type, properties | order by id asc"
+    # an AI account's host begins with the domain it was given, which need not be its name
+    called = f"(name in~ ({wanted}) or tostring(properties.customSubDomainName) in~ ({wanted}))"
+    query = f"resources | where type in~ ({types}) and {called} | project id, name, type, properties | order by id asc"
     found = [
         Resource(str(entry["id"]), {"properties": entry.get("properties") or {}})
         for entry in _asked(session, within, query)

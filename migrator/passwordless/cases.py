@@ -15,6 +15,9 @@ from migrator.passwordless.services import Service
 CLIENT_ID = "<client id of {identity}>"
 """Stands in proposals for what is known only when the identity is there."""
 
+CLOUDS = {"public": "", "china": "AzureChinaCloud", "usgov": "AzureUSGovernmentCloud"}
+"""What scalers and components call a cloud; nothing is the one they take by themselves."""
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -142,4 +145,6 @@ def calls(case: Case, detector: str, name: str) -> tuple[Sight, ...]:
     """Places where a call that takes a connection by name is given this one; storage has a call for each of its kinds."""
     code, service = case.evidence.code, case.service.id
     kind = f"{detector}-{service.partition('-')[2]}" if service.startswith("storage") else detector
+    if detector == "add-azure-client" and service in {"redis", "managed-redis"}:
+        kind = f"{detector}-redis"
     return code.names.get(f"{kind}:{name}".lower(), ()) if code else ()

@@ -36,6 +36,7 @@ def _sql(name: str, _principal: str, _database: str) -> tuple[str, ...]:
     return (
         f"DECLARE @sid NVARCHAR(MAX) = {sid}; EXEC(N{create} + @sid + N', TYPE = E;');",
         f"ALTER ROLE db_datareader ADD MEMBER {user}; ALTER ROLE db_datawriter ADD MEMBER {user};",
+        f"-- only if the app calls procedures: GRANT EXECUTE ON SCHEMA::dbo TO {user};",
         f"-- verify: {lookup}{_literal(name)};",
         f"-- undo: DROP USER {user};",
     )
@@ -50,6 +51,7 @@ def _postgresql(name: str, principal: str, database: str) -> tuple[str, ...]:
         f"GRANT USAGE ON SCHEMA public TO {role};",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {role};",
         f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {role};",
+        f"-- for tables that others make later: ALTER DEFAULT PRIVILEGES FOR ROLE <owner> IN SCHEMA public GRANT … TO {role};",
         "-- verify: SELECT * FROM pgaadauth_list_principals(false);",
         f"-- undo: DROP OWNED BY {role}; DROP ROLE {role};",
     )
@@ -58,6 +60,7 @@ def _postgresql(name: str, principal: str, database: str) -> tuple[str, ...]:
 def _mysql(name: str, _principal: str, database: str) -> tuple[str, ...]:
     user, client = _literal(name), _literal(f"<client id of {name}>")
     return (
+        "-- first: the server has an identity that may read the directory, and an Entra administrator",
         f"SET aad_auth_validate_oids_in_tenant = OFF; CREATE AADUSER {user} IDENTIFIED BY {client};",
         f"GRANT SELECT, INSERT, UPDATE, DELETE ON {_ticked(database or '<database>')}.* TO {user}@'%';",
         "FLUSH PRIVILEGES;",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -16,6 +17,7 @@ from functools import lru_cache
 from migrator.model import Json, Resource, ResourceId
 from migrator.passwordless import clients
 from migrator.passwordless.cases import Case, Change, Client, shown
+from migrator.passwordless.clients import keda
 from migrator.passwordless.code import constructors, language
 from migrator.passwordless.evidence import Evidence, Sight
 from migrator.passwordless.pointer import Pointer
@@ -125,7 +127,10 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         )
         return Decision(Outcome.VAULT, fails=(hidden,))
     if pointer is None:
-        return Decision(Outcome.VAULT, fails=("nothing of Azure is known to take this value",))
+        rule = subject.evidence.rule
+        kind = keda.read(rule)[0] if rule is not None else ""
+        told = keda.untaken(kind) if kind in keda.UNTRIED else "nothing of Azure is known to take this value"
+        return Decision(Outcome.VAULT, fails=(told,))
     known = [services()[one] for one in pointer.services]
     target = target_of(pointer, known, targets)
     service = next((one for one in known if target is not None and _is(target, one)), known[0])
@@ -136,6 +141,8 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
     )  # fmt: skip
     if service.cannot:
         return replace(base, outcome=Outcome.CANNOT, fails=(service.cannot,))
+    if pointer.kind in _NEVER:
+        return replace(base, fails=(_NEVER[pointer.kind],))
     if pointer.kind == "user-delegation-sas":
         return replace(base, fails=("the signature is of Entra already and ends within seven days",))
     if len(known) > 1 and target is None:
@@ -194,7 +201,8 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
         fails = tuple(text for _, found in verdicts for text in found.fails)
         return replace(base, client=verdicts[0][1].client, holds=(*base.holds, *holds), fails=fails)
     if service.code:
-        return replace(base, outcome=Outcome.CODE, fails=(service.code,), before=_not_ready(service, target))
+        told = replace(base, outcome=Outcome.CODE, fails=(service.code,), before=_not_ready(service, target))
+        return _with_rights(told, subject, pointer, service, target, ())
     unknown = "nothing shows which client uses it" if subject.evidence.code else (
         "nobody gave the app's code, so nothing shows which client uses it: keylift plan --code FOLDER"
     )  # fmt: skip
@@ -219,9 +227,15 @@ def _narrowed(case: Case) -> list[Case]:
 
 def target_of(pointer: Pointer, known: Sequence[Service], targets: Sequence[Resource]) -> Resource | None:
     """The one resource of that name and type whose own endpoint is the secret's host."""
-    named = [t for t in targets if t.name.lower() == pointer.name and any(_is(t, one) for one in known)]
+    named = [t for t in targets if pointer.name in _names(t) and any(_is(t, one) for one in known)]
     same = [target for target in named if _serves(target, known, pointer.host)]
     return same[0] if len(same) == 1 else None
+
+
+def _names(target: Resource) -> set[str]:
+    """What stands before the suffix of a resource's own hosts: its name, or the domain that an AI account was given."""
+    domain = str((target.document.get("properties") or {}).get("customSubDomainName") or "")
+    return {domain.lower() or target.name.lower()}
 
 
 def _is(target: Resource, service: Service) -> bool:
@@ -234,6 +248,8 @@ def _serves(target: Resource, known: Sequence[Service], host: str) -> bool:
     properties = target.document.get("properties") or {}
     own = {str(_at(properties, path) or "") for one in known if _is(target, one) for path in one.endpoints} - {""}
     host = host.replace(".privatelink.", ".")  # what a private endpoint is called beside the resource's own name
+    # the readable copy of a storage account in the other region, which it does not always name
+    host = re.sub(r"^([a-z0-9]+)-secondary(?=\.(?:blob|queue|table|file|dfs|web)\.)", r"\1", host)
     return not own or any(host == address.lower().split("//")[-1].split("/")[0].split(":")[0] for address in own)
 
 
@@ -251,6 +267,11 @@ def title_of(known: Sequence[Service], target: Resource | None) -> str:
 
 
 def _unresolved(pointer: Pointer) -> str:
+    if not pointer.name and pointer.host:
+        return (
+            f"unresolved: {pointer.host} is the host of many resources; a token is taken under a resource's own domain only, "
+            "or with a name that the key alone does not tell"
+        )
     if not pointer.name:
         return "unresolved: the value does not say which resource it opens"
     return (
@@ -259,6 +280,11 @@ def _unresolved(pointer: Pointer) -> str:
     )
 
 
+_NEVER = {
+    "kafka": "a Kafka client signs in with the connection string as its password; without it the client must speak OAUTHBEARER",
+    "device-key": "a device signs in with a key or a certificate of its own, and with no identity of Azure's",
+}
+"""Kinds of values that nothing of Azure's identities stands in for, and why."""
 _RIGHTS = {
     "Listen": "receive",
     "Send": "send",

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from migrator.passwordless.services import by_host
+from migrator.passwordless.services import by_host, nameless
 from scanners.checksums import CHECKS
 from scanners.model import Secret, reveal
 
@@ -27,7 +27,7 @@ class Pointer:
     services: tuple[str, ...]
     """Ids of `services.toml`; several where one host suffix serves them all."""
     kind: str
-    """`account-key`, `policy-key`, `sas`, `user-delegation-sas`, `login` or `bare-key`."""
+    """`account-key`, `policy-key`, `device-key`, `sas`, `user-delegation-sas`, `login`, `kafka` or `bare-key`."""
     host: str = ""
     name: str = ""
     """Of the resource; empty when the value does not say."""
@@ -49,7 +49,7 @@ def point(value: Secret) -> Pointer | None:
     text = reveal(value).strip().strip("\"'")
     if len(text) > LONGEST:
         return None
-    for reader in (_url, _redis, _pairs, _bare):
+    for reader in (_url, _redis, _kafka, _pairs, _bare):
         found = reader(text)
         if found is not None:
             return found
@@ -117,9 +117,13 @@ def _storage(keys: Mapping[str, str]) -> Pointer | None:
     name = keys["accountname"].lower()
     if name == "devstoreaccount1":
         return None
+    table = by_host(_host(keys.get("tableendpoint", "")))
+    if table is not None and table.services[0].id == "cosmos-table":
+        return Pointer(("cosmos-table",), "account-key", _host(keys["tableendpoint"]), table.name, table.cloud)
     suffix = keys.get("endpointsuffix", "core.windows.net").lower()
-    cloud = {"core.windows.net": "public", "core.chinacloudapi.cn": "china", "core.usgovcloudapi.net": "usgov"}
-    return Pointer(("storage",), "account-key", f"{name}.blob.{suffix}", name, cloud.get(suffix, ""))
+    at = by_host(f"{name}.blob.{suffix}")
+    parts = {part: keys[key] for key, part in (("containername", "container"), ("queuename", "queue")) if keys.get(key)}
+    return Pointer(("storage",), "account-key", f"{name}.blob.{suffix}", name, at.cloud if at else "", parts)
 
 
 def _storage_sas(keys: Mapping[str, str]) -> Pointer | None:
@@ -134,6 +138,7 @@ def _bus(keys: Mapping[str, str]) -> Pointer | None:
         return None
     entity = keys.get("entitypath", "")
     parts = {"entity": entity} if entity else {}
+    parts |= {"group": keys["consumergroup"]} if keys.get("consumergroup") else {}
     found = Pointer(
         tuple(service.id for service in at.services), "policy-key", host, at.name, at.cloud, parts,
         policy=keys["sharedaccesskeyname"],
@@ -147,8 +152,10 @@ def _of_host(keys: Mapping[str, str]) -> Pointer | None:
     host = _host(keys["endpoint"])
     at = by_host(host)
     if at is None:
-        return None
-    return Pointer(tuple(service.id for service in at.services), "account-key", host, at.name, at.cloud)
+        shared = nameless(host)
+        return Pointer((shared.id,), "account-key", host) if shared else None
+    parts = {part: keys[part] for part in ("hub", "deployment") if keys.get(part)}
+    return Pointer(tuple(service.id for service in at.services), "account-key", host, at.name, at.cloud, parts)
 
 
 def _cosmos(keys: Mapping[str, str]) -> Pointer | None:
@@ -156,14 +163,17 @@ def _cosmos(keys: Mapping[str, str]) -> Pointer | None:
     if found is None or found.services != ("cosmos",):
         return None
     if keys.get("database"):
-        found = replace(found, parts={"database": keys["database"]})
+        collection = {"collection": keys["container"]} if keys.get("container") else {}
+        found = replace(found, parts={"database": keys["database"], **collection})
     return _by_checksum(found, keys["accountkey"], {"cosmos": "cosmos"})
 
 
 def _iot(keys: Mapping[str, str]) -> Pointer | None:
     at = by_host(keys["hostname"])
-    if at is None or "deviceid" in keys:
+    if at is None:
         return None
+    if "deviceid" in keys:
+        return Pointer(("iot-hub",), "device-key", keys["hostname"].lower(), at.name, at.cloud)
     return Pointer(
         ("iot-hub",), "policy-key", keys["hostname"].lower(), at.name, at.cloud, policy=keys["sharedaccesskeyname"]
     )
@@ -192,6 +202,7 @@ _READERS: tuple[tuple[frozenset[str], Callable[[Mapping[str, str]], Pointer | No
     (frozenset({"accountendpoint", "accountkey"}), _cosmos),
     (frozenset({"sharedaccesssignature"}), _storage_sas),
     (frozenset({"hostname", "sharedaccesskeyname", "sharedaccesskey"}), _iot),
+    (frozenset({"hostname", "deviceid", "sharedaccesskey"}), _iot),
     (frozenset({"endpoint", "sharedaccesskeyname", "sharedaccesskey"}), _bus),
     (frozenset({"instrumentationkey"}), _insights),
     (frozenset({"endpoint", "accesskey"}), _of_host),
@@ -250,6 +261,18 @@ def _redis(text: str) -> Pointer | None:
     if not comma or at is None or "password=" not in rest.lower():
         return None
     return Pointer(tuple(s.id for s in at.services), "account-key", host.partition(":")[0].lower(), at.name, at.cloud)
+
+
+_JAAS = re.compile(
+    r"""username=["']\$ConnectionString["'].{0,200}?password=["'](Endpoint=sb://[^"']+)["']""", re.DOTALL
+)
+
+
+def _kafka(text: str) -> Pointer | None:
+    """The JAAS configuration of a Kafka client on Event Hubs, whose password is a whole connection string."""
+    match = _JAAS.search(text)
+    inner = _pairs(match[1]) if match is not None else None
+    return replace(inner, services=("event-hubs",), kind="kafka") if inner is not None else None
 
 
 _LETTERS = {

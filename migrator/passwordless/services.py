@@ -34,6 +34,7 @@ class Service:
     title: str
     types: tuple[str, ...]
     hosts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    nameless: tuple[str, ...] = ()
     endpoints: tuple[str, ...] = ()
     scope: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[str, Role] = field(default_factory=dict)
@@ -110,7 +111,7 @@ def services() -> Mapping[str, Service]:
 def _service(entry: dict[str, Any]) -> Service:
     own = {need: Role(name) for need, name in entry.pop("system_roles", {}).items()}
     roles = {need: Role(name, guid, tuple(data)) for need, (guid, name, *data) in entry.pop("roles", {}).items()}
-    for key in ("types", "endpoints", "choices", "failures"):
+    for key in ("types", "nameless", "endpoints", "choices", "failures"):
         entry[key] = tuple(entry.get(key, ()))
     hosts = {cloud: tuple(suffixes) for cloud, suffixes in entry.pop("hosts", {}).items()}
     return Service(**entry, hosts=hosts, roles={**roles, **own})
@@ -125,6 +126,13 @@ class Host:
     services: tuple[Service, ...]
     """Those that share the suffix; the resource's type decides."""
     cloud: str
+
+
+def nameless(host: str) -> Service | None:
+    """The service behind a host that many of its resources share; None for any other host."""
+    low = host.lower().rstrip(".").partition(":")[0]
+    ends = ((service, end) for service in services().values() for end in service.nameless)
+    return next((service for service, end in ends if low == end or low.endswith(f".{end}")), None)
 
 
 def by_host(host: str) -> Host | None:

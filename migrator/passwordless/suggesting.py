@@ -11,7 +11,7 @@ from migrator.passwordless import dapr, token_store
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Code, Evidence
 from migrator.passwordless.pointer import LONGEST, Pointer, elsewhere, key_of, point
-from migrator.passwordless.services import by_host, services
+from migrator.passwordless.services import by_host, nameless, services
 from migrator.planning.consumers import consumers, rules_with
 from migrator.planning.draft import Item
 from migrator.planning.identities import SYSTEM, Chosen
@@ -176,15 +176,21 @@ def _evidence(view: AppView, container: Json, code: Code | None) -> Evidence:
     return Evidence(env, "functionapp" in str(view.app.document.get("kind") or "").lower(), code)
 
 
+def _stem(name: str) -> str:
+    """What variables of one connection begin with."""
+    return "PG" if re.fullmatch(r"PG[A-Z]{4,12}", name) else re.split(r"[_:.]", name)[0]
+
+
 def _beside(name: str, pointer: Pointer | None, evidence: Evidence) -> Pointer | None:
     """A key alone opens what the variables beside it name: `X_KEY` beside `X_ENDPOINT`, if that is one Azure host."""
-    stem = re.split(r"[_:.]", name)
     hosts: dict[str, Pointer] = {}
     for other, value in evidence.env.items():
-        if value is None or other == name or re.split(r"[_:.]", other)[:1] != stem[:1]:
+        if value is None or other == name or _stem(other) != _stem(name):
             continue
         for host in _hosts(value):
-            at = by_host(host)
+            at, shared = by_host(host), nameless(host)
+            if shared is not None and pointer is None:
+                hosts[host.lower()] = Pointer((shared.id,), "bare-key", host.lower())
             if at is not None:
                 ids = tuple(one.id for one in at.services)
                 known = pointer.services if pointer is not None else ids

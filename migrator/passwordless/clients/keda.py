@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from migrator.model import Json
-from migrator.passwordless.cases import Case, Change, Verdict
+from migrator.passwordless.cases import CLOUDS, Case, Change, Verdict
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,21 @@ SCALERS = {
         {"hub": "eventHubName"},
     ),
 }  # fmt: skip
+UNTRIED = {
+    **dict.fromkeys(
+        ("azure-log-analytics", "azure-monitor", "azure-app-insights"),
+        "the scaler {kind} takes an identity with a reader's role at what its metadata names; keylift looks for neither",
+    ),
+    **dict.fromkeys(
+        ("azure-data-explorer", "azure-pipelines"),
+        "KEDA's scaler {kind} takes an identity; whether Container Apps lets it is not known",
+    ),
+    **dict.fromkeys(
+        ("mssql", "postgresql", "rabbitmq"),
+        "the scaler {kind} takes no identity in Container Apps, which drops the metadata of such a rule (ACA#1786)",
+    ),
+}
+"""Scalers whose rules keep their secret, with what is known of them; any other knows no identity of Azure's."""
 _STAYS = {
     "azure-eventhub": ("its rule asks a second service for checkpoints, whose account the secret does not name",),
 }
@@ -71,10 +86,10 @@ class Keda:
         # a key of several services is judged once: the scaler says which it is
         if rule is None or case.service.id in {"storage-blob", "storage-queue", "storage-table"}:
             return None
-        kind, metadata = _read(rule)
+        kind, metadata = read(rule)
         scaler = SCALERS.get(kind)
         if scaler is None:
-            return Verdict("KEDA", fails=(f"the scaler {kind or 'of the rule'} takes no identity in Container Apps",))
+            return Verdict("KEDA", fails=(untaken(kind),))
         fails = []
         if not set(scaler.services) & {case.service.id}:
             fails.append(f"the secret opens {case.service.title}, which the scaler {kind} does not ask")
@@ -87,6 +102,11 @@ class Keda:
             fails.append("the rule is given several secrets, and an identity replaces all of them")
         where = case.name
         sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name, "rule", key) for key in scaler.sets]
+        cloud = CLOUDS.get(case.pointer.cloud)
+        if cloud is None:
+            fails.append(f"the scaler {kind} is told no cloud in which {case.pointer.host} is")
+        elif cloud:
+            sets.append(Change("set", f"{where}: metadata.cloud", cloud, "rule", "cloud"))
         gone = [
             Change("remove", f"{where}: metadata.{key}", "", "rule", key) for key in scaler.drops if key in metadata
         ]
@@ -104,7 +124,12 @@ class Keda:
         )
 
 
-def _read(rule: Json) -> tuple[str, Mapping[str, str]]:
+def untaken(kind: str) -> str:
+    """Why a rule of a scaler that is not in the table keeps its secret."""
+    return UNTRIED.get(kind, "the scaler {kind} takes no identity in Container Apps").format(kind=kind or "of the rule")
+
+
+def read(rule: Json) -> tuple[str, Mapping[str, str]]:
     """Type and metadata of a rule; `azureQueue` is the older spelling of a custom rule."""
     if "queueName" in rule:
         return "azure-queue", {key: str(value) for key, value in rule.items() if isinstance(value, str)}
