@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 
 from migrator.model import App, Estate, Json, Part, Resource, ResourceId, same_id
-from migrator.passwordless.cases import CLIENT_ID, Change
+from migrator.passwordless.cases import CLIENT_ID, CLOUDS, Change
 from migrator.passwordless.decision import Decision, Outcome, target_of, title_of
 from migrator.passwordless.pointer import Pointer, point
 from migrator.passwordless.rights import Asker, Grant, rights
@@ -264,7 +264,12 @@ def decide(look: _Look, estate: Estate) -> Decision:
     if component.managed and look.text(component.managed).lower() != "true":
         warns.append(f"with {component.managed} it makes nothing by itself: what it uses must exist")
     if open_to_all:
-        warns.append(f"it has no scopes: every app with Dapr on loads it ({', '.join(app.name for app in apps)})")
+        fails.append(
+            f"it has no scopes: every app with Dapr on loads it ({', '.join(app.name for app in apps)}), and so would any that "
+            "comes later, with an identity that nobody gave a right"
+        )
+    if pointer is not None and pointer.cloud not in CLOUDS:
+        fails.append(f"no azureEnvironment is known for {pointer.host}")
     used = [name for name in CLIENT if look.text(name)]
     if used:
         warns.append(f"{used[0]} is set, and does nothing: a key that is left beside it wins")
@@ -368,6 +373,9 @@ def _changes(look: _Look, component: Component, pointer: Pointer | None, identit
         yield Change("set", name, value)
     if component.managed and look.text(component.managed).lower() != "true":
         yield Change("set", component.managed, "true")
+    cloud = CLOUDS.get(pointer.cloud, "") if pointer is not None else ""
+    if cloud and look.text("azureEnvironment") != cloud:
+        yield Change("set", "azureEnvironment", cloud)
     if identity:
         yield Change("set", CLIENT[0], CLIENT_ID.format(identity=identity))
 

@@ -165,18 +165,25 @@ def test_what_knows_no_identity_cannot(kind: str) -> None:
 
 
 def test_every_app_that_loads_it_needs_the_identity() -> None:
-    unscoped = component("pubsub.azure.servicebus.topics", {}, {"connectionString": BUS}, scopes=[])
+    scoped = component("pubsub.azure.servicebus.topics", {}, {"connectionString": BUS}, scopes=["web-dapr", "api-dapr"])
     elsewhere = app("far", IDENTITY, home=f"{HOME}2")
-    found = advice(unscoped, app("web", IDENTITY), app("api", IDENTITY), app("quiet", OTHER, enabled=False), elsewhere)
+    found = advice(scoped, app("web", IDENTITY), app("api", IDENTITY), app("quiet", OTHER, enabled=False), elsewhere)
     assert found["outcome"] == "configuration"
-    assert any("it has no scopes: every app with Dapr on loads it (web, api)" in text for text in found["against"])
-    mixed = advice(unscoped, app("web", IDENTITY), app("api", OTHER))
+    mixed = advice(scoped, app("web", IDENTITY), app("api", OTHER))
     assert mixed["outcome"] == "vault-reference"
     assert any("none in common" in text for text in mixed["against"])
-    own = advice(unscoped, app("web", system=True), app("api", system=True))
+    own = advice(scoped, app("web", system=True), app("api", system=True))
     assert own["outcome"] == "configuration"
     assert "azureClientId" not in changes(own), "each signs in with its own system identity"
     assert {"oid-web", "oid-api"} <= {word for role in own["roles"] for word in role["command"].split()}
+
+
+def test_a_component_without_scopes_keeps_its_key() -> None:
+    """Every app with Dapr on would need the right, and so would one that nobody has deployed yet."""
+    unscoped = component("pubsub.azure.servicebus.topics", {}, {"connectionString": BUS}, scopes=[])
+    found = advice(unscoped, app("web", IDENTITY), app("api", IDENTITY))
+    assert (found["outcome"], found["changes"]) == ("vault-reference", [])
+    assert any("it has no scopes: every app with Dapr on loads it (web, api)" in text for text in found["against"])
 
 
 def test_an_app_without_identity_is_given_one_first() -> None:
