@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from migrator.passwordless.cases import Case, Change, Verdict, calls, identity_env, shown, signing_in
 
+_PACKAGES = ("aspire.azure.", "aspire.microsoft.azure.", "aspire.microsoft.extensions.configuration.azure")
+_REDIS = frozenset({"redis", "managed-redis"})
 _PREFIX = "connectionstrings__"
 
 
@@ -26,7 +28,9 @@ class Aspire:
         fails = []
         if not given:
             fails.append(f'no AddAzure…("{name}") of an Aspire.Azure integration was seen')
-        if not code.has("aspire.azure.") and not code.has("aspire.microsoft.azure."):
+        if case.service.id in _REDIS and "withazureauthentication:withazureauthentication" not in code.names:
+            fails.append("no WithAzureAuthentication() was seen, without which the integration takes a password only")
+        if not any(code.has(prefix) for prefix in _PACKAGES):
             fails.append(f"only {', '.join(packages)} is there, which takes a password")
         if name.lower() in code.reads:
             fails.append(f'GetConnectionString("{name}") is read by hand ({shown(code.reads[name.lower()])})')
@@ -40,25 +44,38 @@ class Aspire:
             fails=tuple(fails),
             changes=(Change("set", case.name, value), *identity_env(case)),
             stays=signing_in(case),
+            # what the name says of the use: a database's principal is no role
+            needs=("write",) if case.service.id in _REDIS else (),
         )
 
     def _endpoint(self, case: Case) -> str:
-        host = case.pointer.host
-        kind = case.service.id
+        host, kind = case.pointer.host, case.service.id
         if kind in {"service-bus", "event-hubs"}:
-            entity = case.pointer.parts.get("entity")
-            return f"Endpoint=sb://{host}/;EntityPath={entity}" if entity else host
+            more = _told(case, entity="EntityPath", group="ConsumerGroup")
+            return f"Endpoint=sb://{host}/{more}" if more else host
         if kind == "cosmos":
-            database = case.pointer.parts.get("database")
-            return f"AccountEndpoint=https://{host}/" + (f";Database={database}" if database else "")
+            return f"AccountEndpoint=https://{host}/" + _told(case, database="Database", collection="Container")
         if kind == "postgresql":
-            database = case.pointer.parts.get("database")
-            return f"Host={host}" + (f";Database={database}" if database else "") + ";Ssl Mode=Require"
+            # the name of a user-assigned identity is taken from its token
+            user = "" if case.identity else ";Username=the-app"
+            return f"Host={host}{_told(case, database='Database')}{user};Ssl Mode=Require"
         if kind in {"openai", "search"}:
-            return f"Endpoint=https://{host}/"
-        if kind.startswith("storage-") or kind in {"app-configuration", "web-pubsub"}:
-            return f"https://{host}/"
-        return ""
+            return f"Endpoint=https://{host}/" + _told(case, deployment="Deployment")
+        if kind in {"storage-blob", "storage-queue"}:
+            more = _told(case, container="ContainerName", queue="QueueName")
+            return f"Endpoint=https://{host}/{more}" if more else f"https://{host}/"
+        if kind == "web-pubsub":
+            more = _told(case, hub="Hub")
+            return f"Endpoint=https://{host}/{more}" if more else f"https://{host}/"
+        if kind in _REDIS:
+            return f"{host}{':10000' if kind == 'managed-redis' else ''},ssl=true"
+        return f"https://{host}/" if kind in {"storage-table", "app-configuration"} else ""
+
+
+def _told(case: Case, **keys: str) -> str:
+    """What a connection string names besides the service, which the integration reads from it: parts by their keys."""
+    parts = case.pointer.parts
+    return "".join(f";{key}={parts[part]}" for part, key in keys.items() if parts.get(part))
 
 
 CLIENT = Aspire()

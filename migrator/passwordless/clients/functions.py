@@ -19,6 +19,11 @@ _ENDPOINTS = {
     "signalr": ("serviceUri",),
 }
 _HOST = "AzureWebJobsStorage"
+_EXTENSION = re.compile(r"microsoft\.azure\.(?:webjobs|functions\.worker)\.extensions\.(\w+)")
+_OLDEST = {"storage": 5, "servicebus": 5, "eventhubs": 5, "cosmosdb": 4}
+"""Major versions of extensions from which on they take identity-based connections."""
+_USES = {"storage-blob": "storage", "storage-queue": "storage", "storage-table": "storage", "storage": "storage",
+         "service-bus": "servicebus", "event-hubs": "eventhubs", "cosmos": "cosmosdb"}  # fmt: skip
 _OLDEST_BUNDLE = 3
 """Extension bundles before it hold extensions without identity-based connections."""
 
@@ -39,12 +44,12 @@ class Functions:
 
     def _host(self, case: Case) -> Verdict:
         account = case.pointer.name
-        public = case.pointer.cloud in {"", "public"}
+        public = case.pointer.cloud == "public"
         changes = [Change("remove", _HOST)]
         if public:
             changes.append(Change("set", f"{_HOST}__accountName", account))
         else:  # the account name stands for the public cloud's hosts only
-            suffix = case.pointer.host.partition(".blob.")[2]
+            suffix = case.pointer.host.split(".", 2)[2]
             changes += [
                 Change("set", f"{_HOST}__{kind}ServiceUri", f"https://{account}.{kind}.{suffix}")
                 for kind in ("blob", "queue", "table")
@@ -72,7 +77,7 @@ class Functions:
         keys = _ENDPOINTS.get(case.service.id)
         fails = list(self._falsified(case, name))
         if keys is None:
-            fails.append(f"a binding to {case.service.title} takes no identity-based connection")
+            fails.append(f"no identity-based connection of a binding to {case.service.title} is known")
         host = case.pointer.host.rstrip("/")
         changes = [Change("remove", case.name)]
         for key in keys or ():
@@ -117,7 +122,11 @@ class Functions:
         receives = code is not None and f"receives:{name}".lower() in code.names
         sends = code is not None and f"sends:{name}".lower() in code.names
         if case.service.id == "storage-blob":
-            return ("manage",) if receives or sends else ()
+            if receives or sends or code is None:
+                return ("manage",) if receives or sends else ()
+            bound = {(sight.path, sight.line) for sight in calls(case, "connection", name)}
+            read = {(sight.path, sight.line) for sight in code.names.get(f"inputs:{name}".lower(), ())}
+            return ("read",) if bound and bound <= read else ()
         if case.service.id == "storage-queue" and receives:
             # a trigger looks at the queue's length, too (functions-bindings-storage-queue-trigger, identity-based connections)
             return ("read", "receive", "send") if sends else ("read", "receive")
@@ -140,6 +149,12 @@ class Functions:
         bundle = re.search(r"\d+", code.packages.get("functions-extension-bundle", ""))
         if bundle and int(bundle[0]) < _OLDEST_BUNDLE:
             found.append(f"the extension bundle {code.packages['functions-extension-bundle']} is older than 3")
+        for package, version in code.packages.items():
+            extension, major = _EXTENSION.match(package), re.match(r"\d+", version)
+            oldest = _OLDEST.get(_USES.get(case.service.id, ""), 0)
+            mine = extension is not None and extension[1] == _USES.get(case.service.id)
+            if mine and major and int(major[0]) < oldest:
+                found.append(f"{package} {version} is older than {oldest}, and takes no identity")
         return tuple(sorted(found))
 
 

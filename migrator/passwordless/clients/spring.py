@@ -29,6 +29,7 @@ _STARTERS = {
     "SPRING_DATA_REDIS": "spring-cloud-azure-starter-data-redis-lettuce",
 }
 
+_JDBC = "SPRING_DATASOURCE"
 _UNSURE = {
     "SPRING_JMS_SERVICEBUS": (
         "the properties of Service Bus JMS without a key were not checked against a running app",
@@ -50,10 +51,13 @@ class Spring:
         if name not in _SECRETS or code is None:
             return None
         stem = next(stem for stem in _STARTERS if name.startswith(stem))
-        starters = code.has(_STARTERS[stem])
-        fails = []
-        if not starters:
-            fails.append(f"no {_STARTERS[stem]} is among the dependencies")
+        sql = stem == _JDBC and case.service.id == "sql"
+        # a driver of SQL Server signs in by itself, with azure-identity beside it; the others need the starter of their own
+        wanted = "azure-identity" if sql else _STARTERS[stem] + (f"-{case.service.id}" if stem == _JDBC else "")
+        starters = code.has(wanted)
+        fails = [] if starters else [f"no {wanted} is among the dependencies"]
+        fails += [f"{name} {code.packages[name]} is of Spring Boot 2, whose properties have other names"
+                  for name in code.has("spring-cloud-azure") if code.packages[name].startswith(("3.", "4."))]  # fmt: skip
         written = [sight for key, sights in code.names.items() if key.startswith("spring-secret:") for sight in sights]
         if written:
             fails.append(f"the property is written in configuration, too ({shown(written)})")
@@ -65,10 +69,22 @@ class Spring:
             "Spring Cloud Azure",
             holds=holds,
             fails=tuple(fails),
-            changes=(Change("remove", case.name), *self._after(case, stem), *self._credential(case)),
+            changes=self._sql(case)
+            if sql
+            else (Change("remove", case.name), *self._after(case, stem), *self._credential(case)),
             at_service=_SECRETS[name],
             # these set the credential of every Spring Cloud Azure client
             stays=(*signing_in(case), *_UNSURE.get(stem, ())),
+        )
+
+    def _sql(self, case: Case) -> tuple[Change, ...]:
+        url = next((str(v) for n, v in case.evidence.env.items() if n.upper() == "SPRING_DATASOURCE_URL" and v), "")
+        url = url or f"jdbc:sqlserver://{case.pointer.host}:1433"
+        client = f"msiClientId={case.client_id};" if case.client_id else ""
+        return (
+            Change("remove", case.name),
+            Change("remove", "SPRING_DATASOURCE_USERNAME"),
+            Change("set", "SPRING_DATASOURCE_URL", f"{url.rstrip(';')};authentication=ActiveDirectoryMSI;{client}"),
         )
 
     def _after(self, case: Case, stem: str) -> tuple[Change, ...]:

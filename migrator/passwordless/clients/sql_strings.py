@@ -7,8 +7,9 @@ Microsoft.Data.SqlClient before 7 holds the Entra parts; from 7 on they are in M
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
-from migrator.passwordless.cases import Case, Change, Verdict
+from migrator.passwordless.cases import Case, Change, Verdict, shown
 
 _NET = ("microsoft.data.sqlclient", "microsoft.entityframeworkcore.sqlserver", "aspire.microsoft.data.sqlclient")
 _SPLIT = 7
@@ -21,11 +22,14 @@ class SqlStrings:
         code = case.evidence.code
         if case.service.id != "sql" or code is None:
             return None
+        parts = tuple(sight for key, all_ in code.names.items() if key.startswith("sql-by-parts:") for sight in all_)
+        against = (f"code makes its connection of parts ({shown(parts)})",) if parts else ()
+        verdict = None
         if any(name in code.packages for name in _NET):
-            return self._net(case)
-        if "pyodbc" in code.packages:
-            return self._odbc(case)
-        return None
+            verdict = self._net(case)
+        elif "pyodbc" in code.packages:
+            verdict = self._odbc(case)
+        return replace(verdict, fails=(*verdict.fails, *against)) if verdict is not None else None
 
     def _net(self, case: Case) -> Verdict:
         packages = case.evidence.code.packages if case.evidence.code else {}
