@@ -81,6 +81,7 @@ def read_code(folder: Path) -> Code:
     mints: list[Sight] = []
     reads: dict[str, list[Sight]] = {}
     names: dict[str, list[Sight]] = {}
+    verbs: dict[str, list[Sight]] = {}
     for path, text in _files(folder):
         packages.update(_declared(path, text))
         if Path(path).suffix not in _SOURCES | _SETTINGS or _TESTS.search(path):
@@ -90,6 +91,8 @@ def read_code(folder: Path) -> Code:
                 constructors.append(sight)
             elif kind == "mints":
                 mints.append(sight)
+            elif kind == "verbs":
+                verbs.setdefault(what, []).append(sight)
             elif kind == "reads":
                 reads.setdefault(name.lower(), []).append(sight)
             else:
@@ -99,6 +102,7 @@ def read_code(folder: Path) -> Code:
         tuple(sorted(constructors)),
         {name: tuple(sorted(found)) for name, found in sorted(reads.items())},
         {name: tuple(sorted(found)) for name, found in sorted(names.items())},
+        {name: tuple(sorted(found)) for name, found in sorted(verbs.items())},
         tuple(sorted(mints)),
     )
 
@@ -131,8 +135,14 @@ def _wanted(name: str) -> bool:
 
 
 def _seen(path: str, text: str) -> Iterator[tuple[str, str, str, Sight]]:
+    clients = _detectors()["clients"]
     for kind, group in _detectors().items():
+        if kind == "clients":
+            continue
         for what, pattern in group.items():
+            # a verb alone says little: `upload` is of blobs where blobs are spoken of
+            if kind == "verbs" and not clients[what.partition(".")[0]].search(text):
+                continue
             for match in pattern.finditer(text):
                 line = text.count("\n", 0, match.start()) + 1
                 groups = match.groupdict()

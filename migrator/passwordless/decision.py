@@ -346,11 +346,21 @@ def _with_rights(
     target: Resource | None,
     told: Sequence[str],
 ) -> Decision:
-    asked = rights(pointer, service, target, told, Asker(subject.identity, subject.principal))
+    code = subject.evidence.code
+    # what a use tells of itself is whole; code may do more in places that no detector knows, so it is asked second
+    does = code.does({service.id}) if code is not None and not told and service.roles else {}
+    asked = rights(pointer, service, target, told or [*does], Asker(subject.identity, subject.principal))
+    seen = tuple(f"code {_DOES[need]} ({shown(does[need])})" for need in sorted(does))
+    more = (
+        ("of verbs in code only those that were seen count: a library may do more of its own accord",) if does else ()
+    )
     return replace(
         decision,
         grants=asked.grants,
         scripts=asked.scripts,
-        holds=(*decision.holds, *asked.holds),
-        fails=(*decision.fails, *asked.doubts),
+        holds=(*decision.holds, *asked.holds, *seen),
+        fails=(*decision.fails, *asked.doubts, *more),
     )
+
+
+_DOES = {"read": "reads", "write": "writes", "send": "sends", "receive": "receives", "manage": "makes and deletes"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from migrator.model import Json
@@ -34,8 +34,19 @@ class Code:
     """Name of a variable or setting, lower case -> places that read it by that name."""
     names: Mapping[str, tuple[Sight, ...]] = field(default_factory=dict)
     """`<call>:<name>`, lower case -> places where a known call is given a name (`addazureserviceclient:x`)."""
+    verbs: Mapping[str, tuple[Sight, ...]] = field(default_factory=dict)
+    """`<service>.<need>` -> places that do it."""
     mints: tuple[Sight, ...] = ()
     """Places that sign SAS with the account key."""
+
+    def does(self, services: Collection[str]) -> Mapping[str, tuple[Sight, ...]]:
+        """Needs of some services that code shows, with the places."""
+        found: dict[str, tuple[Sight, ...]] = {}
+        for key, sights in self.verbs.items():
+            service, _, need = key.partition(".")
+            if service in services:
+                found[need] = (*found.get(need, ()), *sights)
+        return found
 
     def has(self, prefix: str) -> list[str]:
         """Packages whose name begins with `prefix` (lower case)."""

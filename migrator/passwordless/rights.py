@@ -6,7 +6,7 @@ role, and never a role of Azure's control plane.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from migrator.model import Json, Resource, ResourceId
@@ -76,7 +76,7 @@ def rights(pointer: Pointer, service: Service, target: Resource | None, told: Se
         pointer: What the secret says of itself; its own rights count most.
         service: The one service in use.
         target: The resource, where it was found.
-        told: Needs that the way of use tells (`services.NEEDS`).
+        told: Needs that the way of use, or code, tells (`services.NEEDS`).
         asker: The identity.
     """
     if service.system in databases.SCRIPTS:
@@ -84,16 +84,49 @@ def rights(pointer: Pointer, service: Service, target: Resource | None, told: Se
         return Rights(scripts=databases.SCRIPTS[service.system](asker.called, asker.object_id, database))
     if not service.roles:
         return Rights(doubts=(service.unclear,) if service.unclear else ())
-    needs, doubts = sorted(pointer.rights) or sorted(told), []
+    needs, doubts = sorted(_least(pointer.rights, told, service)), []
     if not needs:
         needs = ["receive", "send"] if {"send", "receive"} <= service.roles.keys() else ["write"]
-        doubts.append(f"a key tells no need: give less than {' and '.join(needs)} if the app does less")
+        owner = next(
+            (service.roles[need].name for need in needs if need in service.roles and service.roles[need].owns), ""
+        )
+        if owner:  # nobody becomes one because nobody knows better
+            needs, read = [], service.roles.get("read")
+            less = f", {read.name} if it only reads" if read else ""
+            doubts.append(f"a key tells no need, and a person must: {owner} if the app writes{less}")
+        else:
+            doubts.append(f"a key tells no need: give less than {' and '.join(needs)} if the app does less")
     doubts += [service.also] if service.also else []
     pointer, wide = _narrow(pointer, service)
     doubts += wide
     holds = (f"rights: {pointer.told_by}",) if pointer.told_by else ()
     grants = tuple(_grant(pointer, service, target, need, asker) for need in needs if need in service.roles)
     return Rights(grants, holds=holds, doubts=tuple(doubts))
+
+
+_WIDER = {"write": frozenset({"read"}), "manage": frozenset({"read", "write", "send", "receive"})}
+_OF_QUEUES = {**_WIDER, "write": frozenset({"read", "send", "receive"})}
+_WIDER_OF = {
+    "storage-queue": _OF_QUEUES,
+    "signalr": {},  # its roles are for different programs, and none holds another
+    "iot-hub": {"write": frozenset({"read"})},
+}
+"""Need -> needs that its role covers as well, service by service (the roles' data actions)."""
+
+
+def _least(allowed: Collection[str], told: Collection[str], service: Service) -> set[str]:
+    """What the use needs, as far as the secret itself allows it; what is known alone, where one of the two is not known.
+
+    A need that the role of another one covers is left out.
+    """
+    wider = _WIDER_OF.get(service.id, _WIDER)
+
+    def covered(need: str, by: Collection[str]) -> bool:
+        return any(need in wider.get(one, ()) for one in by)
+
+    both = {need for need in told if need in allowed or covered(need, allowed)}
+    needs = both or {*(allowed or told)}
+    return {need for need in needs if not covered(need, needs - {need})}
 
 
 def _narrow(pointer: Pointer, service: Service) -> tuple[Pointer, list[str]]:

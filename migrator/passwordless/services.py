@@ -25,6 +25,11 @@ class Role:
     data: tuple[str, ...] = ()
     """What of a service's data it opens: data actions, or wildcards over them."""
 
+    @property
+    def owns(self) -> bool:
+        """Whether it gives everything on the data plane: nothing to give unasked."""
+        return "Owner" in self.name
+
 
 @dataclass(frozen=True, slots=True)
 class Service:

@@ -46,6 +46,7 @@ TARGETS = (
     _resource(
         "Microsoft.Cache/redis", "r1", hostName="r1.redis.cache.windows.net", redisConfiguration={"aad-enabled": "true"}
     ),
+    _resource("Microsoft.AppConfiguration/configurationStores", "a1", endpoint="https://a1.azconfig.io"),
     _resource("Microsoft.SignalRService/signalR", "s1", hostName="s1.service.signalr.net"),
 )
 

@@ -77,7 +77,7 @@ CASES = {
             "app.csproj": csproj("Aspire.Microsoft.Extensions.Configuration.AzureAppConfiguration 9.0.0", "Aspire.Azure.Search.Documents 9.0.0"),
             "p.cs": 'builder.AddAzureAppConfiguration("settings");',
         },
-        {"App Configuration Data Owner"},
+        {"App Configuration Data Reader"},
         {
             "ConnectionStrings__settings": "https://cfg1.azconfig.io/",
             "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential",
