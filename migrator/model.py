@@ -7,6 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from migrator.errors import PlanFileError
@@ -407,7 +408,7 @@ class Step:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, so that its id can be kept: a digest of megabytes, asked for again and again
 class Plan:
     """Ordered steps and all a reviewer must know. The same estate and options give the same bytes."""
 
@@ -461,7 +462,7 @@ class Plan:
         """The run that this plan is the contract of; empty for any other plan."""
         return str(self.options.get("finalize") or "")
 
-    @property
+    @cached_property
     def id(self) -> str:
         """A digest of the content; the content holds no value."""
         return hashlib.sha256(canonical(self.content()).encode()).hexdigest()[:16]

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 
 from .real import kills
 from .simulation.shapes import ESTATES, shape
-from .simulation.world import Play, Scenario, Tally, drawn, shrunk, swept
+from .simulation.sweeping import swept
+from .simulation.world import Play, Scenario, Tally, drawn, shrunk
 
 AGAIN = ".venv/bin/python -m tests.executor.soak"
 CHUNK = 50
@@ -27,6 +28,7 @@ CHUNK = 50
 def chunk(first: int, number: int) -> tuple[Tally, list[tuple[int, str]]]:
     """Worlds of consecutive seeds: what was tried, and the seeds that ended badly with their reason."""
     tally, bad = Tally(), []
+    gc.disable()  # what goes round in circles is collected once, in the end
     for seed in range(first, first + number):
         scenario = drawn(seed)
         play = Play(shape(scenario.shape), scenario)
@@ -35,21 +37,14 @@ def chunk(first: int, number: int) -> tuple[Tally, list[tuple[int, str]]]:
         except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
             bad.append((seed, f"{type(error).__name__}: {error}"))
         tally.add(play.tally)
+    gc.enable()
     gc.collect()
     return tally, bad
 
 
 def sweep(given: tuple[str, int, int]) -> tuple[Tally, list[tuple[str, str]]]:
     """Deaths at the instants of one shape (its name, a stride, the first): what was tried, and what ended badly."""
-    tally, bad = Tally(), []
-    for scenario in swept(*given):
-        play = Play(shape(scenario.shape), scenario)
-        try:
-            play.run()
-        except Exception as error:  # noqa: BLE001 - whatever it is, it is a finding
-            bad.append((scenario.to_json(), f"{type(error).__name__}: {error}"))
-        tally.add(play.tally)
-    return tally, bad
+    return swept(*given)
 
 
 def _chunk(given: tuple[int, int]) -> tuple[Tally, list[tuple[int, str]]]:

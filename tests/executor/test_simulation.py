@@ -14,7 +14,9 @@ from migrator.model import Json, RunState
 from migrator.simulator import vault_store
 
 from .simulation.disk import Disk, WatchedJournal
+from .simulation.facts import facts
 from .simulation.shapes import ESTATES, shape
+from .simulation.sweeping import trunks
 from .simulation.world import Edit, Kill, LostError, Play, Scenario, Tally, Trouble, drawn, shrunk
 from .soak import chunk, sweep
 from .world import app_id
@@ -43,6 +45,24 @@ def test_dead_at_any_instant(name: str) -> None:
     assert not bad, "\n".join(reason for _, reason in bad)
     assert tally.kills >= 20
     assert tally.under_way
+
+
+@pytest.mark.parametrize("name", ["multiple", "keyless"])
+def test_what_the_sweep_does_once_goes_the_same_way_each_time(name: str) -> None:
+    """A world that goes on from a copy ends, event by event, as the same world played from its beginning."""
+    tried = 0
+    for trunk, hows in trunks(name, 139, 31):
+        for moment in trunk.moments:
+            for branch in trunk.branches(moment, hows):
+                trunk.go_on(branch, moment)
+                ended = facts(branch.shape.inside), branch.shape.inside.clock.now()
+                whole = Play(branch.shape, Scenario.from_json(branch.scenario.to_json()))
+                whole.run()
+                assert (facts(whole.shape.inside), whole.shape.inside.clock.now()) == ended
+                assert whole.told == branch.told
+                assert whole.tally.ends == branch.tally.ends
+                tried += 1
+    assert tried >= 12
 
 
 def shape_with(kind: str) -> str:

@@ -12,6 +12,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,17 @@ class WatchedJournal(Journal):
         self.instant("written")
 
 
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A journal's files at one instant."""
+
+    database: bytes
+    wal: bytes
+    before: bytes | None
+    """The WAL before the last write, if that could be torn still."""
+    synchronous: int
+
+
 class Disk:
     """A folder with one journal in it."""
 
@@ -68,17 +80,26 @@ class Disk:
             how: `kill` (what was written is there), or `power` (what was not flushed may be lost, the last write torn).
             dice: Decides how much is lost.
         """
-        (synchronous,) = journal._connection.execute("PRAGMA synchronous").fetchone()
-        database, wal = _read(self.path), _read(_wal(self.path))
+        written = self.written(journal)
         journal._connection.close()  # tidies up, which a process that died does not: so the files are put back
+        self.leave(written, how, dice)
+
+    def written(self, journal: WatchedJournal) -> Written:
+        """What lies in the folder while a journal is open."""
+        (synchronous,) = journal._connection.execute("PRAGMA synchronous").fetchone()
+        return Written(_read(self.path), _read(_wal(self.path)), getattr(journal, "before", None), synchronous)
+
+    def leave(self, written: Written, how: str, dice: random.Random) -> None:
+        """Put into the folder what a death at an instant leaves of what was written by then."""
+        wal = written.wal
         if how == "power":
-            if synchronous < FULL:
+            if written.synchronous < FULL:
                 wal = wal[: dice.randint(HEADER, max(HEADER, len(wal)))]
-            elif getattr(journal, "before", None) is not None and journal.before != wal:
-                wal = _torn(journal.before, wal, dice)
+            elif written.before is not None and written.before != wal:
+                wal = _torn(written.before, wal, dice)
         for path in self.folder.iterdir():
             path.unlink()
-        self.path.write_bytes(database)
+        self.path.write_bytes(written.database)
         if wal:
             _wal(self.path).write_bytes(wal)
 

@@ -6,6 +6,7 @@ import json
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import requests
@@ -130,6 +131,15 @@ class Standing:
         self._clock.advance(seconds)
 
 
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """A simulated cloud at one instant."""
+
+    kept: bytes
+    random: Any
+    trace: Any
+
+
 class Inside:
     """One simulated cloud and one session with it, put back to its beginning as often as wanted."""
 
@@ -170,6 +180,21 @@ class Inside:
         self.azure.faults.rules.clear()
         self.transport.before = self.transport.after = lambda _plane, _request: None
         self.process(Standing(self.clock), seed)
+
+    def copied(self) -> Cloud:
+        """The cloud as it is now, its chances included."""
+        world = self.azure.world
+        kept = pickle.dumps((world.tables, self.clock.now()))
+        return Cloud(kept, world.random.getstate(), self.azure.trace.getstate())
+
+    def restore(self, cloud: Cloud) -> None:
+        """The cloud as it was copied; nobody is at work."""
+        self.azure.world.tables, start = pickle.loads(cloud.kept)
+        self.clock = self.azure.clock = Clock(speed=0.0, start=start)
+        self.azure.world.random.setstate(cloud.random)
+        self.azure.trace.setstate(cloud.trace)
+        self.azure.faults.rules.clear()
+        self.transport.before = self.transport.after = lambda _plane, _request: None
 
     def process(self, clock: Waiting, seed: int) -> None:
         """A new process of keylift: it remembers nothing of what the last one learnt about throttling."""

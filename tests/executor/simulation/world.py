@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -31,6 +31,8 @@ from .turns import DiedError, Turns
 
 ENDLESS = 20_000
 """Instants after which a process counts as one that does not end."""
+TORN = 2
+"""Instants for which the last write of the journal may still be torn."""
 AFTER = 3600.0
 """Virtual seconds that everything under way has to end, before the last process and before the cloud is looked at."""
 LATE = {"identity", "role", "vault", "ours"}
@@ -190,35 +192,10 @@ def drawn(seed: int) -> Scenario:
     return scenario
 
 
-def swept(name: str, stride: int = 1, offset: int = 1) -> Iterator[Scenario]:
-    """A death at every instant of a shape's plan: while it is applied, rolled back and resumed, whatever comes then.
-
-    Args:
-        name: The shape.
-        stride: Every how many instants one is tried.
-        offset: The first.
-    """
-    made = shape(name)
-    apply, rollback = made.instants["apply"], made.instants["rollback"]
-    deaths = [("apply", number) for number in range(offset, apply + 1, stride)]
-    deaths += [("rollback", number) for number in range(offset, rollback + 1, stride)]
-    deaths += [("resume", number) for number in range(offset, apply // 2 + 1, stride)]
-    for phase, number in deaths:
-        for way in ("resume", "rollback"):
-            for how in ("kill", "power"):
-                kill = Kill(int(phase != "apply"), number, how)
-                if phase == "apply":
-                    yield Scenario(number, name, ways=[way], kills=[kill])
-                elif phase == "rollback":
-                    yield Scenario(number, name, ways=["rollback", way], kills=[kill])
-                else:
-                    yield Scenario(number, name, ways=["resume", way], kills=[Kill(0, apply // 2), kill])
-
-
 # Carrying it out
 
 
-class _Process:
+class Process:
     """One process of keylift in a world."""
 
     def __init__(self, play: Play, number: int, verb: str) -> None:
@@ -227,10 +204,12 @@ class _Process:
         scenario = play.scenario
         self.kill = next((kill for kill in scenario.kills if kill.process == number), None)
         self.edits = sorted((e for e in scenario.edits if e.process == number), key=lambda e: e.instant)
-        self.dice = random.Random(f"{scenario.seed}/{number}")
+        self.dice = play.dice(number)
         self.turns = Turns(play.shape.inside.clock, self.dice, scenario.workers, self.instant)
         self.executor: Executor | None = None
         self.journal: WatchedJournal | None = None
+        self.watch: Callable[[Process], None] | None = None
+        """Told of each instant at which the process could die."""
 
     def instant(self, what: str) -> None:
         self.instants += 1
@@ -248,8 +227,10 @@ class _Process:
                 self.executor.stop()
             else:
                 raise DiedError
-        if self.journal is not None:
-            self.journal.tearing = kill is not None and kill.how == "power" and kill.instant - self.instants <= 2
+        if self.watch is not None:
+            self.watch(self)
+        elif self.journal is not None:
+            self.journal.tearing = kill is not None and kill.how == "power" and kill.instant - self.instants <= TORN
 
     def before(self, plane: str, request: Request) -> None:
         if plane != entra.PLANE:  # a lock of the library is held while a token is fetched
@@ -280,7 +261,7 @@ class _Process:
             result = self._verb(self.executor)
         except DiedError:
             if not (play.scenario.edits or play.scenario.troubles):
-                play.count(journal, self.verb)
+                play.count(self.under_way())
             play.disk.crash(journal, self.kill.how if self.kill else "kill", self.dice)
             return None
         finally:
@@ -288,6 +269,14 @@ class _Process:
             play.tally.switches += self.turns.switches
         journal.close()
         return result
+
+    def under_way(self) -> list[str]:
+        """The steps that are being done or undone."""
+        journal = self.journal
+        if journal is None or not journal.runs():
+            return []
+        steps = journal.steps(journal.find("latest")).values()
+        return [f"{self.verb} {s.kind}" for s in steps if s.state in {StepState.INTENT, StepState.UNDOING}]
 
     def _verb(self, executor: Executor) -> RunResult:
         if self.verb == "apply":
@@ -315,6 +304,10 @@ class Play:
         if self._script:
             self.lines.append(f"{self.shape.inside.clock.now() - 2e9:10.1f}  {'      ' if quiet else ''}{text}")
 
+    def dice(self, number: int) -> random.Random:
+        """What decides the chances of a process."""
+        return random.Random(f"{self.scenario.seed}/{number}")
+
     def event(self, event: Event) -> None:
         self.told.append(event.text)
         self.say(f"{event.kind} {ResourceId.parse(event.app).name if event.app else ''} {event.step} {event.text}")
@@ -324,14 +317,10 @@ class Play:
         self.tally.edits += done
         self.say(f"--- somebody else: {edit.what}{'' if done else ' (refused)'}")
 
-    def count(self, journal: Journal, verb: str) -> None:
+    def count(self, names: list[str]) -> None:
         """Note which steps were under way."""
-        if not journal.runs():
-            return
-        for entry in journal.steps(journal.find("latest")).values():
-            if entry.state in {StepState.INTENT, StepState.UNDOING}:
-                name = f"{verb} {entry.kind}"
-                self.tally.under_way[name] = self.tally.under_way.get(name, 0) + 1
+        for name in names:
+            self.tally.under_way[name] = self.tally.under_way.get(name, 0) + 1
 
     def run(self) -> RunResult | None:
         """Carry it out.
@@ -345,31 +334,50 @@ class Play:
             self.disk.remove()
 
     def _run(self) -> RunResult | None:
-        inside, scenario = self.shape.inside, self.scenario
-        inside.reset(scenario.seed)
-        inside.azure.switches = Switches.of({**QUICK, **scenario.switches})
+        self.begin()
+        return self.end(self.processes())
+
+    def begin(self) -> None:
+        """The estate as it is before everything, with an empty journal."""
+        inside = self.shape.inside
+        inside.reset(self.scenario.seed)
+        self.answer()
         self.others.originals = {
             name: inside.request("GET", step.app, _VERSION).body
             for step in self.shape.plan.steps
             if step.app and (name := ResourceId.parse(step.app).name)
         }
         self.disk.fill(self.shape.journal)
+
+    def answer(self) -> None:
+        """Have the platform answer open questions as the scenario says."""
+        self.shape.inside.azure.switches = Switches.of({**QUICK, **self.scenario.switches})
+
+    def processes(self, first: int = 0) -> RunResult | None:
+        """All processes from a number on, one after the other; what the last one gives."""
+        inside, ways = self.shape.inside, self.scenario.ways
         result: RunResult | None = None
-        for number, verb in enumerate(["apply", *scenario.ways]):
-            last = number == len(scenario.ways)
+        for number, verb in list(enumerate(["apply", *ways]))[first:]:
             if number and not self._begun():
                 self.say("nothing was begun")
                 break
-            if last and number:
+            if number and number == len(ways):
                 self.others.relent()
                 inside.clock.advance(AFTER)
-            if number == 0 and not scenario.ways:
-                last = True
-            result = self._process(number, verb)
+            result = self.process(number, verb)
+        return result
+
+    def end(self, result: RunResult | None) -> RunResult | None:
+        """Look at the end.
+
+        Raises:
+            LostError: it did not end well.
+        """
+        inside = self.shape.inside
         if self._told_to_recover():
             self.others.recover()
             self.way = "rollback"
-            result = self._process(len(scenario.ways) + 1, self.way)
+            result = self.process(len(self.scenario.ways) + 1, self.way)
         inside.transport.before = inside.transport.after = lambda _plane, _request: None
         inside.clock.advance(AFTER)
         self._leaks()
@@ -382,13 +390,16 @@ class Play:
             self._end("nothing begun")
         return result
 
-    def _process(self, number: int, verb: str) -> RunResult | None:
+    def process(self, number: int, verb: str, watch: Callable[[Process], None] | None = None) -> RunResult | None:
+        """One process of keylift: what it gives, None if it died."""
         self.tally.processes += 1
         faults = self.shape.inside.azure.faults
         faults.rules[:] = [Fault(**t.rule) for t in self.scenario.troubles if t.process == number]
         self.say(f"=== process {number}: {verb}")
         try:
-            result = _Process(self, number, verb).run()
+            process = Process(self, number, verb)
+            process.watch = watch
+            result = process.run()
         except KeyliftError as error:
             raise LostError(f"process {number} ({verb}) ended with {error.what}: {error.why}") from error
         finally:
