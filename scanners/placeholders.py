@@ -81,6 +81,7 @@ _MASK = lazily(
 _CODE_PIECE = lazily(
     r"""(?x)
     [,;)\]}]\s.* | .*\s(?:\?|:|&&|\|\|)              # what stands between two strings: `', process.env.X ? '`
+    | ,["']?[\w$.-]+["']?:\s*                           # or between two labels of a form: `,rememberMe:`
     | \s*[+.&]\s?[\w$(].* | .*[\w)](?:\s+[+.&]\s*|[+&]\s+)   # the middle of a concatenation: ' + name + '
     | \$\w+\$\(.* | \.?\$\w+[\[>-].* | \$\{?[A-Za-z_]\w*\}?[/.:].*     # an index, a path that starts with a variable
     | \#[a-z][\w-]* | [\w/.-]+\#[a-z_]\w*               # an anchor, a route

@@ -197,3 +197,9 @@ def test_many_secrets_of_one_name_are_as_many_secrets(engine: Engine, line: str)
 def test_a_list_is_no_comment(engine: Engine) -> None:
     (found,) = scan(engine, 'int a; /* of\n * what */\nOrders:\n  * password: "Wint3r!Sale88"\n')
     assert not found.weak
+
+
+def test_what_stands_between_two_labels_is_no_value(engine: Engine) -> None:
+    assert not scan(engine, 'usernameLabel:"Username:",passwordLabel:"Password:",rememberMeLabel:"Remember me:"\n')
+    assert not scan(engine, "x = {passwordLabel: 'Your password:', 'tokenHint': 'Enter it'}\n")
+    assert scan(engine, 'x = {password:",R3memb3r!Sale:"}\n')
