@@ -20,6 +20,8 @@ _PRINTABLE = bytes(c if c in b"\t\n\r" or 32 <= c < 127 or c >= 160 else 10 for 
 _WIDE_RUN = re.compile(rb"(?:[\x20-\x7e]\x00){12,65536}")
 _CLASSES = bytes(97 if 32 <= c < 127 else 0 if c == 0 else 32 for c in range(256))
 _WIDE = b"a\x00" * 12
+_ZEROS = bytes(len(_WIDE) // 4)
+_BLOCK = 64 * 1024
 
 
 class View(NamedTuple):
@@ -51,15 +53,23 @@ def _of_binary(data: bytes) -> Iterator[View]:
 def _wide_runs(data: bytes) -> Iterator[tuple[int, int]]:
     """Where printable characters of two bytes stand in a row.
 
-    A program is megabytes of everything else, which a search for a literal passes over ten times as fast.
+    A program is megabytes of everything else: where every fourth byte is not zero some times in a row, there is nothing,
+    and elsewhere a search for a literal passes over ten times as fast as a pattern.
     """
-    classes = data.translate(_CLASSES)
-    at = classes.find(_WIDE)
-    while at != -1:
-        run = _WIDE_RUN.match(data, at)
-        assert run is not None
-        yield run.span()
-        at = classes.find(_WIDE, run.end())
+    at = 0
+    while at < len(data):
+        end = at + _BLOCK
+        block = data[at : end + len(_WIDE) - 1]
+        if _ZEROS in block[1::4] or _ZEROS in block[::4]:
+            classes = block.translate(_CLASSES)
+            found = classes.find(_WIDE)
+            while found != -1:
+                run = _WIDE_RUN.match(data, at + found)
+                assert run is not None
+                yield run.span()
+                end = max(end, run.end())
+                found = classes.find(_WIDE, run.end() - at)
+        at = end
 
 
 def _every_second(start: int) -> Callable[[int], int]:
