@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from migrator.passwordless import dapr
-from migrator.passwordless.clients.keda import SCALERS
+from migrator.passwordless.clients.keda import SCALERS, UNTRIED
 from migrator.passwordless.databases import SCRIPTS
+from migrator.passwordless.decision import NEVER
 from migrator.passwordless.services import Service, common_failures, services
 
 PAGE = Path(__file__).parent / "passwordless.md"
@@ -56,6 +57,25 @@ The key stays valid. These end it, and show whether somebody still uses it:
 | service | rotate the key | close key access | what only time proves | texts that fail the proof |
 |---|---|---|---|---|
 """
+_KEPT = """
+## What keeps its key, and why
+
+A value of these goes into the vault, and the plan gives the reason.
+
+| what | why |
+|---|---|
+"""
+_VALUES = {"kafka": "Kafka on Event Hubs", "device-key": "keys of devices"}
+_UNTOLD = {
+    "a client secret that opens a vault": "nothing in it names the vault: move the app to its own identity in code",
+    "a managed instance of SQL": "only logical servers are looked for",
+    "an image without its code": "packages tell no constructor: keylift plan --code FOLDER",
+    "Functions bindings to Event Grid and Web PubSub": "the names of their identity-based connections were not confirmed",
+    "Spring: Key Vault and App Configuration": "the properties of their starters were not confirmed",
+    'Service Connector\'s "managed identity" for Cosmos DB': "it fetches the account's key at each start: no value lies in the "
+    "app, and closing key access breaks it",
+    "a SAS that was given to somebody outside": "nothing tells who has it, so that each is taken for the app's own",
+}
 _RULES = """
 ## Scale rules
 
@@ -113,10 +133,23 @@ def page() -> str:
     parts = [
         _INTRO + "\n".join(rows),
         _APPLY + "\n".join(ends) + "\n" + every.rstrip(),
+        _KEPT + "\n".join(_kept()),
         _RULES + "\n".join(rules),
         _DAPR + "\n".join([*shown.values(), *never]),
     ]
     return "\n".join(parts) + "\n"
+
+
+def _kept() -> list[str]:
+    """Rows of what no plan replaces: services, kinds of values, scalers, and what no table tells."""
+    told = [
+        (service.title, service.cannot or service.code or service.alone or service.unclear)
+        for service in services().values()
+        if service.id != "storage"  # its parts have rows of their own
+    ]
+    told += [(_VALUES[kind], why) for kind, why in NEVER.items()]
+    told += [(f"scale rule `{kind}`", why.format(kind=f"`{kind}`")) for kind, why in UNTRIED.items()]
+    return [f"| {what} | {why} |" for what, why in (*told, *_UNTOLD.items()) if why]
 
 
 _FORMS = {

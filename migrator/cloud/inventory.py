@@ -124,9 +124,9 @@ def named(session: Session, within: Sequence[str], kinds: Sequence[str], names: 
     types = ", ".join(f"'{kind}'" for kind in kinds)
     # an AI account's host begins with the domain it was given, which need not be its name
     called = f"(name in~ ({wanted}) or tostring(properties.customSubDomainName) in~ ({wanted}))"
-    query = f"resources | where type in~ ({types}) and {called} | project id, name, type, properties | order by id asc"
+    query = f"resources | where type in~ ({types}) and {called} | project id, name, type, kind, properties | order by id asc"
     found = [
-        Resource(str(entry["id"]), {"properties": entry.get("properties") or {}})
+        Resource(str(entry["id"]), {"kind": entry.get("kind") or "", "properties": entry.get("properties") or {}})
         for entry in _asked(session, within, query)
     ]
     return tuple(sorted(found, key=lambda resource: resource.id.lower()))

@@ -141,8 +141,8 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
     )  # fmt: skip
     if service.cannot:
         return replace(base, outcome=Outcome.CANNOT, fails=(service.cannot,))
-    if pointer.kind in _NEVER:
-        return replace(base, fails=(_NEVER[pointer.kind],))
+    if pointer.kind in NEVER:
+        return replace(base, fails=(NEVER[pointer.kind],))
     if pointer.kind == "user-delegation-sas":
         return replace(base, fails=("the signature is of Entra already and ends within seven days",))
     if len(known) > 1 and target is None:
@@ -206,7 +206,7 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
     unknown = "nothing shows which client uses it" if subject.evidence.code else (
         "nobody gave the app's code, so nothing shows which client uses it: keylift plan --code FOLDER"
     )  # fmt: skip
-    return replace(base, fails=(unknown,))
+    return replace(base, fails=(unknown, *([service.alone] if service.alone else [])))
 
 
 @lru_cache(maxsize=1)
@@ -280,7 +280,7 @@ def _unresolved(pointer: Pointer) -> str:
     )
 
 
-_NEVER = {
+NEVER = {
     "kafka": "a Kafka client signs in with the connection string as its password; without it the client must speak OAUTHBEARER",
     "device-key": "a device signs in with a key or a certificate of its own, and with no identity of Azure's",
 }

@@ -82,6 +82,10 @@ def rights(pointer: Pointer, service: Service, target: Resource | None, told: Se
     if service.system in databases.SCRIPTS:
         database = pointer.parts.get("database", "")
         return Rights(scripts=databases.SCRIPTS[service.system](asker.called, asker.object_id, database))
+    kind = str(target.document.get("kind") or "").lower() if target is not None else ""
+    if kind in service.kinds:
+        service = replace(service, roles={"read": service.kinds[kind]}, unclear="")
+        told = ("read",)
     if not service.roles:
         return Rights(doubts=(service.unclear,) if service.unclear else ())
     needs, doubts = sorted(_least(pointer.rights, told, service)), []

@@ -52,7 +52,10 @@ class Service:
     `lacks` says so, `mend` is the command."""
     custom_domain: bool = False
     """Whether it takes tokens under a domain of its own only."""
+    kinds: Mapping[str, Role] = field(default_factory=dict)
+    """The role by the kind of account, in lower case."""
     cannot: str = ""
+    alone: str = ""
     unclear: str = ""
     code: str = ""
     also: str = ""
@@ -118,6 +121,9 @@ def _service(entry: dict[str, Any]) -> Service:
     roles = {need: Role(name, guid, tuple(data)) for need, (guid, name, *data) in entry.pop("roles", {}).items()}
     for key in ("types", "nameless", "endpoints", "choices", "failures"):
         entry[key] = tuple(entry.get(key, ()))
+    entry["kinds"] = {
+        kind.lower(): Role(name, guid, tuple(data)) for kind, (guid, name, *data) in entry.pop("kinds", {}).items()
+    }
     hosts = {cloud: tuple(suffixes) for cloud, suffixes in entry.pop("hosts", {}).items()}
     return Service(**entry, hosts=hosts, roles={**roles, **own})
 

@@ -133,7 +133,7 @@ def test_a_spared_identity_and_one_that_is_meant(tmp_path: Path) -> None:
 def test_what_a_role_opens_is_what_azure_says_of_it(service: Service) -> None:
     """A data action that the table lacks would be one whose denial is passed over."""
     known = json.loads(files("migrator.simulator").joinpath("roles.json").read_text())
-    for role in service.roles.values():
+    for role in (*service.roles.values(), *service.kinds.values()):
         opened = [action for block in known[role.id]["permissions"] for action in block.get("dataActions", [])]
         assert all(any(matches(ours, action) for ours in role.data) for action in opened), role.name
         assert all(any(meet(ours, action) for action in opened) for ours in role.data), role.name

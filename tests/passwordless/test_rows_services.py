@@ -329,6 +329,63 @@ def test_1_2_the_role_of_each_need(row: str) -> None:
     assert {need: role.id for need, role in services()[service].roles.items()} == wanted
 
 
+HANDLED = {
+    *("storage", "storage-blob", "storage-queue", "storage-table", "service-bus", "event-hubs", "cosmos", "redis", "managed-redis"),
+    *("app-configuration", "signalr", "web-pubsub", "openai", "search", "container-registry", "sql", "postgresql"),
+}  # fmt: skip
+
+
+def test_every_service_is_handled_or_says_why_not() -> None:
+    """What has no client that settings alone turn over is never silent about it."""
+    silent = {
+        one.id for one in services().values() if not (one.cannot or one.code or one.alone) and one.id not in HANDLED
+    }
+    assert silent == set()
+    assert not {one.id for one in services().values() if one.cannot or one.code or one.alone} & HANDLED
+
+
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        (SECRETS["IoT Hub"][0], "its service SDKs are built from the string or with a credential"),
+        (SECRETS["Communication"][0], "its SDKs are built from the string or with a credential"),
+        (SECRETS["App Insights"][0], "opens nothing to read"),
+        (SECRETS["MySQL, keys"][0], "a token is the password of each connection"),
+    ],
+)
+def test_a_reason_names_the_limit_of_the_platform(value: str, why: str) -> None:
+    targets = (
+        resource("Microsoft.Devices/IotHubs", "h1"),
+        resource("Microsoft.Communication/communicationServices", "c1"),
+        resource("Microsoft.DBforMySQL/flexibleServers", "my1"),
+    )
+    found = told(value, *targets)
+    assert found.outcome is Outcome.VAULT
+    assert any(why in text for text in found.fails), found.fails
+
+
+@pytest.mark.parametrize(
+    ("kind", "role"),
+    [
+        ("SpeechServices", "f2dc8367-1007-4938-bd23-fe263f013447"),
+        ("Face", "9894cab4-e18a-44aa-828b-cb588cd6f2d7"),
+        ("TextAnalytics", "7628b7b8-a8b2-4cdc-b46f-e9b35248918e"),
+        ("CognitiveServices", ""),
+        ("", ""),
+    ],
+)
+def test_1_2_the_role_of_an_ai_account_depends_on_its_kind(kind: str, role: str) -> None:
+    account = resource("Microsoft.CognitiveServices/accounts", "a1", customSubDomainName="a1", endpoint="")
+    account = Resource(account.id, {**account.document, "kind": kind})
+    code = Code(constructors=(Sight("a.py", 1, "openai-key"),))
+    pointer = point(Secret(f"Endpoint=https://a1.cognitiveservices.azure.com/;Key={KEY}"))
+    found = decide(Subject("X", pointer, Evidence({"X": None}, code=code), identity="id-app"), (account,))
+    assert found.outcome is Outcome.CODE
+    assert [grant.role.id for grant in found.grants] == ([role] if role else [])
+    # where the kind does not tell, none that lists keys is proposed instead
+    assert any("lists the keys" in text for text in found.fails) is not bool(role)
+
+
 def test_1_2_every_service_has_a_row() -> None:
     own = {"cosmos", "redis", "managed-redis", "sql", "postgresql", "mysql"}
     without = {"storage", "cosmos-mongo", "cosmos-table", "cosmos-gremlin", "cosmos-cassandra", "mongo-vcore"}
