@@ -13,7 +13,7 @@ from dataclasses import replace
 from migrator.access_report import ALL, CAN_LIST, WAYS, AccessReport, Kept, Principal, Reading
 from migrator.errors import UsageError
 from migrator.excess import excess
-from migrator.model import App, Estate, same_id
+from migrator.model import App, Estate, ResourceId, same_id
 from migrator.planning.places import AppView
 from migrator.target_readers import named_resources
 from migrator.value_readers import holders_of_values, value_readers
@@ -48,7 +48,7 @@ class _Access:
     def report(self, identity: str | None, secret: str | None, apps: tuple[str, ...]) -> AccessReport:
         chosen = [app for app in self.look.estate.workloads if not apps or _named(app, apps)]
         within = {app.id.lower() for app in chosen}
-        references = tuple(r for r in self.look.references if r.app.lower() in within)
+        references = tuple(r for r in self.look.references if r.app.lower() in within or (not apps and _of_part(r.app)))
         if identity and not any(_means(entry, identity) for entry in self.look.people.values()):
             near = difflib.get_close_matches(identity, [entry.name for entry in self.look.people.values()], n=3)
             raise UsageError(
@@ -82,7 +82,8 @@ class _Access:
         readers = tuple(value_readers(self.look, values, ways, only=shown if identity else None))
         resources = () if identity or secret else named_resources(self.look.estate, self.look, chosen)
         kept = tuple(Kept(app.id, *_kept(app)) for app in chosen)
-        return AccessReport(tuple(people), references, readers, tuple(self._notes()), resources, kept)
+        notes = (*(_UNSEEN_USE for _ in people[:1] if any(one.excess for one in people)), *self._notes())
+        return AccessReport(tuple(people), references, readers, notes, resources, kept)
 
     def _readings(self, principal: str, secret: str | None) -> tuple[Reading, ...]:
         found = self.look.readings.get(principal, {})
@@ -134,6 +135,17 @@ class _Access:
             yield f"access policies name who may be users or groups, and whose members are not seen: {', '.join(strangers)}"
         for error in self.look.estate.errors:
             yield f"{error.get('where')}: {error.get('what')}"
+
+
+_UNSEEN_USE = (
+    "code that reads a vault by itself, without its address among the app's settings, is not seen: before a role goes, look "
+    "into the vault's audit log for who used it (az monitor diagnostic-settings list --resource VAULT_ID)"
+)
+
+
+def _of_part(resource: str) -> bool:
+    kind = ResourceId.parse(resource).kind.lower()
+    return kind.endswith(("/certificates", "/storages"))
 
 
 def _means(entry: Principal, identity: str) -> bool:

@@ -5,15 +5,25 @@ Pure. Of a group only those members are known that `Estate.groups` names; condit
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from migrator.access_report import Grant
-from migrator.model import Denial, Estate, Rights, RoleAssignment, same_id
+from migrator.model import Denial, Estate, Rights, RoleAssignment, RoleDefinition, same_id
 from migrator.planning.roles import BUILT_IN, covers, matches, meet
 
 EVERYBODY = "00000000-0000-0000-0000-000000000000"
 """The principal of a deny assignment that means all of them."""
+
+
+_READING = frozenset(f"microsoft.keyvault/vaults/secrets/{action}/action" for action in ("getsecret", "readmetadata"))
+_OF_SECRETS = re.compile(r"Microsoft\.KeyVault/vaults/secrets/", re.IGNORECASE)
+_USUAL = re.compile(
+    r"Microsoft\.(?:KeyVault/.*read|Authorization/.*read|Insights/alertRules/|Resources/(?:deployments/|subscriptions/.*read)"
+    r"|Support/|KeyVault/checkNameAvailability/read)",
+    re.IGNORECASE,
+)
 
 
 class Effective:
@@ -73,6 +83,32 @@ class Effective:
         """Whether an assignment's role holds one of `actions`."""
         role = self.roles.get(assignment.role.lower())
         return role is not None and any(self.holds(role.blocks, action, data=data) for action in actions)
+
+    def role_of(self, grant: Grant) -> RoleDefinition | None:
+        """The role that a grant gives; None of an access policy, and where the role could not be read."""
+        assignment = self._by_id.get(grant.id.lower()) if grant.kind == "role" else None
+        return self.roles.get(assignment.role.lower()) if assignment is not None else None
+
+    @cached_property
+    def _by_id(self) -> dict[str, RoleAssignment]:
+        return {assignment.id.lower(): assignment for assignment in self.assignments}
+
+    @staticmethod
+    def only_reads(role: RoleDefinition) -> bool:
+        """Whether a role reads vault secrets, and does nothing else with data."""
+        held = {action.lower() for block in role.blocks for action in block.data_actions}
+        return held <= _READING and not any(block.actions for block in role.blocks)
+
+    @staticmethod
+    def beyond_secrets(role: RoleDefinition) -> tuple[str, ...]:
+        """What a role gives beside vault secrets; what every role of vaults comes with does not count."""
+        data = [action for block in role.blocks for action in block.data_actions if not _OF_SECRETS.match(action)]
+        return (*data, *(action for block in role.blocks for action in block.actions if not _USUAL.match(action)))
+
+    def also_given(self, grant: Grant) -> int:
+        """How much else is assigned to the group that a grant goes through."""
+        group = grant.through.lower()
+        return sum(1 for one in self.assignments if one.principal_id.lower() == group and one.id != grant.id)
 
     def denial(self, principal: str, action: str, scope: str, *, data: bool) -> Denial | None:
         """The deny assignment that keeps a principal from an action at a scope, whatever its roles; None: none does."""

@@ -15,23 +15,39 @@ def excess(look: VaultReaders, entry: Principal, readings: Iterable[Reading]) ->
     used: dict[str, dict[str, str]] = {}
     for one in look.used.get(entry.id, ()):
         used.setdefault(one.vault.lower(), {})[one.secret.lower()] = f"{one.vault}/secrets/{one.secret}"
+    shown = look.whole.get(entry.id, {})
     through: dict[Grant, list[Reading]] = {}
     for reading in readings:
         for grant in reading.grants:
             through.setdefault(grant, []).append(reading)
+    held = {grant.scope.lower() for grant in through if _just(look, grant) and not grant.conditional}
     for grant, opened in through.items():
         wide = any(reading.secret == ALL for reading in opened)
         scopes: set[str] = set()
         for reading in opened:
             within, name = used.get(reading.vault.lower(), {}), reading.secret.lower()
-            scopes.update(within.values() if wide else [within[name]] if name in within else ())
+            if wide and reading.vault.lower() in shown:
+                scopes.add(reading.vault)
+            else:
+                scopes.update(within.values() if wide else [within[name]] if name in within else ())
         needed = sorted(scopes)
-        why = _why(look, grant, opened, needed, wide=wide)
+        by_program = sorted({shown[scope.lower()] for scope in needed if scope.lower() in shown})
+        why = _why(look, grant, opened, needed, by_program, wide=wide)
         if why:
-            yield Excess(grant, why, tuple((SECRETS_USER.name, s) for s in needed), _commands(entry, grant, needed))
+            commands, kept = _commands(look, entry, grant, [one for one in needed if one.lower() not in held])
+            replacement = tuple((SECRETS_USER.name, scope) for scope in needed)
+            yield Excess(grant, f"{why}; {kept}" if kept else why, replacement, commands)
 
 
-def _why(look: VaultReaders, grant: Grant, opened: Sequence[Reading], needed: Sequence[str], *, wide: bool) -> str:
+def _why(
+    look: VaultReaders,
+    grant: Grant,
+    opened: Sequence[Reading],
+    needed: Sequence[str],
+    by_program: Sequence[str],
+    *,
+    wide: bool,
+) -> str:
     if grant.conditional:
         return ""  # its condition may narrow it to just what is needed
     if not needed:
@@ -39,34 +55,52 @@ def _why(look: VaultReaders, grant: Grant, opened: Sequence[Reading], needed: Se
     count = f"{len(needed)} secret{'s' if len(needed) > 1 else ''}"
     if grant.kind == "policy":
         others = look.names[opened[0].vault]
-        if len(others) > len(needed):
+        if len(others) > len(needed) and not by_program:
             return (
                 f"an access policy opens the whole vault, the apps refer to {count} of it; only roles are narrower, "
                 "and moving the vault to roles voids all its policies: a person must decide that"
             )
         return "it permits more than get" if grant.name != "get" else ""
+    if by_program:
+        narrow = all(same_id(grant.scope, scope) for scope in needed)
+        told = f"{', '.join(by_program)} may read any of it"
+        if narrow:
+            return "" if _just(look, grant) else f"{grant.name} holds more than reading; {told}"
+        return f"it opens every secret below {grant.scope}; of what is needed, {told}"
     if wide:
         return f"it opens every secret below {grant.scope}, the apps refer to {count}"
-    if grant.name != SECRETS_USER.name:
-        return f"{grant.name} holds more than reading"
-    return ""
+    return "" if _just(look, grant) else f"{grant.name} holds more than reading"
 
 
-def _commands(entry: Principal, grant: Grant, needed: Sequence[str]) -> tuple[str, ...]:
+def _just(look: VaultReaders, grant: Grant) -> bool:
+    """Whether what gives an access is a role that reads secrets, and nothing else."""
+    role = look.effective.role_of(grant)
+    return role is not None and look.effective.only_reads(role)
+
+
+def _commands(look: VaultReaders, entry: Principal, grant: Grant, needed: Sequence[str]) -> tuple[tuple[str, ...], str]:
+    """What replaces a grant, and what a person has to know before something of it is taken away."""
     leave = f"az ad group member remove --group {grant.through} --member-id {entry.id}"
+    others = look.effective.also_given(grant) if grant.through else 0
+    stays = f"its group is given {others} more: who leaves it loses that, too" if others else ""
     if grant.kind == "policy" and grant.through:
-        return () if needed else (leave,)
+        return (() if needed else (leave,)), stays
     if grant.kind == "policy":
         vault = ResourceId.parse(grant.scope)
-        if not needed:
-            return (f"az keyvault delete-policy --name {vault.name} --object-id {entry.id}",)
+        if not needed and not any(same_id(grant.scope, one) for one in look.whole.get(entry.id, ())):
+            return (f"az keyvault delete-policy --name {vault.name} --object-id {entry.id}",), ""
         if grant.name == "get":
-            return ()
-        return (f"az keyvault set-policy --name {vault.name} --object-id {entry.id} --secret-permissions get",)
+            return (), ""
+        return (f"az keyvault set-policy --name {vault.name} --object-id {entry.id} --secret-permissions get",), ""
     new = tuple(
         f'az role assignment create --role "{SECRETS_USER.name}" --assignee-object-id {entry.id} '
         f'--assignee-principal-type ServicePrincipal --scope "{scope}"'
         for scope in needed
-        if not (grant.name == SECRETS_USER.name and same_id(grant.scope, scope))
     )
-    return (*new, leave if grant.through else f'az role assignment delete --ids "{grant.id}"')
+    if grant.through:
+        return (*new, leave), stays
+    role = look.effective.role_of(grant)
+    more = look.effective.beyond_secrets(role) if role is not None else ()
+    if more:
+        return new, f"it also gives {', '.join(more)}, and who uses that is not seen: delete it when nobody does"
+    return (*new, f'az role assignment delete --ids "{grant.id}"'), ""

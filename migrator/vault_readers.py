@@ -11,8 +11,9 @@ from urllib.parse import urlsplit
 
 from migrator.access_report import ALL, Grant, Principal, Reference
 from migrator.effective import Effective
-from migrator.model import App, Estate, Json, ResourceId, Vault
+from migrator.model import App, Estate, Json, Part, Resource, ResourceId, Vault
 from migrator.planning.roles import SECRETS_USER, covers
+from migrator.program_readers import read_by_programs
 
 
 class VaultReaders:
@@ -59,6 +60,10 @@ class VaultReaders:
                 attached.setdefault(key.lower(), []).append(app.id)
                 spelled.setdefault(key.lower(), key)
                 objects[key.lower()] = objects.get(key.lower()) or str((shown or {}).get("principalId") or "")
+        for home in self.estate.environments:
+            system = _text(home.document, "identity", "principalId").lower()
+            if system:
+                self.people[system] = Principal(system, f"{home.name} (system)", "system", home.id)
         for key, principal in sorted(objects.items()):
             if principal:
                 name = ResourceId.parse(spelled[key]).name
@@ -100,8 +105,9 @@ class VaultReaders:
 
     @cached_property
     def references(self) -> tuple[Reference, ...]:
-        """What the secrets of all apps and jobs refer to, in order of apps and names."""
+        """What the secrets of apps and jobs refer to, and certificates and storages of environments, in order of names."""
         found = [reference for app in self.estate.workloads for reference in self._references(app)]
+        found += [reference for part in self.estate.parts for reference in self._of_part(part)]
         return tuple(sorted(found, key=lambda reference: (reference.app.lower(), reference.name)))
 
     @cached_property
@@ -119,11 +125,17 @@ class VaultReaders:
             return None
         parts = urlsplit(url)
         path = parts.path.strip("/").split("/")
-        if len(path) < 2 or path[0].lower() != "secrets":
+        if len(path) < 2 or path[0].lower() not in {
+            "secrets",
+            "certificates",
+        }:  # a certificate's value is a secret, too
             return None
         host = parts.netloc.lower()
-        vault = self._hosts.get(host) or self._hosts.get(host.partition(".")[0] if "." in host else host)
-        return vault, path[1], host
+        return self.vault_at(host), path[1], host
+
+    def vault_at(self, host: str) -> Vault | None:
+        """The vault that a host, or a name alone, means; None where it is not here."""
+        return self._hosts.get(host.lower()) or self._hosts.get(host.lower().partition(".")[0])
 
     @cached_property
     def _hosts(self) -> dict[str, Vault]:
@@ -141,7 +153,27 @@ class VaultReaders:
             readable = self._can_read(principal, vault, name) if principal and vault else None
             yield Reference(app.id, entry.name, vault.id if vault else host, name, principal, readable)
 
-    def _reader(self, app: App, identity: str | None) -> str:
+    def _of_part(self, part: Part) -> Iterator[Reference]:
+        properties = part.document.get("properties") or {}
+        for holder, key in ((properties, "certificate"), (properties.get("azureFile") or {}, "account")):
+            entry = holder.get(f"{key}KeyVaultProperties") or {}
+            found = self._target(entry.get("keyVaultUrl"))
+            if found is None:
+                continue
+            vault, name, host = found
+            home = next(
+                (one for one in self.estate.environments if part.id.lower().startswith(f"{one.id.lower()}/")), None
+            )
+            principal = self._reader(home, entry.get("identity")) if home is not None else ""
+            readable = self._can_read(principal, vault, name) if principal and vault else None
+            yield Reference(part.id, key, vault.id if vault else host, name, principal, readable)
+
+    @cached_property
+    def whole(self) -> dict[str, dict[str, str]]:
+        """Principal -> vaults (ids in lower case) that programs may read with it by themselves, and what shows that."""
+        return read_by_programs(self.estate, self.vault_at, self.people.values())
+
+    def _reader(self, app: App | Resource, identity: str | None) -> str:
         if (identity or "").lower() == "system":
             return _text(app.document, "identity", "principalId").lower()
         return self._by_resource.get((identity or "").lower().rstrip("/"), "")

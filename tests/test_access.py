@@ -152,6 +152,79 @@ def test_a_wider_role_and_an_unused_one_are_excess() -> None:
     assert len(found["id-web"][0].commands) == 1
 
 
+def test_nothing_is_taken_away_that_something_else_may_need() -> None:
+    """A role that gives more than secrets stays until a person knows who uses the rest; one that only reads is just right."""
+    own = RoleDefinition("own", "Our reader", data_actions=("Microsoft.KeyVault/vaults/secrets/getSecret/action",))
+    officer = RoleDefinition(
+        "adm", "Administrator", data_actions=("Microsoft.KeyVault/*",), actions=("Microsoft.Support/*",)
+    )
+    given = (
+        assigned("oid-id-api", "own", f"{KV}/secrets/db"),
+        assigned("oid-id-api", "adm", GROUP),
+        assigned("oid-team", USER, KV, kind="Group"),
+        assigned("oid-team", OPERATOR, GROUP, kind="Group"),
+    )
+    group = Group("oid-team", frozenset({"oid-id-web"}))
+    report = access(estate(*given, roles=(*ROLES, own, officer), groups=(group,)))
+    api, web = (next(p for p in report.principals if p.name == name) for name in ("id-api", "id-web"))
+    (wide,) = api.excess
+    assert wide.grant.name == "Administrator"
+    assert "it also gives Microsoft.KeyVault/*" in wide.why
+    assert wide.commands == (), "the secret is readable by the narrow role already, and nothing is deleted unseen"
+    (through,) = web.excess
+    assert "its group is given 1 more" in through.why
+
+
+def test_what_programs_and_environments_read_is_used() -> None:
+    """A certificate of the environment, a Dapr secret store, and a program that is told the vault's address."""
+    home = COMPONENT.partition("/daprComponents")[0]
+    certificate = Part(
+        f"{home}/certificates/tls",
+        {
+            "properties": {
+                "certificateKeyVaultProperties": {
+                    "identity": "System",
+                    "keyVaultUrl": "https://kv-shop.vault.azure.net/certificates/tls",
+                }
+            }
+        },
+    )
+    store = Part(
+        f"{home}/daprComponents/store",
+        {
+            "properties": {
+                "componentType": "secretstores.azure.keyvault",
+                "metadata": [{"name": "vaultName", "value": "kv-shop"}, {"name": "azureClientId", "value": "CID"}],
+            }
+        },
+    )
+    dapr = Resource(f"{IDENTITIES}/id-dapr", {"properties": {"principalId": "oid-id-dapr", "clientId": "cid"}})
+    told = app("web", "id-web")
+    told.document["properties"]["template"]["containers"][0]["env"] = [
+        {"name": "VAULT", "value": "https://kv-shop.vault.azure.net/"}
+    ]
+    whole = estate(
+        assigned("oid-env", USER, f"{KV}/secrets/tls"),
+        assigned("oid-id-dapr", USER, KV),
+        assigned("oid-id-web", USER, GROUP),
+        assigned("oid-id-api", USER, f"{KV}/secrets/other"),
+        environments=(Resource(home, {"identity": {"principalId": "OID-ENV"}}),),
+        identities=(identity("id-api"), identity("id-web"), dapr),
+        apps=(app("api", "id-api"), told),
+        parts=(certificate, store),
+    )
+    report = access(whole)
+    found = {p.name: p.excess for p in report.principals}
+    assert (found["env (system)"], found["id-dapr"]) == ((), ())
+    assert [(r.app.rpartition("/")[2], r.secret, r.readable) for r in report.references] == [("tls", "tls", True)]
+    (web,) = found["id-web"]
+    assert web.replacement == (("Key Vault Secrets User", KV),)
+    assert "env VAULT of web may read any of it" in web.why
+    assert found["id-api"][0].replacement == (), "what nobody is seen to use is still said"
+    assert any("reads a vault by itself" in note for note in report.notes)
+    assert [r.app for r in access(whole, apps=("web",)).references] == []
+
+
 def test_conditions_are_reported_and_not_judged() -> None:
     report = access(estate(assigned("oid-id-api", USER, KV, condition="@Resource[x] StringEquals 'db'")))
     assert report.can_read("oid-id-api", KV, "db") is None
