@@ -10,10 +10,10 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from migrator.access_report import ALL, CAN_LIST, WAYS, AccessReport, Kept, Principal, Reading
+from migrator.access_report import ALL, CAN_LIST, DEPLOYS, WAYS, AccessReport, Kept, Principal, Reading
 from migrator.errors import UsageError
 from migrator.excess import excess
-from migrator.model import App, Estate, ResourceId, same_id
+from migrator.model import App, Estate, ResourceId, Vault, same_id
 from migrator.planning.places import AppView
 from migrator.target_readers import named_resources
 from migrator.value_readers import holders_of_values, value_readers
@@ -75,12 +75,17 @@ class _Access:
             )
         if secret:  # whoever lists the secrets of an app gets what they refer to
             referring = {r.app.lower() for r in references}
-            values = holders_of_values([app for app in chosen if app.id.lower() in referring], ())
+            holding = [vault for vault in self.look.estate.vaults if secret.lower() in self.look.names[vault.id]]
+            values = holders_of_values([app for app in chosen if app.id.lower() in referring], (), holding)
         else:
-            values = holders_of_values(chosen, self.look.estate.parts)
-        ways = (CAN_LIST,) if secret else WAYS
+            values = holders_of_values(chosen, self.look.estate.parts, () if apps else self.look.estate.vaults)
+        ways = (CAN_LIST, DEPLOYS) if secret else WAYS
         readers = tuple(value_readers(self.look, values, ways, only=shown if identity else None))
-        resources = () if identity or secret else named_resources(self.look.estate, self.look, chosen)
+        resources = (
+            ()
+            if identity or secret
+            else named_resources(self.look.estate, self.look, chosen, () if apps else self.look.estate.parts)
+        )
         kept = tuple(Kept(app.id, *_kept(app)) for app in chosen)
         notes = (*(_UNSEEN_USE for _ in people[:1] if any(one.excess for one in people)), *self._notes())
         return AccessReport(tuple(people), references, readers, notes, resources, kept)
@@ -133,6 +138,16 @@ class _Access:
         )
         if strangers:
             yield f"access policies name who may be users or groups, and whose members are not seen: {', '.join(strangers)}"
+        limited = sorted(vault.name for vault in self.look.estate.vaults if _closed(vault))
+        if limited:
+            yield f"the firewall lets some networks only reach {', '.join(limited)}: from elsewhere no right is of use there"
+        limits = sorted(f"'{denial.name}'" for denial in self.look.estate.denials if denial.condition)
+        if limits:
+            yield (
+                f"the conditions of these deny assignments are not judged, so that whom they name may read less than is "
+                f"shown: {', '.join(limits)}"
+            )
+        yield _BEYOND
         for error in self.look.estate.errors:
             yield f"{error.get('where')}: {error.get('what')}"
 
@@ -141,6 +156,18 @@ _UNSEEN_USE = (
     "code that reads a vault by itself, without its address among the app's settings, is not seen: before a role goes, look "
     "into the vault's audit log for who used it (az monitor diagnostic-settings list --resource VAULT_ID)"
 )
+
+
+_BEYOND = (
+    "not looked at: roles that people may activate for a time and have not (Privileged Identity Management), and who could give "
+    "themselves a right by writing roles, access policies, apps or identities"
+)
+
+
+def _closed(vault: Vault) -> bool:
+    properties = vault.document["properties"]
+    default = str((properties.get("networkAcls") or {}).get("defaultAction"))
+    return str(properties.get("publicNetworkAccess")).lower() == "disabled" or default.lower() == "deny"
 
 
 def _of_part(resource: str) -> bool:

@@ -10,7 +10,7 @@ SCHEMA = 1
 ALL = "*"
 """In place of a secret's name: every secret of the vault, those made later included."""
 
-CAN_LIST, SEES_ENV = WAYS = ("list-secrets", "env")
+CAN_LIST, SEES_ENV, CONSOLE, DEPLOYS = WAYS = ("list-secrets", "env", "console", "deploy")
 DATA_ROLE, LISTS_KEYS = "data-role", "list-keys"
 
 
@@ -156,10 +156,11 @@ class ValueReader:
     principal: str
     name: str
     way: str
-    """`list-secrets`: all secrets of the apps, resolved references included. `env`: literal env values."""
+    """`list-secrets`: all secrets of the apps, resolved references included. `env`: literal env values. `console`: opens one in
+    the app's containers, where every variable is. `deploy`: a template of theirs is given any secret of the vault."""
     grant: Grant
     apps: tuple[str, ...]
-    """ARM ids."""
+    """ARM ids; of `deploy`, of vaults."""
 
     def as_dict(self) -> Json:
         """The object of the JSON format."""

@@ -29,10 +29,10 @@ _USUAL = re.compile(
 class Effective:
     """The assignments of an estate."""
 
-    def __init__(self, estate: Estate) -> None:
-        """Index `estate`."""
+    def __init__(self, estate: Estate, *, certain: bool = False) -> None:
+        """Index `estate`; if `certain`, without denials that have a condition, of which nobody here knows whether it holds."""
         self.roles = {role.id.lower(): role for role in (*BUILT_IN, *estate.roles)}
-        self._denials = estate.denials
+        self._denials = tuple(one for one in estate.denials if not (certain and one.condition))
         self.assignments = sorted(estate.assignments, key=lambda a: (a.principal_id.lower(), a.id.lower()))
         """In order of principals and ids."""
         self._members = {group.id: tuple(sorted(group.members)) for group in estate.groups}

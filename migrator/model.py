@@ -277,6 +277,8 @@ class Denial:
     """Whether it reaches what is below its scope."""
     groups: frozenset[str] = frozenset()
     """Which of `principals` and `spared` are groups."""
+    condition: str = ""
+    """Where it does not hold, the denial says nothing; it is not judged."""
     within: frozenset[str] = field(default=frozenset(), compare=False)
     """Subscriptions, in lower case, that it was listed in: those that a management group of its scope is above."""
 

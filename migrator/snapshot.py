@@ -106,6 +106,7 @@ def estate_document(
                 "principals": [_denied(denial, one) for one in sorted(denial.principals)],
                 "excludePrincipals": [_denied(denial, one) for one in sorted(denial.spared)],
                 "doNotApplyToChildScopes": not denial.below,
+                **({"condition": denial.condition, "conditionVersion": "2.0"} if denial.condition else {}),
             }
             for denial in estate.denials
         ],

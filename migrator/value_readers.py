@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 
-from migrator.access_report import CAN_LIST, SEES_ENV, WAYS, ValueReader
-from migrator.model import App, Json, Part
+from migrator.access_report import CAN_LIST, CONSOLE, DEPLOYS, SEES_ENV, WAYS, ValueReader
+from migrator.model import App, Json, Part, Vault
 from migrator.planning.roles import covers
 from migrator.vault_readers import VaultReaders
 from scanners.surface import kind_of
@@ -21,11 +21,23 @@ SHOWS = {
     **{kind.lower(): (f"{kind}/read",) for kind in _COMPONENTS},
 }
 """By type: shows the literal values of env entries, or of a component's metadata."""
-_ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {CAN_LIST: LISTS, SEES_ENV: SHOWS}
+_VAULT = "Microsoft.KeyVault/vaults"
+_ACTIONS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
+    CAN_LIST: LISTS,
+    SEES_ENV: SHOWS,
+    CONSOLE: {_APP.lower(): (f"{_APP}/getAuthToken/action",)},
+    DEPLOYS: {_VAULT.lower(): (f"{_VAULT}/deploy/action",)},
+}
 
 
-def holders_of_values(apps: Iterable[App], parts: Iterable[Part]) -> Mapping[str, tuple[str, ...]]:
-    """Way of reading -> ids of the apps, jobs and components that hold something that is read so."""
+def holders_of_values(
+    apps: Iterable[App], parts: Iterable[Part], vaults: Iterable[Vault] = ()
+) -> Mapping[str, tuple[str, ...]]:
+    """Way of reading -> ids of the apps, jobs, components and vaults that hold something that is read so.
+
+    A vault with `enabledForTemplateDeployment` gives its secrets to the deployments of whoever may deploy with it, whatever
+    its roles and policies say (learn.microsoft.com/azure/azure-resource-manager/templates/key-vault-parameter).
+    """
     known = list(apps)
     components = [part for part in parts if part.kind.endswith("/daprcomponents")]
     return {
@@ -36,6 +48,10 @@ def holders_of_values(apps: Iterable[App], parts: Iterable[Part]) -> Mapping[str
         SEES_ENV: (
             *(app.id for app in known if _literal(app)),
             *(part.id for part in components if (part.document.get("properties") or {}).get("metadata")),
+        ),
+        CONSOLE: tuple(app.id for app in known if not app.job and (app.secrets or _configured(app) or _literal(app))),
+        DEPLOYS: tuple(
+            one.id for one in vaults if one.document["properties"].get("enabledForTemplateDeployment") is True
         ),
     }
 
@@ -73,8 +89,12 @@ def value_readers(
             actions = given(assignment.role.lower(), way)
             if not actions:
                 continue
+            # whoever lists the secrets anyway needs no console for them
+            easier = given(assignment.role.lower(), CAN_LIST) if way == CONSOLE else {}
             below = [
-                (one, actions[kind_of(one)]) for one in values[way] if covers(assignment.scope, one, assignment.within)
+                (one, actions[kind_of(one)])
+                for one in values[way]
+                if covers(assignment.scope, one, assignment.within) and not easier.get(kind_of(one))
             ]
             for holder in effective.holders(assignment.principal_id):
                 if only is not None and holder not in only:

@@ -21,7 +21,7 @@ class VaultReaders:
 
     def __init__(self, estate: Estate) -> None:
         self.estate = estate
-        self.effective = Effective(estate)
+        self.effective = Effective(estate, certain=True)
         self.people: dict[str, Principal] = {}
         """By object id."""
         self._by_resource: dict[str, str] = {}

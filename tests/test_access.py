@@ -29,6 +29,10 @@ from migrator.model import (
     RoleDefinition,
     Vault,
 )
+from migrator.output._access import human
+from migrator.output._access_page import html
+from migrator.planning.denials import Denials
+from migrator.planning.identities import Chosen
 from migrator.planning.roles import SECRETS_USER, Roles
 from migrator.simulator import memberships, principals, rbac
 from migrator.simulator.clock import Clock
@@ -326,6 +330,118 @@ def test_what_secrets_open_and_who_else_gets_at_it() -> None:
     (found,) = access(replace(whole, denials=(denied,))).resources
     assert {r.way for r in found.readers} == {"data-role"}
     assert access(replace(whole, apps=())).resources == (), "no secret names it"
+
+
+BUS = f"{GROUP}/providers/Microsoft.ServiceBus/namespaces/bus"
+SQL = f"{GROUP}/providers/Microsoft.Sql/servers/sql"
+DATA = f"{GROUP}/providers/Microsoft.DocumentDB/databaseAccounts/data"
+AI = f"{GROUP}/providers/Microsoft.CognitiveServices/accounts/ai"
+
+
+def test_who_may_list_keys_and_who_only_seems_to() -> None:
+    """By each service's own actions: nobody lists passwords, every Reader has a database's keys that read, and a queue's own
+    policies give its keys to who manages that queue."""
+    values = {
+        "BUS": f"Endpoint=sb://bus.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey={_KEY};EntityPath=q",
+        "SQL": f"Server=tcp:sql.database.windows.net;User ID=u;Password={_KEY};Database=d",
+        "DATA": f"AccountEndpoint=https://data.documents.azure.com:443/;AccountKey={_KEY}",
+        "AI_KEY": _KEY[:32], "AI_ENDPOINT": "https://ai.openai.azure.com/", "AI_MODEL": "large",
+    }  # fmt: skip
+    holder = app("api", "id-api")
+    holder.document["properties"]["template"]["containers"][0]["env"] = [
+        {"name": n, "value": v} for n, v in values.items()
+    ]
+    component = Part(
+        COMPONENT,
+        {
+            "properties": {
+                "componentType": "pubsub.azure.servicebus.topics",
+                "metadata": [{"name": "connectionString", "value": values["BUS"]}],
+            }
+        },
+    )
+    operator = RoleDefinition("bus", "Bus Operator", actions=("Microsoft.ServiceBus/namespaces/*/ListKeys/action",))
+    owner = RoleDefinition("own", "Owner", actions=("*",))
+    named = {"customSubDomainName": "ai", "endpoint": "https://ai.openai.azure.com/"}
+    whole = estate(
+        assigned("queue", "bus", f"{BUS}/queues/q"),
+        assigned("reader", READER, GROUP),
+        assigned("owner", "own", GROUP),
+        assigned("elsewhere", "own", f"{BUS}/topics/t/subscriptions/s"),
+        apps=(holder,),
+        parts=(component,),
+        roles=(*ROLES, operator, owner),
+        targets=(
+            Resource(BUS, {"properties": {"serviceBusEndpoint": "https://bus.servicebus.windows.net:443/"}}),
+            Resource(SQL, {"properties": {"fullyQualifiedDomainName": "sql.database.windows.net"}}),
+            Resource(DATA, {"properties": {"documentEndpoint": "https://data.documents.azure.com:443/"}}),
+            Resource(AI, {"properties": named}),
+        ),
+    )
+    found = {one.resource: one for one in access(whole).resources}
+    listing = {key: sorted(r.principal for r in one.readers if r.way == "list-keys") for key, one in found.items()}
+    assert listing == {BUS: ["owner", "queue"], SQL: [], DATA: ["owner", "reader"], AI: ["owner"]}
+    assert found[BUS].by == ((holder.id, "env BUS"), (COMPONENT, "metadata"))
+    assert found[AI].by == ((holder.id, "env AI_KEY"),), "what stands beside an endpoint and is no key opens nothing"
+    away = replace(
+        whole, targets=(Resource(DATA, {"properties": {"documentEndpoint": "https://data.documents.azure.cn/"}}),)
+    )
+    assert access(away).resources == (), "one of that name in another cloud is another one"
+
+
+def test_consoles_and_deployments_give_values_too() -> None:
+    console = RoleDefinition("con", "Debugger", actions=("Microsoft.App/containerApps/getAuthToken/action",))
+    deployer = RoleDefinition("dep", "Deployer", actions=("Microsoft.KeyVault/vaults/deploy/action",))
+    whole = estate(
+        assigned("debugger", "con", GROUP),
+        assigned("operator", OPERATOR, GROUP),
+        assigned("deployer", "dep", GROUP),
+        roles=(*ROLES, console, deployer),
+        vaults=(
+            vault("kv-shop", enabledForTemplateDeployment=True),
+            vault("kv-shut", enabledForTemplateDeployment=False),
+        ),
+    )
+    report = access(whole)
+    found = {(r.principal, r.way): [a.rpartition("/")[2] for a in r.apps] for r in report.value_readers}
+    assert found == {
+        ("debugger", "console"): ["api", "web"],
+        ("operator", "list-secrets"): ["api", "web"],
+        ("deployer", "deploy"): ["kv-shop"],
+    }
+    assert {(r.principal, r.way) for r in access(whole, secret="db").value_readers} == {
+        ("operator", "list-secrets"),
+        ("deployer", "deploy"),
+    }
+    for text in (human(report), html(report)):
+        assert "deploys with any secret of the vault" in text
+        assert "opens a console" in text
+
+
+def test_what_is_not_judged_is_said() -> None:
+    """A condition of a denial, a vault's firewall, and what nobody looked at; conditions are shown wherever they count."""
+    maybe = Denial("d", "sometimes", KV, (DENY,), frozenset({"oid-id-api"}), condition="@Resource[x] StringEquals 'y'")
+    shut = vault("kv-shop", networkAcls={"defaultAction": "Deny"})
+    whole = estate(
+        assigned("oid-id-api", USER, f"{KV}/secrets/db"),
+        assigned("owner", OPERATOR, GROUP, condition="@Request[x] StringEquals 'y'"),
+        denials=(maybe,),
+        vaults=(shut, vault("kv-open")),
+    )
+    report = access(whole)
+    assert report.can_read("oid-id-api", KV, "db") is True, "nobody knows that it is denied"
+    notes = "\n".join(report.notes)
+    assert "conditions of these deny assignments are not judged" in notes
+    assert "'sometimes'" in notes
+    assert "some networks only reach kv-shop:" in notes
+    assert "Privileged Identity Management" in notes
+    for text in (human(report), html(report)):
+        assert "Container Apps Operator at resourceGroups/rg-shop, if its condition holds" in text
+    # a plan, which would be stopped in the middle, takes it for one that holds
+    chosen = Chosen(f"{IDENTITIES}/id-api", "oid-id-api", None, False)
+    stopped = Denials(whole).reading(chosen, shut, "db")
+    assert stopped is not None
+    assert stopped.code == "deny-assignment"
 
 
 DENY = Rights(data_actions=("Microsoft.KeyVault/vaults/secrets/*",))

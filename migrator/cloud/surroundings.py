@@ -292,6 +292,7 @@ def denial_of(document: Json) -> Denial:
         spared=ids("excludePrincipals"),
         below=not properties.get("doNotApplyToChildScopes"),
         groups=ids("principals", "group") | ids("excludePrincipals", "group"),
+        condition=str(properties.get("condition") or ""),
     )
 
 

@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import json
 
-from migrator.access_report import ALL, CAN_LIST, LISTS_KEYS, AccessReport, Comparison, Grant, Reading
+from migrator.access_report import (
+    ALL,
+    CAN_LIST,
+    CONSOLE,
+    DEPLOYS,
+    LISTS_KEYS,
+    AccessReport,
+    Comparison,
+    Grant,
+    Reading,
+)
 from migrator.model import ResourceId
 from migrator.output import _words as words
 from migrator.output._words import count
 
-WAYS = {CAN_LIST: "lists secrets, resolved ones too", LISTS_KEYS: "lists its keys"}
+WAYS = {
+    CAN_LIST: "lists secrets, resolved ones too",
+    CONSOLE: "opens a console, where all variables are",
+    DEPLOYS: "deploys with any secret of the vault",
+    LISTS_KEYS: "lists its keys",
+}
 
 
 def as_json(report: AccessReport, compared: Comparison | None = None) -> str:
@@ -25,12 +40,11 @@ def human(report: AccessReport, compared: Comparison | None = None) -> str:
     rows = []
     for who in report.principals:
         for reading in who.readings:
-            mark = "if its condition holds" if reading.conditional else ""
             by = ", ".join(sorted({given_by(grant) for grant in reading.grants}))
-            rows.append((f"{who.name} ({who.kind})", f"{name_of(reading.vault)}/{what_of(reading)}", by, mark))
+            rows.append((f"{who.name} ({who.kind})", f"{name_of(reading.vault)}/{what_of(reading)}", by))
     lines = ["Who reads vault secrets", ""]
     lines.append(
-        table(rows, ("WHO", "SECRET", "BY", "")) if rows else "nobody, as far as role assignments and policies tell"
+        table(rows, ("WHO", "SECRET", "BY")) if rows else "nobody, as far as role assignments and policies tell"
     )
     wide = [(who, excess) for who in report.principals for excess in who.excess]
     if wide:
@@ -100,7 +114,10 @@ def name_of(resource: str) -> str:
 
 def given_by(grant: Grant) -> str:
     """What gives an access, and where."""
-    return f"{grant.name} at {place_of(grant.scope)}" + (f" through group {grant.through}" if grant.through else "")
+    through = f" through group {grant.through}" if grant.through else ""
+    return f"{grant.name} at {place_of(grant.scope)}{through}" + (
+        ", if its condition holds" if grant.conditional else ""
+    )
 
 
 def place_of(scope: str) -> str:

@@ -101,7 +101,7 @@ def judge(
     """
     names = {place.name for place in item.secrets}
     uses = [
-        (Use(_NOTHING, name, str(container.get("name") or ""), init), name, _evidence(item.view, container, code))
+        (Use(_NOTHING, name, str(container.get("name") or ""), init), name, evidence_of(item.view, container, code))
         for name, init, container in _uses(item)
     ]
     uses += [
@@ -127,10 +127,10 @@ def judge(
     key = fingerprinter.of_secret(inner) if inner is not None else ""
     other_host = elsewhere(value) if value is not None else ""
     told: list[Use] = []
-    for use, name, evidence in uses or [(Use(_NOTHING), item.names[0], _evidence(item.view, {}, code))]:
+    for use, name, evidence in uses or [(Use(_NOTHING), item.names[0], evidence_of(item.view, {}, code))]:
         pointer = point(value) if value is not None else None
         if pointer is None or not pointer.name:
-            pointer = _beside(name, pointer, evidence)
+            pointer = beside(name, pointer, evidence)
         subject = Subject(name, pointer, evidence, others, identity, principal, key, other_host)
         told.append(replace(use, decision=decide(subject, tuple(targets))))
     decisions = [use.decision for use in told]
@@ -168,7 +168,8 @@ def _uses(item: Item) -> list[tuple[str, bool, Json]]:
     ]
 
 
-def _evidence(view: AppView, container: Json, code: Code | None) -> Evidence:
+def evidence_of(view: AppView, container: Json, code: Code | None = None) -> Evidence:
+    """What a container's variables, and the app's code, show."""
     env = {
         str(entry.get("name")): entry.get("value") if not entry.get("secretRef") else None
         for entry in container.get("env") or []
@@ -181,7 +182,7 @@ def _stem(name: str) -> str:
     return "PG" if re.fullmatch(r"PG[A-Z]{4,12}", name) else re.split(r"[_:.]", name)[0]
 
 
-def _beside(name: str, pointer: Pointer | None, evidence: Evidence) -> Pointer | None:
+def beside(name: str, pointer: Pointer | None, evidence: Evidence) -> Pointer | None:
     """A key alone opens what the variables beside it name: `X_KEY` beside `X_ENDPOINT`, if that is one Azure host."""
     hosts: dict[str, Pointer] = {}
     for other, value in evidence.env.items():

@@ -137,10 +137,12 @@ def _denials(azure: Azure, document: Mapping[str, Any]) -> None:
     marker = "/providers/Microsoft.Authorization/denyAssignments/"
     for place, entry in mappings(document, "denyAssignments"):
         flags = {"doNotApplyToChildScopes", "isSystemProtected"}
+        limits = {"condition", "conditionVersion"}
         known(
             entry,
             {"name", "scope", "denyAssignmentName", "description", "permissions", "principals", "excludePrincipals"}
-            | flags,
+            | flags
+            | limits,
             place,
         )
         scope, title = _scope(entry, place), entry.get("denyAssignmentName") or text(entry, "name", place)
@@ -158,6 +160,7 @@ def _denials(azure: Azure, document: Mapping[str, Any]) -> None:
             or [{"id": rbac.EVERYONE, "type": "SystemDefined"}],
             "excludePrincipals": _denied(azure, entry, "excludePrincipals", place),
             **{flag: bool(entry[flag]) for flag in flags if flag in entry},
+            **{key: str(entry[key]) for key in limits if entry.get(key)},
         }
 
 

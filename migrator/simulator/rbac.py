@@ -166,7 +166,9 @@ def granted(
     return False
 
 
-def denial(azure: Azure, principal: str, action: str, scope: str, *, data: bool = False) -> dict[str, Any] | None:
+def denial(
+    azure: Azure, principal: str, action: str, scope: str, *, data: bool = False, facts: Facts | None = None
+) -> dict[str, Any] | None:
     """The deny assignment that keeps `principal` from the action at `scope`, or None.
 
     Deny assignments win over every role, and name principals and groups one by one or all of them by the empty GUID
@@ -183,6 +185,7 @@ def denial(azure: Azure, principal: str, action: str, scope: str, *, data: bool 
             and reaches(azure, entry["scope"], scope)
             and (at_scope or not entry.get("doNotApplyToChildScopes"))
             and grants(azure, entry, action, data=data, strict=False)
+            and _fulfilled(entry, action, facts)
         ):
             found: dict[str, Any] = entry
             return found
@@ -195,7 +198,7 @@ def allowed(
     """Whether `principal` has `action` at `scope` now; `facts` are the attributes that conditions may ask about."""
     return (
         granted(azure, principal, action, scope, data=data, facts=facts)
-        and denial(azure, principal, action, scope, data=data) is None
+        and denial(azure, principal, action, scope, data=data, facts=facts) is None
     )
 
 

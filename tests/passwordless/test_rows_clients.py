@@ -16,7 +16,7 @@ from migrator.passwordless.code import read_code
 from migrator.passwordless.decision import Decision, Outcome, Subject, decide
 from migrator.passwordless.evidence import Evidence
 from migrator.passwordless.pointer import point
-from migrator.passwordless.suggesting import _beside
+from migrator.passwordless.suggesting import beside
 from scanners.model import Secret
 
 from .projects import BUS, COSMOS, KEY, PASSWORD, POSTGRES, REDIS, SIGNALR, SQL, STORAGE, TARGETS, csproj
@@ -75,7 +75,7 @@ def decided(folder: Path, row: Row) -> Decision:
         (folder / path).write_text(text)
     env: dict[str, str | None] = {row.name: None, **row.env}
     evidence = Evidence(env, code=read_code(folder))
-    pointer = _beside(row.name, point(Secret(row.value)), evidence)
+    pointer = beside(row.name, point(Secret(row.value)), evidence)
     targets: tuple[Resource, ...] = MORE
     if ".cn" in row.value:
         targets = (
