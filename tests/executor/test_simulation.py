@@ -173,6 +173,16 @@ FOUND = [
         [Kill(0, 196, "power")],
         [Edit(1, 36, "delete-secret")],
     ),
+    # somebody wrote over the run's version before they deleted the secret: recovered, theirs is what must stay
+    Scenario(
+        50623,
+        "registry",
+        1,
+        {"resolve_on_write": False},
+        ["resume"],
+        [Kill(0, 230)],
+        [Edit(0, 155, "version"), Edit(0, 219, "delete-secret")],
+    ),
 ]
 
 

@@ -16,6 +16,7 @@ from migrator.cloud.clients import (
 )
 from migrator.model import Json, Plan, ResourceId, is_job
 from migrator.simulator import vault_store
+from migrator.steps.identity_create import RUN_TAG
 
 from ..world import GROUP, SUB, VAULT
 from .facts import Facts, Key, facts
@@ -63,11 +64,15 @@ class Others:
             self.closed = False
 
     def recover(self) -> None:
-        """Bring the vault secrets back that somebody deleted."""
-        for items in self.inside.azure.world.table("vault-secrets").values():
-            for item in items.values():
-                if item["state"] == "deleted":
-                    item.update(state="active", deleted=None, purges=None)
+        """Bring the vault secrets back that somebody deleted, and with them what others had written."""
+        for vault, items in self.inside.azure.world.table("vault-secrets").items():
+            for name, item in items.items():
+                if item["state"] != "deleted":
+                    continue
+                item.update(state="active", deleted=None, purges=None)
+                newest = item["versions"][-1]
+                if newest["enabled"] and RUN_TAG not in (newest.get("tags") or {}):
+                    self.theirs["vault", vault, name] = newest["value"]
 
     # Where
 

@@ -548,6 +548,8 @@ class Play:
                 # what only the run had made it may take away, whoever wrote over it meanwhile
                 own = key[0] == "app" and key[2] == "secret" and key not in self.shape.before
                 late = key[0] in LATE and not (self._given(key) and self._stands(key, found))
+                if key[0] == "vault" and theirs[key] is not None:
+                    may = tuple(value for value in may if value is not None)  # written over, perhaps; never taken away
                 may = (theirs[key], *may) if late or own else (theirs[key],)
             if key[0] == "role" and key[3] in self.others.gone:
                 continue  # a system identity goes with its app, and its roles show nobody
