@@ -46,6 +46,7 @@ _OF_CHECK = {
     "execution": "revision",
     "registry": "registry",
     "plaintext": "plaintext",
+    "traffic": "plaintext",
     "revision": "revision",
     "app": "app",
     "inline-secret": "plaintext",
@@ -277,6 +278,7 @@ def _place(plan: Plan, app: str, check: Check) -> tuple[str, str]:
         "inline-secret": "properties.configuration.secrets",
         "identity": "identity",
         "plaintext": "properties.template",
+        "traffic": "properties.configuration.ingress.traffic",
     }
     return app, paths.get(check.name, "")
 

@@ -20,7 +20,7 @@ from migrator.reach import Lying, Reach
 from migrator.steps.identity_attach import attached
 from migrator.steps.part_switch import named
 from migrator.swapping import checks, marked
-from migrator.switching import same_url, switched
+from migrator.switching import TRAFFIC, same_url, switched
 from migrator.veil import Known, Values, comparable, section
 from scanners.model import Fingerprinter
 
@@ -40,7 +40,7 @@ class Check:
 
     name: str
     """`reference`, `vault-secret`, `identity`, `role`, `env`, `scale-rule`, `command`, `part`, `registry`, `plaintext`,
-    `revision`, `execution`, `app`; of a contract `inline-secret`, `old-revision`, `registry-admin`."""
+    `traffic`, `revision`, `execution`, `app`; of a contract `inline-secret`, `old-revision`, `registry-admin`."""
     subject: str
     """What it was about: the secret, the env variable, the revision."""
     status: Status
@@ -233,6 +233,8 @@ class _App:
                 yield from _guarded(partial(self._part, step), "part", ResourceId.parse(step.target).name)
             elif step.kind == "app-switch":
                 yield from self._switch(step, document, secrets)
+            elif step.kind == "traffic-shift":
+                yield from _guarded(partial(self._traffic, step, document), "traffic", self.name)
             for name, subject, good, text in contract_proof.found(step, self.cloud, document):
                 yield Check(name, subject, Status.OK if good else Status.FAILED, text)
         yield from self._plaintext(document)
@@ -364,12 +366,29 @@ class _App:
         return False
 
     def _plaintext(self, document: Json) -> Iterator[Check]:
-        moved = {step.change["fingerprint"] for step in self.all_steps() if step.kind == "vault-secret"}
         rules = section(document, "properties", "configuration", "eventTriggerConfig")
         shown = json.dumps(Values(self.fingerprinter).veil([section(document, "properties", "template"), rules]))
-        again = sorted(mark for mark in moved if mark in shown)
+        again = any(mark in shown for mark in self._moved())
         text = f"a value that was moved is in the template again; {who(document)}" if again else "none in the template"
         yield Check("plaintext", self.name, Status.FAILED if again else Status.OK, text)
+
+    def _traffic(self, step: Step, document: Json) -> Iterator[Check]:
+        """An old revision keeps its values as long as it is listed; what the run took from it, it must not have again."""
+        after = self.facts.get(step.id, {}).get("after") or {}
+        left = {str(e.get("revisionName")): e.get("weight") or 0 for e in section(after, *TRAFFIC) or []}
+        again = []
+        for entry in section(document, *TRAFFIC) or []:
+            name, weight = str(entry.get("revisionName") or ""), entry.get("weight") or 0
+            if name and weight > left.get(name, 0):
+                revision = self.cloud.get_revision(self.id, name)
+                shown = json.dumps(Values(self.fingerprinter).veil(section(revision, "properties", "template")))
+                if any(mark in shown for mark in self._moved()):
+                    again.append(f"{name} has {weight} % of the traffic and shows a value that was moved")
+        text = f"{listed(again)}; {who(document)}" if again else "no revision serves that shows a moved value"
+        yield Check("traffic", self.name, Status.FAILED if again else Status.OK, text)
+
+    def _moved(self) -> set[str]:
+        return {str(step.change["fingerprint"]) for step in self.all_steps() if step.kind == "vault-secret"}
 
     def _revision(self, document: Json) -> Iterator[Check]:
         if is_job(self.id):

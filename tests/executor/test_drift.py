@@ -12,12 +12,28 @@ import pytest
 from migrator import drift
 from migrator.cloud import reading
 from migrator.drift import Drift
-from migrator.model import Json
+from migrator.model import Json, same_id
 from migrator.output import _drift
 from migrator.simulator import memberships
 
-from .contracts import PASSWORD, QUICK, SERVER, shop
-from .world import GROUP, KEY, PLANTED, VAULT, Driven, World, app_id, estate, no_values, running, two_apps
+from .contracts import PASSWORD, QUICK, SERVER, finalize, shop
+from .jobs import job, job_id
+from .test_jobs import start
+from .world import (
+    GROUP,
+    KEY,
+    PLANTED,
+    REGISTRY,
+    VAULT,
+    Driven,
+    World,
+    app_id,
+    estate,
+    inside,
+    no_values,
+    running,
+    two_apps,
+)
 
 IDENTITIES = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities"
 SECRETS_USER = "4633458b-17de-408a-b874-0445c86b69e6"
@@ -223,6 +239,93 @@ def test_a_registry_that_is_pulled_from_with_its_password_again(tmp_path: Path) 
         (item,) = [one for one in items if one.kind == "registry"]
         assert item.path == "properties.configuration.registries"
         assert item.by
+
+
+def test_an_app_whose_latest_revision_does_not_run(world: World) -> None:
+    """Somebody deployed an image that does not start; the references stand, so that nothing else is told."""
+    world.fault(method="PATCH", path="containerApps/api$", mishap="revision", arguments={"becomes": "failed"})
+    template = world.app("api")["properties"]["template"]
+    template["containers"][0]["resources"].pop("ephemeralStorage")
+    template["containers"][0]["image"] = "mcr.microsoft.com/k8se/quickstart:broken"
+    world.patch("api", {"properties": {"template": {**template, "revisionSuffix": None}}})
+    world.clock.sleep(120)
+    (item,) = look(world).items
+    assert (item.kind, item.subject) == ("revision", world.app("api")["properties"]["latestRevisionName"])
+    assert same_id(item.resource, app_id("api"))
+    assert item.by
+
+
+def test_a_job_that_fails_since(tmp_path: Path) -> None:
+    with inside(estate(job(), switches=QUICK), tmp_path) as world:
+        start(world)
+        assert world.executor().apply(world.plan()).exit_code == 0
+        world.clock.sleep(5)
+        start(world)
+        assert look(world).items == []
+        world.simulator.azure.world.table("needs")[job_id("nightly").lower()] = [{"env": "DB", "value": "another"}]
+        world.clock.sleep(5)
+        start(world)
+        (item,) = look(world).items
+        assert (item.kind, item.resource) == ("revision", job_id("nightly"))
+
+
+def contracted(world: World) -> None:
+    run = world.executor().apply(world.plan()).run
+    result = world.executor().apply(finalize(world, run), point_of_no_return=True)
+    assert result.exit_code == 0, [app.error for app in result.apps]
+    assert look(world).items == []
+
+
+def test_an_old_revision_that_is_active_again(tmp_path: Path) -> None:
+    with inside(estate(*shop(), switches=QUICK), tmp_path) as world:
+        (old,) = [r["name"] for r in world.cloud.list_revisions(app_id("api"))]
+        contracted(world)
+        world.cloud.revision_action(app_id("api"), old, "activate")
+        (item,) = look(world).items
+        assert (item.kind, item.subject, item.path) == ("plaintext", old, f"revisions/{old}")
+
+
+def test_an_old_revision_that_has_traffic_again(tmp_path: Path) -> None:
+    """It stays active until the contract, so that one can go back to it: but then its values are in use again."""
+    with inside(estate(*shop(), switches=QUICK), tmp_path) as world:
+        (old,) = [r["name"] for r in world.cloud.list_revisions(app_id("api"))]
+        assert world.executor().apply(world.plan()).exit_code == 0
+        assert look(world).items == []
+        traffic = [{"latestRevision": True, "weight": 90}, {"revisionName": old, "weight": 10}]
+        world.patch("api", {"properties": {"configuration": {"ingress": {"traffic": traffic}}}})
+        (item,) = look(world).items
+        assert (item.kind, item.path) == ("plaintext", "properties.configuration.ingress.traffic")
+        assert f"{old} has 10 % of the traffic" in item.text
+        assert item.by
+        traffic = [{"latestRevision": True, "weight": 100}, {"revisionName": old, "weight": 0}]
+        world.patch("api", {"properties": {"configuration": {"ingress": {"traffic": traffic}}}})
+        assert look(world).items == []
+
+
+def test_what_a_contract_took_away_and_is_there_again(tmp_path: Path) -> None:
+    with inside(estate(*shop(), switches=QUICK), tmp_path) as world:
+        contracted(world)
+        world.simulator.world.resources[REGISTRY.lower()]["properties"]["adminUserEnabled"] = True
+        secrets = [
+            {"name": s.name, "keyVaultUrl": s.key_vault_url, "identity": s.identity}
+            for s in world.cloud.get_app_secrets(app_id("web"))
+        ]
+        back = {"name": "unused", "value": "nobody-reads-it"}
+        world.patch("web", {"properties": {"configuration": {"secrets": [*secrets, back]}}})
+        items = look(world).items
+        assert ("plaintext", "unused", app_id("web").lower()) in {
+            (i.kind, i.subject, i.resource.lower()) for i in items
+        }
+        assert ("registry", "acrshop", REGISTRY.lower()) in {(i.kind, i.subject, i.resource.lower()) for i in items}
+        assert kinds_of(items) == {"plaintext", "registry"}
+
+
+def test_an_identity_that_was_taken_from_its_app(world: World) -> None:
+    """A role then is worth nothing to the app, though the identity and the role are there."""
+    world.simulator.world.resources[app_id("api").lower()]["identity"] = {"type": "None"}
+    (item,) = look(world).items
+    assert (item.kind, item.path) == ("identity", "identity")
+    assert same_id(item.resource, app_id("api"))
 
 
 def kinds_of(items: list[drift.Item]) -> set[str]:
