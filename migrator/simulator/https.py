@@ -105,11 +105,6 @@ class Listeners:
             bound.close()
         self._sockets.clear()
 
-    def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Have `call` made on the loop's thread after `seconds`; dropped if the server stops before."""
-        if self._loop is not None:
-            self._loop.call_later(seconds, call)
-
     # On the loop's thread
 
     def _run(self, context: ssl.SSLContext, ready: threading.Event) -> None:

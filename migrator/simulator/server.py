@@ -23,6 +23,7 @@ from migrator.simulator import https, principals
 from migrator.simulator.azure import ARM, Azure
 from migrator.simulator.clock import Clock
 from migrator.simulator.faults import Fault, Faults
+from migrator.simulator.kept import Kept
 from migrator.simulator.log import RequestLog
 from migrator.simulator.providers import entra
 from migrator.simulator.switches import Switches
@@ -32,11 +33,6 @@ from migrator.simulator.world import World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-QUICK_SAVE = 0.05
-"""Wall seconds: a world that is saved faster than this is saved before each answer to a write."""
-SAVE_EVERY = 1.0
-"""Wall seconds between two saves of a larger world."""
-
 _ENTRA = re.compile(entra.PATHS, re.IGNORECASE)
 
 
@@ -44,9 +40,9 @@ class Simulator:
     """One simulated cloud that listens. Use it as a context manager, or call `start` and `stop`, once.
 
     With a `world` file the cloud is loaded from it if it exists (the estate is then not read again), and saved to it at
-    `stop`. In between, a world that saves within 50 ms is saved before each write is answered, so that a killed server
-    loses nothing it acknowledged; a larger one is saved at most once a second. Listeners take their old ports again
-    after a restart where they are free; where not, the old address stays known as an alias.
+    `stop`. In between, what a request changed is written to a log beside it before it is answered, so that a killed
+    server loses nothing it acknowledged. Listeners take their old ports again after a restart where they are free;
+    where not, the old address stays known as an alias.
     """
 
     def __init__(
@@ -85,9 +81,9 @@ class Simulator:
         Raises:
             ValueError: the estate's file, the world, a switch or a fault is not in its format.
         """
-        self.world_file = world
+        self._kept = None if world is None else Kept(world)
         self.port = port
-        loaded, moment = World.load(world) if world is not None and world.exists() else (None, None)
+        loaded, moment = self._kept.load() if self._kept is not None and self._kept.path.exists() else (None, None)
         self.clock = clock or Clock(speed, None if moment is None else max(moment, time.time()))
         self.azure = Azure(loaded or World(seed), self.clock)
         self._estate = None if loaded else _document(estate)
@@ -103,7 +99,6 @@ class Simulator:
         self._listening = listening
         self._stack = contextlib.ExitStack()
         self._listeners = https.Listeners(self._answer, self._delay)
-        self._saved_at, self._save_cost, self._save_planned = 0.0, 0.0, False
 
     @property
     def world(self) -> World:
@@ -148,17 +143,16 @@ class Simulator:
         with self._stack:
             self._stack = contextlib.ExitStack()
 
-    def save(self, path: Path | None = None) -> None:
-        """Write the world to `path` (default: its own file; without one nothing is written)."""
-        path = path or self.world_file
-        if path is None:
+    def save(self) -> None:
+        """Write the whole world to its file; without one nothing is written."""
+        if self._kept is None:
             return
-        started = time.monotonic()
         with self.azure.lock:
-            self.world.table("faults")["rules"] = [asdict(rule) for rule in self._kept_faults]
-            self.world.save(path, moment=self.clock.now())
-        self._saved_at = time.monotonic()
-        self._save_cost = self._saved_at - started
+            self._kept.save(self._with_rules(), moment=self.clock.now())
+
+    def _with_rules(self) -> World:
+        self.world.table("faults")["rules"] = [asdict(rule) for rule in self._kept_faults]
+        return self.world
 
     def profile(self, principal: str = principals.OPERATOR) -> Json:
         """The cloud profile of the operator, or of another principal by client id, object id or resource id.
@@ -310,26 +304,18 @@ class Simulator:
             )
             response = AzureError(500, "InternalServerError", "The simulator met a defect of its own.").response()
         finally:
-            if request.method not in {"GET", "HEAD", "OPTIONS"}:
+            # a fault may change the world with a request that reads
+            if request.method not in {"GET", "HEAD", "OPTIONS"} or self.azure.faults.rules:
                 self._keep()
             if self._log is not None:
                 self._log.write(plane, request, status)
         return response
 
     def _keep(self) -> None:
-        """Save after a write: at once if that is quick, else at most once a second."""
-        if self.world_file is None or self._save_planned:
-            return
-        wait = self._saved_at + SAVE_EVERY - time.monotonic()
-        if self._save_cost <= QUICK_SAVE or wait <= 0:
-            self.save()
-        else:
-            self._save_planned = True
-            self._listeners.later(wait, self._save_now)
-
-    def _save_now(self) -> None:
-        self._save_planned = False
-        self.save()
+        """Have what a request changed on the disk."""
+        if self._kept is not None:
+            with self.azure.lock:
+                self._kept.note(self._with_rules(), moment=self.clock.now())
 
 
 def _plane(plane: str, request: Request) -> str:

@@ -81,14 +81,21 @@ class World:
         entries.remove(first)
         return float(first[0]), str(first[2]), dict(first[3])
 
-    def save(self, path: Path, *, moment: float) -> None:
-        """Write the world, readable by its owner only (it holds values), replacing the file in one step."""
+    def save(self, path: Path, *, moment: float, mark: str = "") -> None:
+        """Write the world, readable by its owner only (it holds values), replacing the file in one step.
+
+        Args:
+            path: The file.
+            moment: The virtual time.
+            mark: Tells which log belongs to the file (`migrator.simulator.kept`).
+        """
         version, inner, gauss = self.random.getstate()
         document = {
             "schema": SCHEMA,
             "seed": self.seed,
             "random": [version, list(inner), gauss],
             "moment": moment,
+            "mark": mark,
             "tables": self.tables,
         }
         temporary = path.with_name(path.name + ".new")
@@ -106,6 +113,16 @@ class World:
         Raises:
             ValueError: the file is no world of this schema.
         """
+        world, moment, _ = cls.load_marked(path)
+        return world, moment
+
+    @classmethod
+    def load_marked(cls, path: Path) -> tuple[World, float, str]:
+        """Likewise, with the mark of its log.
+
+        Raises:
+            ValueError: the file is no world of this schema.
+        """
         document = json.loads(path.read_text(encoding="utf-8"))
         if not isinstance(document, dict) or document.get("schema") != SCHEMA:
             raise ValueError(f"{path} is no saved world of schema {SCHEMA}")
@@ -113,4 +130,4 @@ class World:
         version, inner, gauss = document["random"]
         world.random.setstate((version, tuple(inner), gauss))
         world.tables = document["tables"]
-        return world, float(document["moment"])
+        return world, float(document["moment"]), str(document.get("mark") or "")

@@ -16,20 +16,21 @@ from migrator.cloud.profiles import load_profile
 from migrator.cloud.session import Session
 from migrator.executor import Executor
 from migrator.journal import Journal
+from migrator.model import Json
 from migrator.planning.options import Options
 from migrator.ports import Event
 from migrator.proof import Status
 
-from .world import KEY, VAULT, Fast, app_id, estate, find, two_apps
+from .world import KEY, VAULT, Fast, app, app_id, estate, find, two_apps
 
 
 class Server:
     """`keylift simulator` as a process, which can be killed and started again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *more: Json) -> None:
         self._folder = folder
         (folder / "estate.json").write_text(
-            json.dumps(estate(*two_apps(), switches={"role_propagation": [1.0, 3.0]})), encoding="utf-8"
+            json.dumps(estate(*two_apps(), *more, switches={"role_propagation": [1.0, 3.0]})), encoding="utf-8"
         )
         self.deaths = 0
         self.start()
@@ -84,6 +85,22 @@ def test_a_killed_simulator(tmp_path: Path) -> None:
             proven = proof.verify(result.run, cloud, journal, KEY)
             assert [app.status for app in proven.apps] == [Status.OK, Status.OK], proven.as_dict()
             assert Executor(cloud, journal, clock, KEY).rollback(result.run).exit_code == 0
+            assert cloud.get_app(app_id("api"))["properties"]["provisioningState"] == "Succeeded"
+    finally:
+        server.kill()
+
+
+def test_a_large_simulator_that_is_killed_right_after_an_answer(tmp_path: Path) -> None:
+    """However many apps there are: each write that was answered is there when it is started again."""
+    bystanders = [app(f"other-{number}", {"TEXT": "x" * 4000}) for number in range(700)]
+    server = Server(tmp_path, *bystanders)
+    try:
+        with Session(load_profile(str(tmp_path / server.profile)), clock=Fast(), seed=1) as session:
+            cloud = AzureCloud(session)
+            for number in range(4):
+                cloud.patch_app(app_id("api"), {"tags": {"number": str(number)}}, lambda _url: None)
+            server.again()
+            assert cloud.get_app(app_id("api"))["tags"]["number"] == "3"
             assert cloud.get_app(app_id("api"))["properties"]["provisioningState"] == "Succeeded"
     finally:
         server.kill()

@@ -26,6 +26,7 @@ from azure.keyvault.secrets import SecretClient
 from azure.mgmt.msi import ManagedServiceIdentityClient
 
 from migrator.simulator.clock import Clock
+from migrator.simulator.kept import Kept
 from migrator.simulator.server import Simulator
 from migrator.simulator.world import World
 
@@ -297,24 +298,81 @@ def test_world_survives_a_restart_with_its_ports_tokens_and_secret(tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "world.json").stat().st_mode) == 0o600
 
 
-def test_write_is_on_disk_before_it_is_acknowledged(simulator: Start, tmp_path: Path) -> None:
-    sim = simulator(ESTATE, world=tmp_path / "world.json")
-    path = IDENTITY.replace("id-shop", "id-new")
+def put_identity(sim: Simulator, name: str) -> None:
+    path = IDENTITY.replace("id-shop", name)
     headers = {**bearer(sim), "Content-Type": "application/json"}
     url = f"{sim.arm}{path}?api-version=2023-01-31"
     assert get(sim, url, headers, b'{"location": "westeurope"}', "PUT")[0] == 201
-    assert path.lower() in World.load(tmp_path / "world.json")[0].resources
 
 
-def test_large_world_is_saved_now_and_then(simulator: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("migrator.simulator.server.QUICK_SAVE", 0.0)
-    monkeypatch.setattr("migrator.simulator.server.SAVE_EVERY", 3600.0)
-    sim = simulator(ESTATE, world=tmp_path / "world.json")
-    before = (tmp_path / "world.json").stat().st_mtime_ns
+def same(file: Path, world: World) -> bool:
+    """Whether the files hold a world, its chances to come included."""
+    loaded, _ = Kept(file).load()
+    live = json.loads(json.dumps({name: table for name, table in world.tables.items() if table}))
+    return {
+        name: table for name, table in loaded.tables.items() if table
+    } == live and loaded.random.getstate() == world.random.getstate()
+
+
+def test_write_is_on_disk_before_it_is_acknowledged(simulator: Start, tmp_path: Path) -> None:
+    file = tmp_path / "world.json"
+    sim = simulator(ESTATE, world=file)
+    before = file.stat().st_mtime_ns
+    for number in range(3):
+        put_identity(sim, f"id-{number}")
+        assert same(file, sim.world)
     headers = bearer(sim)
-    assert (tmp_path / "world.json").stat().st_mtime_ns == before
+    path = f"{sim.arm}{IDENTITY.replace('id-shop', 'id-1')}?api-version=2023-01-31"
+    assert get(sim, path, headers, None, "DELETE")[0] in {200, 204}
+    assert same(file, sim.world)
+    assert file.stat().st_mtime_ns == before, "the whole world is not written again"
+    assert stat.S_IMODE((tmp_path / "world.json.log").stat().st_mode) == 0o600
+
+
+def test_log_that_is_torn_or_of_an_older_world_is_read_as_far_as_it_counts(simulator: Start, tmp_path: Path) -> None:
+    file = tmp_path / "world.json"
+    sim = simulator(ESTATE, world=file)
+    put_identity(sim, "id-first")
+    kept = Kept(file)
+    whole, _ = kept.load()
+    with kept.log.open("ab") as stream:
+        stream.write(b'{"mark": "00", "set": {"resou')
+    assert kept.load()[0].tables == whole.tables, "the last entry was being written when the process died"
+    old = kept.log.read_bytes()
     sim.stop()
-    assert headers["Authorization"].partition(" ")[2] in World.load(tmp_path / "world.json")[0].table("tokens")
+    saved, _ = kept.load()
+    kept.log.write_bytes(old)
+    assert kept.load()[0].tables == saved.tables, "the process died before it emptied the log"
+
+
+def test_log_that_grew_long_becomes_a_new_world(
+    simulator: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("migrator.simulator.kept.LEAST", 20_000)
+    file = tmp_path / "world.json"
+    sim = simulator(ESTATE, world=file)
+    sizes = []
+    for number in range(12):
+        put_identity(sim, f"id-{number}")
+        sizes.append((tmp_path / "world.json.log").stat().st_size)
+        assert same(file, sim.world)
+    assert sizes != sorted(sizes)
+    assert max(sizes) <= max(20_000, file.stat().st_size)
+
+
+def test_what_a_fault_does_with_a_request_that_reads_is_on_the_disk(simulator: Start, tmp_path: Path) -> None:
+    file = tmp_path / "world.json"
+    edit = {
+        "method": "GET",
+        "path": "userAssignedIdentities",
+        "mishap": "lock",
+        "arguments": {"level": "ReadOnly", "scope": IDENTITY},
+    }
+    sim = simulator(ESTATE, world=file, faults=[edit])
+    headers = bearer(sim)
+    assert get(sim, f"{sim.arm}{IDENTITY}?api-version=2023-01-31", headers)[0] == 200
+    assert Kept(file).load()[0].table("locks")
+    assert same(file, sim.world)
 
 
 def test_taken_port_is_replaced_and_the_old_address_stays_known(tmp_path: Path) -> None:
