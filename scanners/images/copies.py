@@ -12,6 +12,7 @@ import mmap
 import os
 import pickle
 import select
+import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -61,14 +62,15 @@ class Copies:
         """
         self._work = work
         self._ready = ready
-        self._slots = count + 1
+        # One at work in each copy, one that waits for it, and one to fill.
+        self._slots = count + 2
         self._memory = mmap.mmap(-1, self._slots * (SLOT + _ABOUT))
         self._free = list(range(self._slots))
         self._busy: dict[int, _Batch] = {}
         self._changed = threading.Condition()
         self._alone = False
         self._here = threading.Lock()
-        asked, self._ask = os.pipe()
+        self._asked, self._ask = socket.socketpair()
         self._answers, answer = os.pipe()
         self._children: list[int] = []
         gc.freeze()
@@ -76,11 +78,10 @@ class Copies:
             for _ in range(count):
                 child = os.fork()
                 if child == 0:
-                    self._serve(asked, answer)
+                    self._serve(answer)
                 self._children.append(child)
         finally:
             gc.unfreeze()
-            os.close(asked)
             os.close(answer)
         self._collector = threading.Thread(target=self._collect, name="copies", daemon=True)
         self._collector.start()
@@ -88,10 +89,9 @@ class Copies:
     def close(self) -> None:
         """End the copies."""
         with self._changed:
-            ask, self._ask = self._ask, -1
+            self._ask.close()
+            self._asked.close()
             self._changed.notify_all()
-        if ask >= 0:
-            os.close(ask)
         for child in self._children:
             with suppress(ProcessLookupError):
                 os.kill(child, 9)
@@ -102,14 +102,14 @@ class Copies:
 
     # In a copy
 
-    def _serve(self, asked: int, answer: int) -> None:
+    def _serve(self, answer: int) -> None:
         """The life of a copy. It ends here, whatever happens: what the process was doing is not its business."""
         code = 1
         try:
-            os.close(self._ask)
+            self._ask.close()
             os.close(self._answers)
             self._ready()
-            while number := os.read(asked, 4):
+            while number := self._asked.recv(4):
                 slot = int.from_bytes(number, "big")
                 about = marshal.loads(self._beside(slot))  # noqa: S302 - written by the process this is a copy of
                 made = pickle.dumps(self._made(slot, about), pickle.HIGHEST_PROTOCOL)
@@ -150,7 +150,7 @@ class Copies:
             return self._free.pop() if self._free and not self._alone else None
 
     def _open(self) -> None:
-        if self._ask < 0:
+        if self._ask.fileno() < 0:
             raise RuntimeError("the copies were ended")
 
     def put(self, slot: int, at: int, data: bytes) -> None:
@@ -165,20 +165,28 @@ class Copies:
             alone = self._alone
             if not alone:
                 self._say(slot, marshal.dumps(batch.about))
-                try:
-                    os.write(self._ask, slot.to_bytes(4, "big"))
-                except OSError:
-                    # All of them are gone.
-                    alone = True
+                self._ask.sendall(slot.to_bytes(4, "big"))
         if alone:
             self._do(slot)
 
     def wait(self, batches: Batches) -> None:
-        """Until everything of somebody is done."""
-        with self._changed:
-            while any(batch.to is batches for batch in self._busy.values()):
+        """Until everything of somebody is done. Whoever waits takes over what no copy has begun."""
+        while True:
+            with self._changed:
+                if not any(batch.to is batches for batch in self._busy.values()):
+                    return
                 self._open()
-                self._changed.wait()
+                slot = self._not_begun()
+                if slot is None:
+                    self._changed.wait()
+                    continue
+            self._do(slot)
+
+    def _not_begun(self) -> int | None:
+        try:
+            return int.from_bytes(self._asked.recv(4, socket.MSG_DONTWAIT), "big")
+        except BlockingIOError:
+            return None
 
     def _collect(self) -> None:
         """Take answers until there are no copies any more."""
@@ -211,7 +219,7 @@ class Copies:
         """A copy ended early (killed, out of memory), or this is the end: what is left is done here."""
         with self._changed:
             self._alone = True
-            left = list(self._busy) if self._ask >= 0 else []
+            left = list(self._busy) if self._ask.fileno() >= 0 else []
         for child in self._children:
             with suppress(ProcessLookupError):
                 os.kill(child, 9)

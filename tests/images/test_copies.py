@@ -96,3 +96,25 @@ def test_a_layer_with_more_findings_than_are_kept(tmp_path: Path) -> None:
     paths, errors = run(tmp_path, stdin=False, limits="replace(DEFAULT, layer_findings=700)")
     assert 600 < paths < 710
     assert "has more than 700 findings" in errors
+
+
+STILL = """
+import os, signal
+from scanners.images.copies import Batches, Copies
+
+copies = Copies(lambda items: [len(data) for _, data in items], 2, lambda: os.kill(os.getpid(), signal.SIGSTOP))
+batches = Batches(copies)
+taken = []
+while (number := batches.add(("path",), 4, b"-" * (1024 * 1024 + len(taken)))) is not None:
+    taken.append(number)
+batches.finish()
+assert len(taken) > 2
+assert sorted(batches.made) == [(number, 1024 * 1024 + number) for number in taken], batches.made
+copies.close()
+"""
+
+
+def test_who_waits_does_what_no_copy_has_begun() -> None:
+    """Copies that get no processor hold up nothing but what they have in hand."""
+    done = subprocess.run([sys.executable, "-c", STILL], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr[-3000:]
