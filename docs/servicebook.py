@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from migrator.passwordless import dapr
+from migrator.passwordless import components as dapr
 from migrator.passwordless.clients.keda import SCALERS, UNTRIED
 from migrator.passwordless.databases import SCRIPTS
 from migrator.passwordless.decision import NEVER
@@ -46,8 +46,9 @@ What keylift leaves to a person, and says in the plan's notes, while the value g
 * `AZURE_CLIENT_ID` and `AZURE_TOKEN_CREDENTIALS`, and Spring's credential properties, where something else of the container
   signs in with an identity or code builds a credential: they would move it;
 * the host storage of Functions with blob triggers or Durable Functions, which need more than a role of the data plane;
-* a key that code signs SAS with; Service Bus JMS and Redis of Spring; scale rules and components on Event Hubs, whose
-  checkpoints lie in an account that the secret does not name;
+* a key that code signs SAS with; Service Bus JMS and Redis of Spring;
+* a scale rule that is given several secrets of which one stays, and one on Event Hubs whose checkpoints lie in an account that
+  no secret of the rule names; a component without scopes;
 * a variable that is set already to something else, that a scale rule reads which keeps its key, or that other texts of the
   container are made of; a value of an init container, or of an identity that `identitySettings` keeps from containers;
 * a value with a use that needs the key.

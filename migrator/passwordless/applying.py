@@ -245,7 +245,12 @@ def together(swaps: Sequence[Swap], chosen: Chosen) -> Json:
             group["drop"] += part["drop"]
             known = {entry["env"] for entry in group["put"]}
             group["put"] += [entry for entry in part["put"] if entry["env"] not in known]
-        rules += one.rules
+        for rule in one.rules:
+            same = next((known for known in rules if known["rule"] == rule["rule"]), None)
+            if same is None:
+                rules.append({**rule, "put": dict(rule["put"])})
+            else:  # of another secret of the rule
+                same["put"] |= rule["put"]
         kept += [one.kept] if one.kept else []
         values.add(one.item.fingerprint)
     return {
@@ -293,4 +298,18 @@ def of_app(
             stay[item.fingerprint] = found
     stay |= conflicts(swaps)
     swaps = [one for one in swaps if one.item.fingerprint not in stay]
+    while left := _halved(swaps):
+        stay |= left
+        swaps = [one for one in swaps if one.item.fingerprint not in left]
     return swaps, stay
+
+
+def _halved(swaps: Sequence[Swap]) -> dict[str, str]:
+    """Fingerprint of a value -> why it stays, for values of a scale rule that is given another secret which stays."""
+    going = {place.name for one in swaps for place in one.item.secrets}
+    return {
+        one.item.fingerprint: f"scale rule {rule['rule']} is given another secret, too, which stays ({', '.join(left)})"
+        for one in swaps
+        for rule in one.rules
+        if (left := sorted(set(rule["secrets"]) - going))
+    }

@@ -7,62 +7,25 @@ left beside identity metadata wins without a word (dapr/components-contrib).
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from importlib.resources import files
+from dataclasses import dataclass, replace
 
 from migrator.model import App, Estate, Json, Part, Resource, ResourceId, same_id
 from migrator.passwordless.cases import CLIENT_ID, CLOUDS, Change
+from migrator.passwordless.components import SPARE, Component, Look, table
 from migrator.passwordless.decision import Decision, Outcome, target_of, title_of
-from migrator.passwordless.pointer import Pointer, point
+from migrator.passwordless.pointer import Pointer
 from migrator.passwordless.rights import Asker, Grant, rights
-from migrator.passwordless.services import Service, by_host, services
+from migrator.passwordless.services import Service, services
 from migrator.planning.identities import attached_to
 from migrator.planning.places import AppView, child
-from scanners.model import Fingerprinter, Secret
+from scanners.model import Fingerprinter
 
 CLIENT = ("azureClientId", "spnClientId", "clientId")
 """What names a user-assigned identity, in the order in which it is read."""
-SPARE = ("azureClientSecret", "azureTenantId")
-"""Client credentials: they come first in the chain, so an identity is not even tried."""
 _STRINGS = frozenset({"postgres", "sqlserver"})
 """Forms that stay connection strings, without a password."""
-_SECOND = frozenset({"event-hubs"})
-"""Services whose components open a second one besides (checkpoints in an account)."""
-_SUFFIXES = {"storage-blob": "blob", "storage-table": "table", "storage-queue": "queue"}
-
-
-@dataclass(frozen=True, slots=True)
-class Component:
-    """One row of `dapr.toml`, whose head explains it."""
-
-    types: tuple[str, ...]
-    service: str
-    drops: tuple[str, ...]
-    name: str
-    form: str
-    requires: tuple[tuple[str, ...], ...]
-    needs: tuple[str, ...]
-    part: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    managed: str = ""
-    adds: Mapping[str, str] = field(default_factory=dict)
-    version: str = ""
-    warns: str = ""
-
-
-@lru_cache(maxsize=1)
-def table() -> tuple[Mapping[str, Component], Mapping[str, str]]:
-    """Components by type, and why others cannot do without a key, by type."""
-    read = tomllib.loads(files("migrator.passwordless").joinpath("dapr.toml").read_text(encoding="utf-8"))
-    known: dict[str, Component] = {}
-    for entry in read["component"]:
-        entry |= {key: tuple(entry[key]) for key in ("types", "drops", "needs")}
-        entry["requires"] = tuple(map(tuple, entry["requires"]))
-        entry["part"] = {key: tuple(names) for key, names in entry.get("part", {}).items()}
-        known |= {kind: Component(**entry) for kind in entry["types"]}
-    return known, {kind: entry["why"] for entry in read["cannot"] for kind in entry["types"]}
+_HUB = "eventHub"
 
 
 def is_component(part: Part) -> bool:
@@ -72,10 +35,10 @@ def is_component(part: Part) -> bool:
 
 def pointers(part: Part) -> Iterator[Pointer]:
     """Where the keys and addresses of a component point."""
-    look = _Look(part)
-    found = look.pointer
-    if found is not None and found.name:
-        yield found
+    look = Look(part)
+    for found in (look.pointer, look.second):
+        if found is not None and found.name:
+            yield found
 
 
 def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...]:
@@ -90,7 +53,7 @@ def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...
     """
     found = []
     for part in estate.parts:
-        look = _Look(part) if is_component(part) else None
+        look = Look(part) if is_component(part) else None
         if look is None or not look.keys:
             continue
         head = {"app": part.id, "names": list(look.keys), "fingerprint": mark_of(part, fingerprinter)}
@@ -100,7 +63,7 @@ def suggestions(estate: Estate, fingerprinter: Fingerprinter) -> tuple[Json, ...
 
 def mark_of(part: Part, fingerprinter: Fingerprinter) -> str:
     """Fingerprint of the first key of a component; empty where there is none, or it is not known."""
-    look = _Look(part) if is_component(part) else None
+    look = Look(part) if is_component(part) else None
     value = look.value(look.keys[0]) if look is not None and look.keys else None
     return fingerprinter.of_secret(value) if value is not None else ""
 
@@ -123,11 +86,13 @@ class Applied:
     put: Mapping[str, str]
     names: tuple[str, ...]
     """Of the metadata that holds keys."""
+    opened: tuple[tuple[Service, str], ...]
+    """What the keys open, with ARM ids: each stays valid."""
 
 
 def applied(part: Part, estate: Estate) -> Applied | str:
     """What is done about a component, or why its keys stay; empty where nothing was decided for it."""
-    look = _Look(part) if is_component(part) else None
+    look = Look(part) if is_component(part) else None
     if look is None or not look.keys or look.component is None:
         return ""
     decision, component = decide(look, estate), look.component
@@ -136,7 +101,7 @@ def applied(part: Part, estate: Estate) -> Applied | str:
     service, pointer = services().get(component.service), look.pointer
     if decision.before:
         return f"first, and for a person to decide: {decision.before[0]['what']} ({decision.before[0]['command']})"
-    if service is None or pointer is None or service.id in _SECOND:
+    if service is None or pointer is None:
         return component.warns or "which rights its apps need is not known"
     if decision.scripts:
         return "a principal of the database must be made first, by its administrator: the script lies beside the plan"
@@ -147,7 +112,7 @@ def applied(part: Part, estate: Estate) -> Applied | str:
     principals = {_object_id(app, shared) if shared else _own_principal(app) for app in apps}
     if not target or not all(principals) or (name and not shared):
         return "the identity of an app that loads it is not known"
-    asked = rights(replace(pointer, rights=frozenset()), service, target, component.needs, Asker(name, "")).grants
+    asked = tuple(_needed(look, service, target, estate, Asker(name, "")))
     if not asked:
         return "which rights its apps need is not known"
     changes = [change for change in decision.changes if change.action == "set"]
@@ -161,82 +126,25 @@ def applied(part: Part, estate: Estate) -> Applied | str:
         tuple(change.name for change in decision.changes if change.action == "remove"),
         {change.name: change.value for change in changes},
         tuple(look.keys),
+        tuple(_opened(look, service, asked)),
     )
+
+
+def _opened(look: Look, service: Service, asked: Sequence[Grant]) -> Iterator[tuple[Service, str]]:
+    resources = list(dict.fromkeys("/".join(grant.scope.split("/")[:9]) for grant in asked))
+    besides = look.component.second if look.component else {}
+    keys = [name.lower() for name in look.keys]
+    if not besides or any(not name.startswith("storage") for name in keys):
+        yield service, resources[0]
+    if besides and any(name.startswith("storage") for name in keys):
+        yield services()[besides["service"]], resources[-1]
 
 
 def _own_principal(app: App) -> str:
     return str(child(app.document, "identity", "principalId") or "")
 
 
-class _Look:
-    """One component, read."""
-
-    def __init__(self, part: Part) -> None:
-        self.part = part
-        properties = part.document.get("properties") or {}
-        self.kind = str(properties.get("componentType") or "").lower()
-        self.metadata: dict[str, Json] = {str(e.get("name")): e for e in properties.get("metadata") or []}
-        self.scopes = [str(scope) for scope in properties.get("scopes") or []]
-        self._secrets = {secret.name: secret.value for secret in part.secrets}
-        known, _ = table()
-        self.component = known.get(self.kind)
-        wanted = {name.lower() for name in (*(self.component.drops if self.component else ()), *SPARE[:1])}
-        self.keys = [name for name in self.metadata if name.lower() in wanted and self._filled(name)]
-        if self.component is None and self.kind in table()[1]:
-            self.keys = [name for name, entry in self.metadata.items() if entry.get("secretRef")]
-
-    def _filled(self, name: str) -> bool:
-        entry = self.metadata[name]
-        return bool(entry.get("value") or entry.get("secretRef"))
-
-    def text(self, *names: str) -> str:
-        """The plain value of the first metadata of some names that has one."""
-        for name in names:
-            for own, entry in self.metadata.items():
-                if own.lower() == name.lower() and entry.get("value"):
-                    return str(entry["value"])
-        return ""
-
-    def value(self, name: str) -> Secret | None:
-        """The value of metadata, also of a secret that was listed."""
-        entry = self.metadata[name]
-        if entry.get("value"):
-            return Secret(str(entry["value"]))
-        return self._secrets.get(str(entry.get("secretRef")))
-
-    @property
-    def pointer(self) -> Pointer | None:
-        """What the component opens: as its connection string says, else as the metadata beside its key says."""
-        component = self.component
-        if component is None or component.service not in services():
-            return None
-        for name in self.keys:
-            value = self.value(name)
-            found = point(value) if value is not None else None
-            if found is not None and found.name and {component.service, "storage"} & set(found.services):
-                return self._narrowed(replace(found, services=(component.service,)))
-        told = self.text(component.name)
-        host = told.split("//")[-1].split("/")[0].split(":")[0]
-        if told and "." not in host:
-            suffix = services()[component.service].hosts["public"][0]
-            host = f"{host}.{suffix}"
-        at = by_host(host) if host else None
-        if at is None or component.service not in {service.id for service in at.services}:
-            return None
-        return self._narrowed(Pointer((component.service,), "bare-key", host.lower(), at.name, at.cloud))
-
-    def _narrowed(self, pointer: Pointer) -> Pointer:
-        component = self.component
-        parts = {
-            part: told for part, names in (component.part if component else {}).items() if (told := self.text(*names))
-        }
-        host = pointer.host
-        if component and component.service in _SUFFIXES:
-            host = host.replace(".blob.", f".{_SUFFIXES[component.service]}.")
-        return replace(pointer, parts={**pointer.parts, **parts}, host=host)
-
-
-def decide(look: _Look, estate: Estate) -> Decision:
+def decide(look: Look, estate: Estate) -> Decision:
     """What becomes of the keys of one component."""
     component = look.component
     if component is None:
@@ -253,6 +161,11 @@ def decide(look: _Look, estate: Estate) -> Decision:
         fails.append("neither its key nor its metadata says which resource it opens")
     elif service is not None and target is None and component.form != "keep":
         fails.append(f"no resource named {pointer.name if pointer else ''} is in the subscriptions that were read")
+    second = look.second
+    if second is not None and target_of(second, [services()[component.second["service"]]], estate.targets) is None:
+        fails.append(f"no account named {second.name} is in the subscriptions that were read")
+    if component.part.get("hub") and look.kind.startswith("bindings.") and not _hub(look, pointer):
+        fails.append(f"it has no {_HUB}, which it needs beside an identity")
     apps, open_to_all = loaders(look.part, look.scopes, estate)
     identity, apart = _identity(apps)
     fails += apart
@@ -282,20 +195,25 @@ def decide(look: _Look, estate: Estate) -> Decision:
         holds=holds,
         fails=tuple(warns),
         changes=tuple(_changes(look, component, pointer, identity)),
-        grants=tuple(_grants(component, service, target, pointer, apps)),
+        grants=tuple(
+            grant
+            for asker in _askers(apps)
+            if service is not None and pointer is not None
+            for grant in _needed(look, service, target, estate, asker)
+        ),
         scripts=tuple(_scripts(component, service, target, pointer, apps)),
         before=tuple(_before(apps)),
         after={"close": service.close, "breaks": service.breaks} if service and service.close else {},
     )
 
 
-def _lacks(look: _Look, component: Component) -> Iterator[str]:
+def _lacks(look: Look, component: Component) -> Iterator[str]:
     for choice in component.requires:
         if not look.text(*choice):
             yield f"it has no {' or '.join(choice)}, which it needs beside an identity"
 
 
-def _too_old(look: _Look, component: Component, estate: Estate) -> Iterator[str]:
+def _too_old(look: Look, component: Component, estate: Estate) -> Iterator[str]:
     if not component.version:
         return
     home = look.part.id.lower().partition("/daprcomponents/")[0]
@@ -358,7 +276,7 @@ def _before(apps: Sequence[App]) -> Iterator[Json]:
             }
 
 
-def _changes(look: _Look, component: Component, pointer: Pointer | None, identity: str) -> Iterator[Change]:
+def _changes(look: Look, component: Component, pointer: Pointer | None, identity: str) -> Iterator[Change]:
     own = {name.lower(): name for name in look.metadata}
     gone = {name.lower() for name in (*component.drops, *SPARE)}
     for lower, name in own.items():
@@ -371,6 +289,8 @@ def _changes(look: _Look, component: Component, pointer: Pointer | None, identit
             yield Change("set", component.name, value)
     for name, value in component.adds.items():
         yield Change("set", name, value)
+    if component.part.get("hub") and look.kind.startswith("bindings.") and not look.text(_HUB):
+        yield Change("set", _HUB, _hub(look, pointer))
     if component.managed and look.text(component.managed).lower() != "true":
         yield Change("set", component.managed, "true")
     cloud = CLOUDS.get(pointer.cloud, "") if pointer is not None else ""
@@ -391,17 +311,21 @@ def _formed(form: str, pointer: Pointer, identity: str) -> str:
     }[form]
 
 
-def _grants(
-    component: Component,
-    service: Service | None,
-    target: Resource | None,
-    pointer: Pointer | None,
-    apps: Sequence[App],
-) -> Iterator[Grant]:
-    if service is None or pointer is None:
+def _hub(look: Look, pointer: Pointer | None) -> str:
+    """The hub of a binding: as its metadata names it, else as its connection string does."""
+    return look.text(_HUB) or (pointer.parts.get("entity", "") if pointer is not None else "")
+
+
+def _needed(look: Look, service: Service, target: Resource | None, estate: Estate, asker: Asker) -> Iterator[Grant]:
+    """What an app that loads a component needs of each service that it opens."""
+    component, pointer, second = look.component, look.pointer, look.second
+    if component is None or pointer is None:
         return
-    for asker in _askers(apps):
-        yield from rights(replace(pointer, rights=frozenset()), service, target, component.needs, asker).grants
+    yield from rights(replace(pointer, rights=frozenset()), service, target, component.needs, asker).grants
+    if second is not None:
+        other = services()[component.second["service"]]
+        at = target_of(second, [other], estate.targets)
+        yield from rights(second, other, at, (component.second["need"],), asker).grants
 
 
 def _scripts(

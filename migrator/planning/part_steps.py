@@ -77,10 +77,8 @@ def of_components(
             continue
         steps += _steps(found, roles, labels, fingerprinter, rights)
         moved |= _moved(found)
-        resource = found.grants[0].scope
-        risks.append(
-            rest_risk.key(found.service, "/".join(resource.split("/")[:9]), f"component {part.name}", kept=True)
-        )
+        for service, resource in found.opened:
+            risks.append(rest_risk.key(service, resource, f"component {part.name}", kept=True))
     return Components(tuple(steps), tuple(notes), tuple(risks), frozenset(moved))
 
 

@@ -99,6 +99,18 @@ COMPONENTS = {
         "bindings.azure.servicebusqueues", {"queueName": "q", "disableEntityManagement": "true"}, {"connectionString": sb("bus")},
         {"connectionString": None, "namespaceName": "bus.servicebus.windows.net", **CLIENT}, BOTH_BUS, "/queues/q",
     ),
+    "pubsub.azure.eventhubs": Row(
+        "pubsub.azure.eventhubs", {"storageAccountName": "acct", "storageContainerName": "c"},
+        {"connectionString": sb("hubs"), "storageAccountKey": CANARY},
+        {"connectionString": None, "storageAccountKey": None, "eventHubNamespace": "hubs.servicebus.windows.net", **CLIENT},
+        {"Azure Event Hubs Data Receiver", "Azure Event Hubs Data Sender", "Storage Blob Data Contributor"},
+    ),
+    "bindings.azure.eventhubs": Row(
+        "bindings.azure.eventhubs", {"storageAccountName": "acct", "storageContainerName": "c", "eventHub": "h"},
+        {"connectionString": sb("hubs"), "storageConnectionString": CANARY},
+        {"connectionString": None, "storageConnectionString": None, "eventHubNamespace": "hubs.servicebus.windows.net", **CLIENT},
+        {"Azure Event Hubs Data Receiver", "Azure Event Hubs Data Sender", "Storage Blob Data Contributor"},
+    ),
     "bindings.azure.storagequeues": Row(
         "bindings.azure.storagequeues", {"accountName": "acct", "queueName": "q"}, {"accountKey": CANARY}, {"accountKey": None, **CLIENT},
         {"Storage Queue Data Contributor"}, "/queueServices/default/queues/q",
@@ -154,6 +166,15 @@ def test_2_4_a_component(row: str) -> None:
     assert {role["role"] for role in found["roles"]} == one.roles
     for role in found["roles"]:
         assert role["scope"].endswith(one.below) or f'--scope "{one.below}"' in role["command"]
+
+
+def test_2_4_checkpoints_of_a_hub_are_written_at_their_container() -> None:
+    row = COMPONENTS["bindings.azure.eventhubs"]
+    found = advice(component(row.kind, row.metadata, row.keys), targets=(BLOB, *OTHERS.values()))
+    assert {role["scope"].rpartition("/providers/")[2] for role in found["roles"]} == {
+        "Microsoft.EventHub/namespaces/hubs/eventhubs/h",
+        "Microsoft.Storage/storageAccounts/acct/blobServices/default/containers/c",
+    }
 
 
 @pytest.mark.parametrize(
@@ -222,6 +243,13 @@ RULES: dict[str, tuple[dict[str, Any], str, dict[str, str], set[str], tuple[str,
         {"queueName": "q", "queueLength": 5, "auth": [{"secretRef": "s"}]}, STORAGE, {"accountName": "acme", "identity": "id-app"},
         {"auth"}, ("Storage Queue Data Reader", "/queueServices/default/queues/q"),
     ),
+    "azure-eventhub": (
+        {**rule("azure-eventhub", eventHubName="h", blobContainer="c"), "auth": [
+            {"secretRef": "s", "triggerParameter": "connection"}, {"secretRef": "t", "triggerParameter": "storageConnection"},
+        ]},
+        sb("hubs"), {"eventHubNamespace": "hubs", "identity": "id-app"}, {"auth"},
+        ("Azure Event Hubs Data Receiver", "/eventhubs/h"),
+    ),
     "azure-blob": (
         rule("azure-blob", blobContainerName="c"), STORAGE, {"accountName": "acme", "identity": "id-app"}, {"auth"},
         ("Storage Blob Data Reader", "/blobServices/default/containers/c"),
@@ -254,6 +282,7 @@ def test_2_5_another_cloud_is_told(suffix: str, cloud: str) -> None:
         (rule("azure-servicebus"), BUS, "no queueName or topicName"),
         (rule("azure-queue"), STORAGE, "no queueName"),
         (rule("azure-blob"), STORAGE, "no blobContainerName"),
+        (rule("azure-eventhub", eventHubName="h", blobContainer="c"), BUS, "no storageAccountName"),
         (rule("azure-log-analytics", workspaceId="w"), "Canary~client-secret-of-an-app", "keylift looks for neither"),
         (rule("azure-monitor"), "Canary~client-secret-of-an-app", "keylift looks for neither"),
         (rule("azure-app-insights"), "Canary~client-secret-of-an-app", "keylift looks for neither"),

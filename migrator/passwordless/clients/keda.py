@@ -14,6 +14,20 @@ from migrator.passwordless.cases import CLOUDS, Case, Change, Verdict
 
 
 @dataclass(frozen=True, slots=True)
+class Second:
+    """The service that a scaler asks besides: the parameter that takes its key, and what stands in its place."""
+
+    parameter: str
+    service: str
+    of: str
+    """The service that its key is for."""
+    need: str
+    name: str
+    """Metadata that takes the resource's name."""
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
 class Scaler:
     """What a scaler is told without a key."""
 
@@ -27,6 +41,8 @@ class Scaler:
     warns: str = ""
     parts: Mapping[str, str] = field(default_factory=dict)
     """Part of the resource -> metadata that names it."""
+    second: Second | None = None
+    """What it asks besides, with a key of its own."""
 
 
 SCALERS = {
@@ -51,10 +67,12 @@ SCALERS = {
         ("event-hubs",),
         ("receive",),
         {"eventHubNamespace": "name"},
-        (("eventHubName",), ("storageAccountName",)),
+        (("eventHubName",), ("blobContainer",)),
         ("connection", "connectionFromEnv", "storageConnection", "storageConnectionFromEnv"),
-        "it reads its checkpoints, too: Storage Blob Data Reader on their container",
-        {"hub": "eventHubName"},
+        parts={"hub": "eventHubName"},
+        second=Second(
+            "storageConnection", "storage-blob", "storage", "read", "storageAccountName", {"container": "blobContainer"}
+        ),
     ),
 }  # fmt: skip
 UNTRIED = {
@@ -72,9 +90,7 @@ UNTRIED = {
     ),
 }
 """Scalers whose rules keep their secret, with what is known of them; any other knows no identity of Azure's."""
-_STAYS = {
-    "azure-eventhub": ("its rule asks a second service for checkpoints, whose account the secret does not name",),
-}
+_ELSEWHERE = "its rule asks a second service for checkpoints, whose account no secret of the rule names"
 _OF_STORAGE = {"azure-queue": "storage-queue", "azure-blob": "storage-blob"}
 
 
@@ -90,18 +106,28 @@ class Keda:
         scaler = SCALERS.get(kind)
         if scaler is None:
             return Verdict("KEDA", fails=(untaken(kind),))
+        second = scaler.second if scaler.second is not None and scaler.second.of == case.service.id else None
         fails = []
-        if not set(scaler.services) & {case.service.id}:
+        if second is None and not set(scaler.services) & {case.service.id}:
             fails.append(f"the secret opens {case.service.title}, which the scaler {kind} does not ask")
         fails += [
             f"the rule has no {' or '.join(choice)}, which the scaler needs beside an identity"
             for choice in scaler.requires
             if not any(metadata.get(one) for one in choice)
         ]
-        if len(rule.get("auth") or []) > 1:
+        given = [str(auth.get("triggerParameter") or "") for auth in rule.get("auth") or []]
+        besides = scaler.second.parameter if scaler.second is not None else ""
+        if len(given) > 1 and sorted(given) != sorted(("connection", besides)):
             fails.append("the rule is given several secrets, and an identity replaces all of them")
+        own = metadata.get(scaler.second.name, "") if scaler.second is not None else ""
+        if scaler.second is not None and not own and besides not in given:
+            # without it the scaler goes on asking for the connection, and says nothing
+            fails.append(f"the rule has no {scaler.second.name}, which the scaler needs beside an identity")
+        if second is not None and own and own.lower() != case.pointer.name:
+            fails.append(f"the rule names the account {own}, and the secret opens {case.pointer.name}")
         where = case.name
-        sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name, "rule", key) for key in scaler.sets]
+        keys = scaler.sets if second is None else [] if own else [second.name]
+        sets = [Change("set", f"{where}: metadata.{key}", case.pointer.name, "rule", key) for key in keys]
         cloud = CLOUDS.get(case.pointer.cloud)
         if cloud is None:
             fails.append(f"the scaler {kind} is told no cloud in which {case.pointer.host} is")
@@ -113,14 +139,18 @@ class Keda:
         identity = Change("set", f"{where}: identity", case.identity or "system", "rule", "identity")
         return Verdict(
             f"KEDA {kind}",
-            needs=scaler.needs,
+            needs=scaler.needs if second is None else (second.need,),
             holds=(f"the scaler {kind} takes an identity in Container Apps",),
             fails=tuple(fails),
             changes=(identity, Change("remove", f"{where}: auth", "", "rule", "auth"), *gone, *sets),
-            at_service=_OF_STORAGE.get(kind, ""),
+            at_service=_OF_STORAGE.get(kind, "") if second is None else second.service,
             warns=(scaler.warns,) if scaler.warns else (),
-            parts={part: metadata[key] for part, key in scaler.parts.items() if metadata.get(key)},
-            stays=_STAYS.get(kind, ()),
+            parts={
+                part: metadata[key]
+                for part, key in (scaler.parts if second is None else second.parts).items()
+                if metadata.get(key)
+            },
+            stays=(_ELSEWHERE,) if besides and besides not in given else (),
         )
 
 
