@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from migrator.access_report import ALL, CAN_LIST, DEPLOYS, WAYS, AccessReport, Kept, Principal, Reading
 from migrator.errors import UsageError
-from migrator.excess import excess
+from migrator.excess import beyond_vaults, excess
 from migrator.model import App, Estate, ResourceId, Vault, same_id
 from migrator.planning.places import AppView
 from migrator.target_readers import named_resources
@@ -75,7 +75,8 @@ class _Access:
             )
         if secret:  # whoever lists the secrets of an app gets what they refer to
             referring = {r.app.lower() for r in references}
-            holding = [vault for vault in self.look.estate.vaults if secret.lower() in self.look.names[vault.id]]
+            known = [vault for vault in self.look.estate.vaults if secret.lower() in self.look.names[vault.id]]
+            holding = known or self.look.estate.vaults  # where no name is known, any of them may hold it
             values = holders_of_values([app for app in chosen if app.id.lower() in referring], (), holding)
         else:
             values = holders_of_values(chosen, self.look.estate.parts, () if apps else self.look.estate.vaults)
@@ -86,6 +87,8 @@ class _Access:
             if identity or secret
             else named_resources(self.look.estate, self.look, chosen, () if apps else self.look.estate.parts)
         )
+        beyond = beyond_vaults(people, readers, resources)
+        people = [replace(one, excess=(*one.excess, *beyond[one.id])) if one.id in beyond else one for one in people]
         kept = tuple(Kept(app.id, *_kept(app)) for app in chosen)
         notes = (*(_UNSEEN_USE for _ in people[:1] if any(one.excess for one in people)), *self._notes())
         return AccessReport(tuple(people), references, readers, notes, resources, kept)

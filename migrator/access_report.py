@@ -81,6 +81,8 @@ class Excess:
     """The smallest that would do: (role name, scope) pairs; empty when nothing uses the grant."""
     commands: tuple[str, ...]
     """What replaces it, the new before the old, so that nothing breaks in between."""
+    judged: bool = True
+    """Whether the estate tells what would do instead; where it does not, a person must."""
 
     def as_dict(self) -> Json:
         """The object of the JSON format."""
@@ -89,6 +91,7 @@ class Excess:
             "why": self.why,
             "replacement": [{"role": role, "scope": scope} for role, scope in self.replacement],
             "commands": list(self.commands),
+            "judged": self.judged,
         }
 
 

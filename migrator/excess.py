@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from migrator.access_report import ALL, Excess, Grant, Principal, Reading
+from migrator.access_report import (
+    ALL,
+    LISTS_KEYS,
+    SEES_ENV,
+    Excess,
+    Grant,
+    NamedResource,
+    Principal,
+    Reading,
+    ValueReader,
+)
 from migrator.model import ResourceId, same_id
 from migrator.planning.roles import SECRETS_USER
 from migrator.vault_readers import VaultReaders
@@ -37,6 +47,48 @@ def excess(look: VaultReaders, entry: Principal, readings: Iterable[Reading]) ->
             commands, kept = _commands(look, entry, grant, [one for one in needed if one.lower() not in held])
             replacement = tuple((SECRETS_USER.name, scope) for scope in needed)
             yield Excess(grant, f"{why}; {kept}" if kept else why, replacement, commands)
+
+
+def beyond_vaults(
+    people: Iterable[Principal], values: Iterable[ValueReader], resources: Iterable[NamedResource]
+) -> dict[str, list[Excess]]:
+    """Object id -> what identities of apps hold that gives them other apps' values, keys, or more than the named resource.
+
+    What their apps do with Azure's control plane is not seen, so that no command is proposed.
+    """
+    apps = {entry.id: {app.lower() for app in entry.apps} for entry in people if entry.resource}
+    listing: dict[tuple[str, Grant], dict[str, list[str]]] = {}
+    wide: dict[tuple[str, Grant], list[str]] = {}
+    for reader in values:
+        if reader.principal in apps and reader.way != SEES_ENV:
+            others = [one for one in reader.apps if one.lower() not in apps[reader.principal]]
+            if others:
+                listing.setdefault((reader.principal, reader.grant), {}).setdefault("values", []).extend(others)
+    for target in resources:
+        for one in target.readers:
+            if one.principal not in apps:
+                continue
+            if one.way == LISTS_KEYS:
+                listing.setdefault((one.principal, one.grant), {}).setdefault("keys", []).append(target.resource)
+            elif not one.grant.scope.lower().startswith(target.resource.lower()):
+                wide.setdefault((one.principal, one.grant), []).append(target.resource)
+    found: dict[str, list[Excess]] = {}
+    for (who, grant), given in listing.items():
+        what = ", ".join(f"{kind} of {_called(of)}" for kind, of in given.items())
+        why = f"it gives {what}: an app that manages nothing in Azure needs none of it"
+        found.setdefault(who, []).append(Excess(grant, why, (), (), judged=False))
+    for (who, grant), named in wide.items():
+        why = f"it reaches all of its kind below {grant.scope}; secrets of the estate name {_called(named)}"
+        if (who, grant) not in listing:
+            smaller = tuple((grant.name, one) for one in named)
+            found.setdefault(who, []).append(Excess(grant, why, smaller, (), judged=False))
+    # a condition may narrow a grant to just what is needed
+    return {who: [one for one in entries if not one.grant.conditional] for who, entries in found.items()}
+
+
+def _called(resources: Sequence[str]) -> str:
+    names = [ResourceId.parse(one).name for one in dict.fromkeys(resources)]
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def _why(

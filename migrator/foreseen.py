@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from migrator.model import (
@@ -20,6 +20,7 @@ from migrator.model import (
 )
 from migrator.planning.identities import SYSTEM
 from migrator.planning.roles import BUILT_IN
+from scanners.model import Secret, reveal
 
 _INDEXED = re.compile(r"properties\.template\.(containers|initContainers)\[(\d+)\]\.env\[(\d+)\]\.value")
 
@@ -93,17 +94,33 @@ def _attached(app: App, identity: str, identities: dict[str, Resource]) -> App:
 
 def _switched(app: App, change: Json) -> App:
     secrets = {secret.name: secret for secret in app.secrets}
-    for entry in change["secrets"]:
-        name, known = str(entry["name"]), secrets.get(str(entry["name"]))
-        value = known.value if known is not None else None
-        secrets[name] = AppSecret(name, value, str(entry["key_vault_url"]), str(entry["identity"]))
     document: Json = json.loads(json.dumps(app.document))
+    moved: dict[str, Secret] = {}
     for entry in change["env"]:
         found = _INDEXED.fullmatch(str(entry["path"]))
         if found is not None:
             container = document["properties"]["template"][found[1]][int(found[2])]
+            moved[str(entry["secret"])] = Secret(str(container["env"][int(found[3])].get("value") or ""))
             container["env"][int(found[3])] = {"name": entry["env"], "secretRef": entry["secret"]}
+    for entry in change["secrets"]:
+        name, known = str(entry["name"]), secrets.get(str(entry["name"]))
+        # what it opens stays known, wherever the value lies
+        value = known.value if known is not None and known.value is not None else moved.get(name)
+        secrets[name] = AppSecret(name, value, str(entry["key_vault_url"]), str(entry["identity"]))
+    for container, group in _swapped(document, change):
+        gone = {str(one["env"]) for one in group["drop"]} | {str(one["env"]) for one in group["put"]}
+        rest = [one for one in container.get("env") or [] if one.get("name") not in gone]
+        container["env"] = [*rest, *({"name": one["env"], "value": one["value"]} for one in group["put"])]
     return replace(app, document=document, secrets=tuple(secrets.values()))
+
+
+def _swapped(document: Json, change: Json) -> Iterator[tuple[Json, Json]]:
+    """Containers in which keys give way to an identity, each with what it loses and gets."""
+    template = (document.get("properties") or {}).get("template") or {}
+    for group in (change.get("swaps") or {}).get("env") or []:
+        for container in template.get("initContainers" if group["init"] else "containers") or []:
+            if container.get("name") == group["container"]:
+                yield container, group
 
 
 def _principal(step: Step, apps: dict[str, App], identities: dict[str, Resource]) -> str:
@@ -139,9 +156,12 @@ def unmade(estate: Estate, steps: Iterable[Step], assignments: frozenset[str]) -
 
 
 def _unswitched(app: App, change: Json) -> App:
+    values: dict[str, str] = {}
     secrets = {secret.name: secret for secret in app.secrets}
     for entry in change["secrets"]:
         known = secrets.pop(str(entry["name"]), None)
+        if known is not None and known.value is not None:
+            values[known.name] = reveal(known.value)
         if entry["was"] == "inline":
             secrets[str(entry["name"])] = AppSecret(str(entry["name"]), known.value if known is not None else None)
     document: Json = json.loads(json.dumps(app.document))
@@ -151,5 +171,14 @@ def _unswitched(app: App, change: Json) -> App:
                 for env in container.get("env") or [] if container.get("name") == entry["container"] else ():
                     if env.get("name") == entry["env"] and env.get("secretRef") == entry["secret"]:
                         env.pop("secretRef")
-                        env["value"] = "moved"  # there was a value; which one is not known here
+                        # there was a value; if it cannot be read any more, which one is not known here
+                        env["value"] = values.get(str(entry["secret"]), "moved")
+    for container, group in _swapped(document, change):
+        put = {str(one["env"]) for one in group["put"]}
+        rest = [one for one in container.get("env") or [] if one.get("name") not in put]
+        back = [
+            {"name": one["env"], **({"secretRef": one["secret"]} if one.get("secret") else {"value": "moved"})}
+            for one in group["drop"]
+        ]
+        container["env"] = [*rest, *back]
     return replace(app, document=document, secrets=tuple(secrets.values()))

@@ -87,8 +87,8 @@ def human(report: AccessReport, compared: Comparison | None = None) -> str:
     return "\n".join(words.clean(line) for line in "\n".join(lines).split("\n")) + "\n"
 
 
-def resource_rows(report: AccessReport) -> list[tuple[str, str, str, str, str]]:
-    """(resource, opened by, who else, how, by) of what secrets open; the first two once for each resource."""
+def resource_rows(report: AccessReport, *, whole: bool = False) -> list[tuple[str, str, str, str, str]]:
+    """(resource, opened by, who else, how, by) of what secrets open; the first two once for each resource, or in every row."""
     found = []
     for one in report.resources:
         by = ", ".join(f"{name_of(app)} {name}" for app, name in one.by)
@@ -100,7 +100,7 @@ def resource_rows(report: AccessReport) -> list[tuple[str, str, str, str, str]]:
         if one.own_roles:
             readers.append(("not seen", "the service's own roles", ""))
         for number, (who, way, grant) in enumerate(readers or [("nobody", "", "")]):
-            found.append((*(first if number == 0 else ("", "")), who, way, grant))
+            found.append((*(first if whole or number == 0 else ("", "")), who, way, grant))
     return found
 
 

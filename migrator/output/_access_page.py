@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-from migrator.access_report import ALL, AccessReport, Comparison, Principal
+from migrator.access_report import ALL, AccessReport, Comparison, Kept, NamedResource, Principal
 from migrator.model import called
 from migrator.output import _page as page
 from migrator.output import _words as words
@@ -19,8 +19,8 @@ MOST = 60
 _STYLE = """
 table { margin-bottom: 1rem; }
 svg .node { cursor: pointer; }
-svg .target rect { stroke: #85c; }
-svg .wide { stroke: #c60; stroke-width: 2; }
+svg .target rect { stroke: #85c; stroke: light-dark(#74b, #b9f); }
+svg .wide { stroke: #c60; stroke: light-dark(#b50, #fa4); stroke-width: 2; opacity: .9; }
 svg .maybe { stroke-dasharray: 2 3; }
 svg .dim { opacity: .12; }
 .legend span { margin-right: 1.5rem; }
@@ -163,14 +163,22 @@ def graph(report: AccessReport, prefix: str, moved: Mapping[str, tuple[str, ...]
             secret = drawn.box(2, "secret", f"{reading.vault}/{reading.secret}", label, reading.vault)
             drawn.line(box, secret, style, "; ".join(given_by(grant) for grant in reading.grants))
     for target in report.resources:
-        _resource(drawn, prefix, target.resource, {app.lower() for app, _ in target.by} & {*apps})
+        _resource(drawn, prefix, target, apps)
     return drawn.svg()
 
 
-def _resource(drawn: Graph, prefix: str, resource: str, apps: Iterable[str]) -> None:
-    for app in sorted(apps):
-        box = drawn.box(2, "target", resource, name_of(resource), resource)
-        drawn.line(f"{prefix}/app:{app}", box, "bare", "a key of it lies in the app")
+def _resource(drawn: Graph, prefix: str, target: NamedResource, apps: Mapping[str, Kept]) -> None:
+    plain = {
+        app.lower()
+        for app, name in target.by
+        if name.startswith("env ") or (app.lower() in apps and name in apps[app.lower()].inline)
+    }
+    for app in sorted({app.lower() for app, _ in target.by} & {*apps}):
+        box = drawn.box(2, "target", target.resource, name_of(target.resource), target.resource)
+        if app in plain:
+            drawn.line(f"{prefix}/app:{app}", box, "bare", "a key of it lies in the app")
+        else:
+            drawn.line(f"{prefix}/app:{app}", box, "uses", "a secret of the app, which lies in a vault, opens it")
 
 
 def _summary(report: AccessReport) -> str:
@@ -212,7 +220,8 @@ def _tables(report: AccessReport, compared: Comparison | None) -> Iterator[dict[
                 _who(entry),
                 given_by(one.grant),
                 one.why,
-                "; ".join(f"{role} at {place_of(scope)}" for role, scope in one.replacement) or "nothing",
+                "; ".join(f"{role} at {place_of(scope)}" for role, scope in one.replacement)
+                or ("nothing" if one.judged else "not known"),
                 "; ".join(one.commands),
             )
             for entry in report.principals
@@ -235,7 +244,7 @@ def _tables(report: AccessReport, compared: Comparison | None) -> Iterator[dict[
     yield {
         "title": "What secrets open, and who else gets at it",
         "head": ("Resource", "Opened by", "Who else", "How", "By"),
-        "rows": [_clean(*row) for row in resource_rows(report)],
+        "rows": [_clean(*row) for row in resource_rows(report, whole=True)],
     }
     yield {
         "title": "References that their identity cannot read",

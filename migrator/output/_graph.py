@@ -8,8 +8,9 @@ from html import escape
 from migrator.output import _words as words
 
 _ROW, _WIDE, _HIGH, _GAP = 30, 250, 22, 110
-_LONGEST = 34
-"""Characters of a label; the whole one is its tooltip."""
+_ROOM = _WIDE - 16
+"""Of a label, in pixels; the whole one is its tooltip."""
+_NARROW, _BROAD = frozenset("fijlrt.,:;'|-/ ()[]"), frozenset("mwMW@%…")
 
 
 @dataclass(slots=True)
@@ -36,7 +37,7 @@ class Graph:
             x, y = column * (_WIDE + _GAP) + 4, row * _ROW + 4
             self._places[name] = (x, y + _HIGH // 2)
             text = words.clean(label)
-            short = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+            short = _short(text)
             whole = f"{text}: {words.clean(tip)}" if tip else text
             self._boxes.append(
                 f'<g class="node {kind}" data-key="{escape(name)}"><title>{escape(whole)}</title>'
@@ -66,3 +67,20 @@ class Graph:
             f'<svg role="img" viewBox="0 0 {width} {height}" width="{width}" height="{height}">'
             f"<title>{escape(words.clean(self.title))}</title>{''.join(self._lines)}{''.join(self._boxes)}</svg>"
         )
+
+
+def _short(text: str) -> str:
+    """As much of a text as there is room for, by what letters of 12 pixels take in the widest of usual fonts."""
+    taken, room = 0.0, _ROOM - (0 if _span(text) <= _ROOM else _span("…"))
+    for at, letter in enumerate(text):
+        taken += _span(letter)
+        if taken > room:
+            return f"{text[:at]}…"
+    return text
+
+
+def _span(text: str) -> float:
+    return sum(
+        4.6 if letter in _NARROW else 11.8 if letter in _BROAD else 8.0 if letter.isupper() or letter.isdigit() else 7.4
+        for letter in text
+    )

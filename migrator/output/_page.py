@@ -24,12 +24,15 @@ footer { margin-top: 2rem; opacity: .7; }
 
 DRAWING = """
 figure { margin: 1rem 0; overflow-x: auto; }
+svg { max-width: 100%; height: auto; }
+@media (max-width: 44rem) { svg { max-width: none; } }
 svg rect { fill: Canvas; stroke: currentColor; stroke-width: 1.2; }
 svg text { fill: currentColor; font: 12px system-ui, sans-serif; }
 svg .edge { fill: none; stroke: currentColor; stroke-width: 1.2; opacity: .6; }
-svg .identity rect { stroke: #27c; }
-svg .secret rect { stroke: #283; }
-svg .plain rect, svg .bare { stroke: #d33; stroke-dasharray: 4 2; }
+svg .identity rect { stroke: #27c; stroke: light-dark(#27c, #7bf); }
+svg .secret rect { stroke: #283; stroke: light-dark(#283, #6c7); }
+svg .plain rect, svg .bare { stroke: #d33; stroke: light-dark(#c22, #f77); stroke-dasharray: 4 2; }
+svg .bare { opacity: .9; }
 """
 """What a `Graph` looks like."""
 

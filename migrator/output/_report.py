@@ -13,6 +13,9 @@ from migrator.report import Done, Picture, RunReport
 
 _STYLE = """
 table { margin-bottom: 1rem; }
+th.step { min-width: 10rem; }
+th:last-child:empty { padding: 0; }
+td:last-child:empty { padding: 0; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
 .final { font-weight: 700; color: #d33; }
 """
@@ -39,7 +42,7 @@ _PAGE = """\
 {% for group in groups %}
 <h3>{{ group.name }}</h3>
 <table>
-<thead><tr><th>Step</th><th>What</th><th>State</th><th>Began</th><th>Took</th><th></th></tr></thead>
+<thead><tr><th class="step">Step</th><th>What</th><th>State</th><th>Began</th><th>Took</th><th></th></tr></thead>
 <tbody>
 {% for step in group.steps %}
 <tr><td><code>{{ step.id }}</code></td><td>{% for line in step.lines %}{{ line }}<br>{% endfor %}</td>

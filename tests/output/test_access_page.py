@@ -14,6 +14,7 @@ from migrator.access_report import AccessReport, Comparison
 from migrator.foreseen import foreseen
 from migrator.model import AppSecret, Denial, Group, Resource
 from migrator.output import _access, _access_page
+from migrator.output._graph import Graph
 from tests.planner import estates
 from tests.planner.estates import PASSWORD, TOKEN, Spec
 from tests.test_access import DENY, STORAGE, STORED
@@ -109,3 +110,41 @@ def test_the_page_works_in_a_browser(chromium: str, tmp_path: Path, anchor: str,
     assert whole > 8
     assert lit == (0 if boxes is None else boxes or whole)
     assert f"<output>{lit} of {whole} boxes" in document
+
+
+def test_what_is_in_a_vault_afterwards_is_drawn_as_such() -> None:
+    """A key that became a reference opens what it opened, and is in plain text no more; one that gave way opens nothing."""
+    from migrator.model import Step
+    from scanners.model import Secret
+
+    spec = Spec(name="shop", env={"STORE": STORED, "OTHER": STORED}, inline={"db": PASSWORD})
+    estate = estates.estate(spec, targets=(Resource(STORAGE, {"name": "stshop"}),))
+    (shop,) = estate.apps
+    url = "https://kv-shop.vault.azure.net/secrets/shop-store"
+    path = "properties.template.containers[0].env[0].value"
+    change = {
+        "secrets": [{"name": "store", "key_vault_url": url, "identity": "system"}],
+        "env": [{"path": path, "env": "STORE", "secret": "store", "container": "main"}],
+        "swaps": {"env": [{"container": shop.document["properties"]["template"]["containers"][0]["name"], "init": False, "drop": [{"env": "OTHER"}], "put": [{"env": "OTHER__serviceUri", "value": "https://stshop.blob.core.windows.net"}]}]},
+    }  # fmt: skip
+    step = Step(id="s", kind="app-switch", target=shop.id, app=shop.id, change=change, undo={}, why="", permission="")
+    after = access(foreseen(estate, [step]))
+    (before_one,), (after_one,) = access(estate).resources, after.resources
+    assert before_one.by == ((shop.id, "env OTHER"), (shop.id, "env STORE"))
+    assert after_one.by == ((shop.id, "store"),)
+    assert next(one.env for one in after.kept) == ("OTHER__serviceUri",)
+    assert isinstance(foreseen(estate, [step]).apps[0].secrets[-1].value, Secret)
+    assert 'class="edge bare"' in _access_page.graph(access(estate), "x").partition("node target")[0]
+    assert "which lies in a vault, opens it" in _access_page.graph(after, "x")
+    assert "a key of it lies in the app" not in _access_page.graph(after, "x")
+
+
+def test_labels_keep_within_their_boxes() -> None:
+    """A font is not asked: by the widest of usual ones no label runs over its box of 250 pixels."""
+    drawn = Graph("t", "t/")
+    for number, label in enumerate(("W" * 40, "0" * 40, "1 value in plain text in nightly", "kv-one/every secret")):
+        drawn.box(0, "app", str(number), label)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", drawn.svg())
+    assert texts[2:] == ["1 value in plain text in nightly", "kv-one/every secret"]
+    assert [len(text) for text in texts[:2]] == [19, 28]
+    assert all(text.endswith("…") for text in texts[:2])
