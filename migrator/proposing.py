@@ -146,18 +146,21 @@ def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None 
 
 
 def read_code(folders: Sequence[str]) -> dict[str, Code]:
-    """Read folders of code, `FOLDER` for every app or `APP=FOLDER` for one.
+    """Read folders of code and images on disk, `FOLDER` for every app or `APP=FOLDER` for one; several of one app count together.
 
     Raises:
         UsageError: a folder is not there.
     """
     from migrator.passwordless.code import read_code as read
+    from migrator.passwordless.image_code import is_image, read_image
     from migrator.passwordless.suggesting import EVERY_APP
 
-    found = {}
+    found: dict[str, Code] = {}
     for one in folders:
         app, split, folder = one.partition("=")
-        found[app.lower() if split else EVERY_APP] = read(Path(folder if split else one))
+        path, key = Path(folder if split else one), app.lower() if split else EVERY_APP
+        code = read_image(str(path)) if is_image(path) else read(path)
+        found[key] = found[key].joined(code) if key in found else code
     return found
 
 

@@ -35,7 +35,8 @@ from migrator.commands.common import Settings, common, configured, scope_options
     "--code",
     multiple=True,
     metavar="[APP=]FOLDER",
-    help="Code of the apps, or of one: shows which client uses a secret, and so what could replace it. May be repeated.",
+    help="Code of the apps, or of one: shows which client uses a secret, and so what could replace it. An image on disk "
+    "(docker save, OCI) shows its packages. May be repeated.",
 )
 @click.option(
     "--compare-keys",

@@ -83,10 +83,10 @@ def read_code(folder: Path) -> Code:
     names: dict[str, list[Sight]] = {}
     verbs: dict[str, list[Sight]] = {}
     for path, text in _files(folder):
-        packages.update(_declared(path, text))
+        packages.update(declared(path, text))
         if Path(path).suffix not in _SOURCES | _SETTINGS or _TESTS.search(path):
             continue
-        for kind, what, name, sight in _seen(path, text):
+        for kind, what, name, sight in seen(path, text):
             if kind == "constructors":
                 constructors.append(sight)
             elif kind == "mints":
@@ -108,15 +108,15 @@ def read_code(folder: Path) -> Code:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, str]]:
-    seen = 0
+    number = 0
     for top, folders, members in os.walk(folder):
         folders[:] = sorted(name for name in folders if name not in _PASSED)
         for member in sorted(members):
             path = Path(top, member)
             if not _wanted(member) or path.is_symlink():
                 continue
-            seen += 1
-            if seen > _MOST:
+            number += 1
+            if number > _MOST:
                 return
             try:
                 if path.stat().st_size <= _LARGEST:
@@ -134,7 +134,8 @@ def _wanted(name: str) -> bool:
     )
 
 
-def _seen(path: str, text: str) -> Iterator[tuple[str, str, str, Sight]]:
+def seen(path: str, text: str) -> Iterator[tuple[str, str, str, Sight]]:
+    """`(kind, detector, name, place)` of everything that a text shows."""
     clients = _detectors()["clients"]
     for kind, group in _detectors().items():
         if kind == "clients":
@@ -165,7 +166,8 @@ _PACKAGE = {
 _LIKE = {".fsproj": ".csproj", ".props": ".csproj", ".kts": ".gradle"}
 
 
-def _declared(path: str, text: str) -> Iterator[tuple[str, str]]:
+def declared(path: str, text: str) -> Iterator[tuple[str, str]]:
+    """`(package, version)` that a file of a known name declares."""
     name, suffix = Path(path).name.lower(), Path(path).suffix.lower()
     if name == "package.json" or name.endswith(".deps.json"):
         yield from _of_json(text, name)

@@ -16,7 +16,7 @@ from functools import lru_cache
 
 from migrator.model import Json, Resource, ResourceId
 from migrator.passwordless import clients
-from migrator.passwordless.cases import Case, Change, Client, shown
+from migrator.passwordless.cases import Case, Change, Client, Verdict, shown
 from migrator.passwordless.clients import keda
 from migrator.passwordless.code import constructors, language
 from migrator.passwordless.evidence import Evidence, Sight
@@ -167,6 +167,9 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
 def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resource | None, base: Decision) -> Decision:
     case = Case(subject.name, pointer, service, subject.evidence, subject.identity)
     verdicts = [(one, found) for one in _narrowed(case) for client in _clients() if (found := client.judge(one))]
+    code = subject.evidence.code
+    if code is not None and not code.whole:
+        verdicts = [(one, _from_image(found)) for one, found in verdicts]
     good = list({found.at_service or one.service.id: (one, found) for one, found in verdicts if found.good}.values())
     built = _built(subject.evidence, service)
     if built:
@@ -213,6 +216,19 @@ def _of_use(subject: Subject, pointer: Pointer, service: Service, target: Resour
 def _clients() -> tuple[Client, ...]:
     names = sorted(info.name for info in pkgutil.iter_modules(clients.__path__))
     return tuple(importlib.import_module(f"{clients.__name__}.{name}").CLIENT for name in names)
+
+
+_BY_PACKAGES = ("Azure Functions", "KEDA", "Microsoft.Data.SqlClient", "SignalR")
+"""Clients of which an image tells enough: the package itself, or the binding, takes the string."""
+
+
+def _from_image(found: Verdict) -> Verdict:
+    if not found.good or found.client.startswith(_BY_PACKAGES):
+        return found
+    unseen = (
+        "only the packages of its image were read: code may build the client by itself (keylift plan --code FOLDER)"
+    )
+    return replace(found, fails=(*found.fails, unseen))
 
 
 def _narrowed(case: Case) -> list[Case]:

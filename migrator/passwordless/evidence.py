@@ -38,6 +38,33 @@ class Code:
     """`<service>.<need>` -> places that do it."""
     mints: tuple[Sight, ...] = ()
     """Places that sign SAS with the account key."""
+    whole: bool = True
+    """Whether sources were read; of an image only packages are known, and what is not seen may be there all the same."""
+
+    def joined(self, other: Code) -> Code:
+        """What two readings of one app show together."""
+
+        def both(
+            one: Mapping[str, tuple[Sight, ...]], two: Mapping[str, tuple[Sight, ...]]
+        ) -> dict[str, tuple[Sight, ...]]:
+            return {key: tuple(sorted({*one.get(key, ()), *two.get(key, ())})) for key in sorted({*one, *two})}
+
+        return Code(
+            dict(
+                sorted(
+                    {
+                        **self.packages,
+                        **{k: v for k, v in other.packages.items() if v or k not in self.packages},
+                    }.items()
+                )
+            ),
+            tuple(sorted({*self.constructors, *other.constructors})),
+            both(self.reads, other.reads),
+            both(self.names, other.names),
+            both(self.verbs, other.verbs),
+            tuple(sorted({*self.mints, *other.mints})),
+            self.whole or other.whole,
+        )
 
     def does(self, services: Collection[str]) -> Mapping[str, tuple[Sight, ...]]:
         """Needs of some services that code shows, with the places."""
