@@ -119,17 +119,25 @@ def gather(
     return Material(estate, api.scan_estate(estate, engine, fingerprinter), fingerprinter, scope)
 
 
+MOST_COMPARED = 200
+"""Resources of which the keys are listed for keys that name none."""
+
+
 def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None = None) -> Estate:
     """The estate with the resources that its values point at; they serve advice only, so a failure is no more than that."""
     from migrator.cloud import inventory, targets
-    from migrator.passwordless.suggesting import kinds_of, pointed_at
+    from migrator.passwordless.suggesting import keys_alone, kinds_of, pointed_at
 
     pointers = pointed_at(estate)
-    if not pointers:
+    alone = keys_alone(estate) if keys_of is not None else ()
+    if not pointers and not alone:
         return estate
     try:
         names = sorted({pointer.name for pointer in pointers})
         found = inventory.named(opened, estate.subscriptions, kinds_of(pointers), names)
+        there = {one.id.lower() for one in found}
+        candidates = inventory.of_kinds(opened, estate.subscriptions, kinds_of(alone), MOST_COMPARED)
+        found = (*found, *(one for one in candidates if one.id.lower() not in there))
     except CloudError as error:
         where = "the resources that secrets point at"
         return replace(estate, errors=(*estate.errors, {"where": where, "what": error.what, "hint": error.hint}))
@@ -138,7 +146,7 @@ def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None 
         mine = [pointer for pointer in pointers if pointer.name == resource.name.lower()]
         one = targets.with_policies(opened, resource, mine)
         try:
-            one = targets.with_keys(opened, one, mine, keys_of) if keys_of is not None else one
+            one = targets.with_keys(opened, one, (*mine, *alone), keys_of) if keys_of is not None else one
         except CloudError as error:
             errors.append({"where": one.id, "what": f"its keys were not compared: {error.what}", "hint": error.hint})
         told.append(one)

@@ -132,6 +132,22 @@ def named(session: Session, within: Sequence[str], kinds: Sequence[str], names: 
     return tuple(sorted(found, key=lambda resource: resource.id.lower()))
 
 
+def of_kinds(session: Session, within: Sequence[str], kinds: Sequence[str], most: int) -> tuple[Resource, ...]:
+    """The first resources of some types, as `named` gives them.
+
+    Raises:
+        CloudError: the query failed.
+    """
+    if not kinds or not within:
+        return ()
+    types = ", ".join(f"'{kind}'" for kind in kinds)
+    query = f"resources | where type in~ ({types}) | project id, name, type, kind, properties | order by id asc | take {most}"
+    return tuple(
+        Resource(str(entry["id"]), {"kind": entry.get("kind") or "", "properties": entry.get("properties") or {}})
+        for entry in _asked(session, within, query)
+    )
+
+
 def _asked(session: Session, within: Sequence[str], query: str) -> Iterator[Json]:
     """All rows of a query; Graph takes at most 1000 subscriptions at a time."""
     for start in range(0, len(within), 1000):

@@ -133,6 +133,10 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         return Decision(Outcome.VAULT, fails=(told,))
     known = [services()[one] for one in pointer.services]
     target = target_of(pointer, known, targets)
+    compared = [one for one in targets if "keys" in one.document and any(_is(one, service) for service in known)]
+    if target is None and not pointer.name and subject.key:
+        target = next((one for one in compared if subject.key in one.document["keys"]), None)
+        pointer = _found(pointer, target, known) if target is not None else pointer
     service = next((one for one in known if target is not None and _is(target, one)), known[0])
     pointer = _with_policy(pointer, target)
     base = Decision(
@@ -149,7 +153,9 @@ def decide(subject: Subject, targets: Sequence[Resource] = ()) -> Decision:
         titles = ", ".join(one.title for one in known)
         return replace(base, fails=(f"{pointer.host} may be any of {titles}: {_unresolved(pointer)}",))
     if target is None and service.id != "application-insights":
-        return replace(base, fails=(_unresolved(pointer),))
+        none = not pointer.name and subject.key and compared
+        other = f"unresolved: it is no key of the {len(compared)} resources of {service.title} that were read and may be asked"
+        return replace(base, fails=(other if none else _unresolved(pointer),))
     if target is not None and "keys" in target.document and subject.key:
         if f"{pointer.parts.get('entity', '')}/{pointer.policy}".lower() in target.document.get("gone", ()):
             return replace(base, fails=(f"{target.name} has no shared access policy {pointer.policy} any more",))
@@ -248,6 +254,18 @@ def target_of(pointer: Pointer, known: Sequence[Service], targets: Sequence[Reso
     return same[0] if len(same) == 1 else None
 
 
+def _found(pointer: Pointer, target: Resource, known: Sequence[Service]) -> Pointer:
+    """The pointer of a key that names nothing, with the resource whose key it is."""
+    properties = target.document.get("properties") or {}
+    own = [str(_at(properties, path) or "") for one in known if _is(target, one) for path in one.endpoints]
+    hosts = [_host_of(address) for address in own if address]
+    return replace(pointer, name=min(_names(target)), host=hosts[0] if hosts else "")
+
+
+def _host_of(address: str) -> str:
+    return address.lower().split("//")[-1].split("/")[0].split(":")[0]
+
+
 def _names(target: Resource) -> set[str]:
     """What stands before the suffix of a resource's own hosts: its name, or the domain that an AI account was given."""
     domain = str((target.document.get("properties") or {}).get("customSubDomainName") or "")
@@ -266,7 +284,7 @@ def _serves(target: Resource, known: Sequence[Service], host: str) -> bool:
     host = host.replace(".privatelink.", ".")  # what a private endpoint is called beside the resource's own name
     # the readable copy of a storage account in the other region, which it does not always name
     host = re.sub(r"^([a-z0-9]+)-secondary(?=\.(?:blob|queue|table|file|dfs|web)\.)", r"\1", host)
-    return not own or any(host == address.lower().split("//")[-1].split("/")[0].split(":")[0] for address in own)
+    return not own or any(host == _host_of(address) for address in own)
 
 
 def _at(document: object, path: str) -> object:
@@ -289,7 +307,10 @@ def _unresolved(pointer: Pointer) -> str:
             "or with a name that the key alone does not tell"
         )
     if not pointer.name:
-        return "unresolved: the value does not say which resource it opens"
+        return (
+            "unresolved: the value does not say which resource it opens; an address beside it would tell "
+            "(X_ENDPOINT beside X_KEY), and so do the keys that services list: keylift plan --compare-keys"
+        )
     return (
         f"unresolved: no resource named {pointer.name} that serves {pointer.host} is in the subscriptions that were read; it may "
         "be in another subscription (--subscription), or in another tenant, which this sign-in does not see"

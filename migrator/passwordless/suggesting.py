@@ -31,6 +31,12 @@ def pointed_at(estate: Estate) -> tuple[Pointer, ...]:
     return tuple({repr(pointer): pointer for pointer in found}.values())
 
 
+def keys_alone(estate: Estate) -> tuple[Pointer, ...]:
+    """Keys of which only the service is known, by their checksum: which resource they open only the services' keys tell."""
+    found = [p for app in estate.workloads for p in _pointers(AppView(app)) if p.kind == "bare-key" and not p.name]
+    return tuple({repr(pointer): pointer for pointer in found}.values())
+
+
 def kinds_of(pointers: Iterable[Pointer]) -> tuple[str, ...]:
     """ARM types of what pointers may point at."""
     return tuple(sorted({kind for pointer in pointers for one in pointer.services for kind in services()[one].types}))

@@ -152,3 +152,29 @@ def test_the_same_value_elsewhere_is_named_with_the_resource_that_it_opens() -> 
     assert "Service Bus ns1 in rg-one" in told
     assert "no resource named nowhere that serves nowhere.servicebus.windows.net" in told
     assert "live.contoso.com is no host of Azure's own" in told
+
+
+def test_a_key_that_names_nothing_is_found_by_the_keys_that_services_list() -> None:
+    """Its checksum tells the service; which account it is, only a comparison does."""
+    key, stranger = "a" * 76 + "+ASt5mnCaw==", "s" * 76
+    account = rid("Microsoft.Storage/storageAccounts", "acme")
+    blobs = {"primaryEndpoints": {"blob": "https://acme.blob.core.windows.net/"}}
+    document = estate(
+        vault(),
+        {"id": account, "location": "westeurope", "properties": blobs},
+        {"id": rid("Microsoft.Storage/storageAccounts", "other"), "location": "westeurope", "properties": {}},
+        app("api", {}, {"store": key}),
+        serviceKeys=[{"resource": account, "name": "key1", "value": key}],
+    )
+    with witness(document) as seen:
+        found, told = advice(seen, compare_keys=True)
+        assert found["store"]["resource"].lower() == account.lower()
+        assert found["store"]["for"] == ["it is key1 of acme, compared in memory"]
+        blind, told = advice(seen)
+        assert blind["store"]["resource"] == ""
+        assert "keylift plan --compare-keys" in told
+    document["serviceKeys"][0]["value"] = stranger
+    with witness(document) as seen:
+        found, told = advice(seen, compare_keys=True)
+    assert "it is no key of the 2 resources of Storage that were read" in told
+    assert key not in json.dumps(found) + told
