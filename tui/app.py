@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -144,6 +145,8 @@ class Wizard(App[int]):
         """How often all pages began anew; part of the names they are installed under."""
         self.broken: Path | None = None
         self._events: asyncio.AbstractEventLoop | None = None
+        self._silence = -1
+        """The writing end of what stands for the keys of a terminal that is no more."""
         if self.journey.cloud and not demo and place.cloud == "public":
             self.place = replace(self.place, cloud=self.journey.cloud, auth=self.journey.auth or place.auth)
         for one in theme.KEYLIFT:
@@ -323,9 +326,15 @@ class Wizard(App[int]):
             gone: Whether the terminal is no more. Writing to it then would fail, and hold whoever writes for good.
         """
         if gone:
+            # right behind SIGHUP comes SIGCONT, for which Textual takes the terminal again, with a thread that nobody ends
+            signal.signal(signal.SIGCONT, lambda *_: None)
             nothing = os.open(os.devnull, os.O_RDWR)
-            for standard in range(3):
-                os.dup2(nothing, standard)
+            # a pipe that stays open: whoever waits for keys goes on waiting, and does not read an end in a circle; with one
+            # key that means nothing, for whoever was told by the terminal that something is there, and reads it now
+            quiet, self._silence = os.pipe()
+            os.write(self._silence, b"\0")
+            for standard, instead in enumerate((quiet, nothing, nothing)):
+                os.dup2(instead, standard)
         if "apply" in self._pages:
             # by a thread of its own: Textual may have given up already, and the handler may have interrupted who holds a lock
             threading.Thread(target=cast("ApplyPage", self._pages["apply"]).halt).start()

@@ -82,6 +82,42 @@ class Terminal:
         subprocess.run(["tmux", "-L", self._socket, "kill-server"], check=False, capture_output=True)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a terminal of its own is made as Linux does it")
+@pytest.mark.parametrize("last", [b"1049l", b"Enter"], ids=["while it ends", "while it is open"])
+def test_no_process_is_left_when_the_terminal_closes(tmp_path: Path, last: bytes) -> None:
+    """The kernel sends SIGHUP and, right behind it, SIGCONT: which asks a program to take its terminal again."""
+    import fcntl
+    import pty
+    import termios
+
+    with cloud(shop(), tmp_path) as (_, place):
+        ours, theirs = pty.openpty()
+        command = [sys.executable, "-m", "migrator", "wizard", "--cloud", place.cloud]
+        process = subprocess.Popen(
+            [*command, "--state-dir", str(place.state.path)],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509 - nothing of the parent is touched
+            env={**os.environ, "TERM": "xterm-256color", "PYTHONPATH": str(ROOT)},
+        )
+        os.close(theirs)
+        try:
+            shown = b""
+            while b"Enter" not in shown:  # the pages take keys
+                shown += os.read(ours, 65536)
+            if last == b"1049l":
+                os.write(ours, b"\x11")
+            while last not in shown:
+                shown += os.read(ours, 65536)
+            os.close(ours)
+            process.wait(20)
+        finally:
+            process.kill()
+            process.wait()
+
+
 @pytest.mark.parametrize("size", [(80, 24), (160, 50)], ids=lambda size: f"{size[0]}x{size[1]}")
 def test_a_whole_journey_in_a_terminal(tmp_path: Path, size: tuple[int, int]) -> None:
     if shutil.which("tmux") is None:

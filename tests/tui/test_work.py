@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import time
 import weakref
 from pathlib import Path
 
@@ -110,6 +111,15 @@ def test_a_run_stops_after_the_steps_at_work_and_goes_on(tmp_path: Path) -> None
     silent(place.state.path)
 
 
+def reads(process: Path) -> int:
+    """How often a process read anything since it began; nothing when it has ended."""
+    try:
+        return int(dict(line.split(": ") for line in (process / "io").read_text().splitlines())["syscr"])
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return 0
+
+
+@linux
 def test_closing_the_terminal_leaves_a_run_to_resume_and_to_roll_back(tmp_path: Path) -> None:
     if shutil.which("tmux") is None:
         pytest.skip("no tmux here; apt-get install tmux")
@@ -123,13 +133,19 @@ def test_closing_the_terminal_leaves_a_run_to_resume_and_to_roll_back(tmp_path: 
                 terminal.keys("Enter")
             terminal.until("Enter ▸ apply this plan")
             terminal.keys("Enter")
-            # the first role is given slowly: the terminal is gone before the answer comes
-            simulator.azure.faults.rules.append(Fault(delay=20.0, times=4, method="PUT", path="roleAssignments"))
+            # each write takes its time: the terminal is gone long before the last one
+            slow(simulator, 1000, method="PUT")
+            slow(simulator, 1000, method="PATCH")
             terminal.confirm("Apply this plan?", "apply 2 apps")
             terminal.until("working")
+            left = Path("/proc", terminal.tmux("display-message", "-p", "#{pane_pid}").strip())
         finally:
             terminal.close()
         simulator.azure.faults.rules.clear()
+        before_end = reads(left)
+        while now := reads(left):
+            assert now - before_end < 5000, "it reads the end of a terminal that is no more, again and again"
+            time.sleep(0.05)
 
         async def resume(driver: Driver) -> None:
             wizard = driver.wizard
