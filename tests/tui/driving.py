@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,10 @@ def shop() -> dict[str, Any]:
     )
 
 
+_COMPILED = tempfile.TemporaryDirectory()
+"""The rules, compiled once for all tests of a process."""
+
+
 class Frozen:
     """A clock that stands, for what is shown; everything else keeps the machine's."""
 
@@ -101,6 +106,8 @@ class Watched(Wizard):
 def cloud(document: dict[str, Any], folder: Path, **options: Any) -> Iterator[tuple[Simulator, api.Workplace]]:
     """A simulated cloud, an hour of it in six seconds, and a state folder with a known key."""
     state = StateFolder(folder / "state").ensure()
+    if not state.cache.exists():
+        state.cache.symlink_to(_COMPILED.name)
     key = state.path / "fingerprint.key"
     if not key.exists():
         key.write_bytes(bytes(range(32)))
@@ -143,6 +150,8 @@ class Driver:
     def __init__(self, wizard: Wizard, pilot: Pilot[Any]) -> None:
         self.wizard, self.pilot = wizard, pilot
         self.seen: dict[str, str] = {}
+        self.themes: tuple[str, ...] = ()
+        """Themes in which `look` keeps a screen, beside the one in use."""
 
     async def press(self, *keys: str) -> None:
         for key in keys:
@@ -188,6 +197,17 @@ class Driver:
         self.seen[name] = picture(self.wizard)
         return self.seen[name]
 
+    async def look(self, name: str) -> None:
+        """Keep the screen under a name, in each theme under `name@theme`."""
+        self.keep(name)
+        before = self.wizard.theme
+        for theme in (*self.themes, before):
+            if theme != self.wizard.theme:
+                self.wizard.theme = theme
+                await self.pilot.pause()
+                await self.pilot.pause()
+            self.seen[f"{name}@{theme}"] = picture(self.wizard)
+
 
 def run(
     place: api.Workplace,
@@ -201,6 +221,7 @@ def run(
 
     async def go() -> Driver:
         wizard = Watched(place, fixed_theme=theme, **options)
+        wizard.animation_level = "none"  # a picture is of the end of a movement
         async with wizard.run_test(size=size) as pilot:
             driver = Driver(wizard, pilot)
             await story(driver)

@@ -65,6 +65,10 @@ class ProofPage(Page):
         super().__init__()
         self._busy = False
         self._for = ""
+        self._report: RunReport | None = None
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._draw())
 
     def body(self) -> Iterable[Widget]:
         with TabbedContent(id="tabs"):
@@ -117,14 +121,14 @@ class ProofPage(Page):
     def _proven(self, proof: Proof, report: RunReport) -> None:
         self._busy = False
         self.wizard.session.proof = proof
-        self.query_one("#wires", Static).update(graph.wires(report.before, report.after, self._colors()))
+        self._report = report
         self._show(proof)
         self._risks(proof, report)
         self.crumbs()
 
     def _show(self, proof: Proof) -> None:
         self._for = proof.run
-        self.query_one("#matrix", Static).update(graph.matrix(proof.reaches, self._colors()))
+        self._draw()
         grid = self.query_one("#checks", Grid)
         rows = []
         for app in proof.apps:
@@ -144,6 +148,14 @@ class ProofPage(Page):
         checks = sum(len(app.checks) for app in proof.apps)
         verdict = "everything is as the run left it" if proof.ok else "SOMETHING IS NOT AS THE RUN LEFT IT (Apps)"
         self.say(f"{count(checks, 'check')} of {count(len(proof.apps), 'app')}: {told}; {verdict}")
+
+    def _draw(self) -> None:
+        """What has colours of the theme in it."""
+        proof, report, colors = self.wizard.session.proof, self._report, self._colors()
+        if proof is not None:
+            self.query_one("#matrix", Static).update(graph.matrix(proof.reaches, colors))
+        if report is not None:
+            self.query_one("#wires", Static).update(graph.wires(report.before, report.after, colors))
 
     def _colors(self) -> dict[str, str]:
         """Colours of the theme for what is drawn; none where the terminal's own are used."""

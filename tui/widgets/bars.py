@@ -32,16 +32,21 @@ class Plot(Static):
     Plot.-one { text-wrap: nowrap; text-overflow: ellipsis; height: 1; }
     """
 
-    _shown: tuple[object, ...] = ()
+    _parts: tuple[tuple[str, str], ...] = ()
+
+    def on_mount(self) -> None:
+        self.app.theme_changed_signal.subscribe(self, lambda _theme: self._draw())
 
     def show(self, *parts: tuple[str, str]) -> None:
         """Show pieces of text, each with a style of the theme's variables or none; the same again costs nothing."""
+        if parts != self._parts:
+            self._parts = parts
+            self._draw()
+
+    def _draw(self) -> None:
         variables = self.app.theme_variables
-        if (self.app.theme, *parts) == self._shown:
-            return
-        self._shown = (self.app.theme, *parts)
         text = Text(no_wrap=True, overflow="ellipsis")
-        for piece, name in parts:
+        for piece, name in self._parts:
             color = variables.get(name, "")
             text.append(piece, style="" if not color or color.startswith("ansi") or " " in color else color)
         self.update(text, layout=not self.has_class("-one"))
