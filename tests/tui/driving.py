@@ -6,6 +6,7 @@ import asyncio
 import re
 import tempfile
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date
@@ -13,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual import events
+from textual.keys import REPLACED_KEYS, _get_unicode_name_from_key
 from textual.pilot import Pilot
 
 from migrator import api
@@ -144,6 +147,16 @@ class Waits:
         return (int(worked) + int(queued)) / 1e9
 
 
+def _key(name: str) -> events.Key:
+    """A key as the terminal sends it."""
+    character: str | None
+    try:
+        character = unicodedata.lookup(_get_unicode_name_from_key(REPLACED_KEYS.get(name, name)))
+    except KeyError:
+        character = name if len(name) == 1 else None
+    return events.Key(name, character)
+
+
 class Driver:
     """Keys in, screens out."""
 
@@ -155,8 +168,20 @@ class Driver:
 
     async def press(self, *keys: str) -> None:
         for key in keys:
-            await self.pilot.press(key)
-            await self.pilot.pause()
+            # not the pilot's way, which waits until the whole process has nothing to do: the cloud is in it, too
+            self.wizard.post_message(_key(key))
+            await self.idle()
+
+    async def idle(self) -> None:
+        """Wait until every message is answered, and what follows from it is laid out and drawn."""
+        quiet = 0
+        while quiet < 3:
+            await self.pilot._wait_for_screen()
+            screen = self.wizard.screen
+            screen._on_timer_update()
+            pumps = (self.wizard, *screen.walk_children(with_self=True))
+            busy = any(pump.message_queue_size or pump._next_callbacks for pump in pumps)
+            quiet = 0 if busy or screen._layout_required or screen._callbacks else quiet + 1
 
     async def type(self, text: str) -> None:
         named = {" ": "space", "-": "minus", ".": "full_stop", "/": "slash", "_": "underscore"}
@@ -170,17 +195,7 @@ class Driver:
                 pytest.fail(f"waited in vain for {what}:\n{picture(self.wizard, styles=False)}")
             # not the pilot's pause: a screen whose handler raised answers no more, until its page takes over
             await asyncio.sleep(0.02)
-        await self.pilot.pause()
-        await self.pilot.pause()
-
-    async def settled(self) -> None:
-        """Wait until the screen stays as it is: what came last may still be on its way to the rows."""
-        same, last = 0, ""
-        while same < 5:
-            await asyncio.sleep(0.05)
-            await self.pilot.pause()
-            now = picture(self.wizard)
-            same, last = (same + 1 if now == last else 0), now
+        await self.idle()
 
     @property
     def result(self) -> RunResult:
@@ -204,8 +219,7 @@ class Driver:
         for theme in (*self.themes, before):
             if theme != self.wizard.theme:
                 self.wizard.theme = theme
-                await self.pilot.pause()
-                await self.pilot.pause()
+                await self.idle()
             self.seen[f"{name}@{theme}"] = picture(self.wizard)
 
 

@@ -23,7 +23,6 @@ async def to_scan(driver: Driver) -> None:
     await driver.look("scope")
     await driver.press("enter")
     await driver.until(lambda: driver.wizard.session.material, "the scan")
-    await driver.settled()
     await driver.look("scan")
 
 
@@ -222,8 +221,8 @@ def test_reopening_goes_on_and_back_loses_nothing(tmp_path: Path) -> None:
 
 
 def test_a_slow_cloud_never_holds_the_keys(tmp_path: Path) -> None:
-    """Answers take a second each; keys are answered in the meantime: the page changes while the scan is still at work."""
-    slow = [{"path": "listSecrets|revisions", "delay": 1.0, "times": 1000}]
+    """Answers take two seconds each; keys are answered in the meantime: the page changes while the scan is still at work."""
+    slow = [{"path": "listSecrets|revisions", "delay": 2.0, "times": 1000}]
     many = [app(f"app{number:02}", {"DB_PASSWORD": f"Canary-{number:02}-kT9vQ2xZ7mLw4pR"}) for number in range(12)]
 
     async def story(driver: Driver) -> None:
@@ -240,11 +239,12 @@ def test_a_slow_cloud_never_holds_the_keys(tmp_path: Path) -> None:
         assert page.control.paused  # type: ignore[attr-defined]
         assert wizard.session.material is None
         await driver.press("p", "x")
+        simulator.azure.faults.rules.clear()
         await driver.until(lambda: page._estate.state == "interrupted", "the end of the scan")  # type: ignore[attr-defined]
         assert wizard.session.material is None
         assert "Scan first" in driver.keep("scan")
 
-    with cloud(estate(*many), tmp_path, faults=slow) as (_, place):
+    with cloud(estate(*many), tmp_path, faults=slow) as (simulator, place):
         run(place, story)
 
 

@@ -60,7 +60,6 @@ def test_a_key_that_an_identity_could_replace(
         await driver.until(lambda: "✓ goes keyless" in driver.keep("goes"), "the row")
         assert [step.kind for step in wizard.session.plan.steps if step.change.get("swaps")] == ["app-switch"]
         wizard.clear_notifications()
-        await driver.settled()
         golden("mapping-keyless-120x40-keylift-dark", driver.keep("keyless"), update=update)
         await driver.press("5")
         await driver.until(lambda: "role" in driver.keep("review"), "the review")

@@ -194,18 +194,18 @@ def test_a_scan_waits_while_it_is_paused(tmp_path: Path) -> None:
         assert page._estate.state == "working"  # type: ignore[attr-defined]
         assert page._estate.done <= at + place.workers  # type: ignore[attr-defined]
         await driver.press("p")
+        simulator.azure.faults.rules.clear()
         await driver.until(lambda: wizard.session.material, "the scan")
         found = wizard.session.material.report.findings if wizard.session.material else []
         assert len(found) == len(many)
+        slow(simulator, 1000, path="listSecrets|revisions")
         await driver.press("r", "x")
         await driver.until(lambda: page._estate.state == "interrupted", "the end of the scan")  # type: ignore[attr-defined]
         assert wizard.session.material is None
         assert "r scans again" in driver.keep("cancelled")
 
-    with cloud(estate(*many), tmp_path, faults=[{"path": "listSecrets|revisions", "delay": 0.5, "times": 1000}]) as (
-        _,
-        place,
-    ):
+    with cloud(estate(*many), tmp_path) as (simulator, place):
+        slow(simulator, 1000, path="listSecrets|revisions")
         run(place, story)
 
 
@@ -344,7 +344,6 @@ def test_what_a_former_scan_found_is_given_back(tmp_path: Path) -> None:
         await driver.until(lambda: wizard.session.material, "the other scan")
         await driver.press("enter")
         await driver.until(lambda: driver.page() == "FindingsPage", "the findings")
-        await driver.settled()
         gc.collect()
         assert former() is None
         assert gc.get_freeze_count()
