@@ -8,6 +8,7 @@ import importlib
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterable
@@ -133,12 +134,16 @@ class Wizard(App[int]):
             home = folder or self._temporary or Path()
             home.mkdir(parents=True, exist_ok=True)
             self._home = home
-            place = replace(place, state=StateFolder(home / "state"), shared=None)
+        self._reports = place.state.path / "reports"
+        if demo:
+            place = replace(place, state=StateFolder(self._home / "state"), shared=None)
         self.place = place
         place.state.ensure()
         self.journey = Journey.load(self.journey_file)
         self.session = Session()
         self.stage: Stage | None = None
+        self._starting = threading.Lock()
+        """Work of several threads may need the demo's cloud at once."""
         self.resume_at = self.journey.page
         self._pages: dict[str, Page] = {}
         self._generation = 0
@@ -168,8 +173,8 @@ class Wizard(App[int]):
 
     @property
     def reports(self) -> Path:
-        """Where reports of unknown errors go."""
-        return self.place.state.path / "reports"
+        """Where reports of unknown errors go; those of a demo, too, outlive its folder."""
+        return self._reports
 
     def save(self) -> None:
         """Write the choices down."""
@@ -201,19 +206,28 @@ class Wizard(App[int]):
         Raises:
             KeyliftError: the simulator did not start.
         """
-        if self.demo and self.stage is None:
+        if self.demo:
             from migrator import demo
 
-            self.stage = demo.start(self._home, keep=self._folder is not None, speed=self._speed)
-            self.place = replace(self.place, cloud=str(self.stage.profile))
+            with self._starting:
+                if self.stage is not None and self.stage.process.poll() is not None:
+                    self.close_stage()
+                if self.stage is None:
+                    # its world is kept beside it: a simulator that ended is started again where it was
+                    self.stage = demo.start(self._home, keep=True, speed=self._speed)
+                    self.place = replace(self.place, cloud=str(self.stage.profile))
         return self.place
+
+    def close_stage(self) -> None:
+        """Stop the simulator."""
+        if self.stage is not None:
+            with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+                self.stage.stop()
+            self.stage = None
 
     def close_demo(self) -> None:
         """Stop the simulator and remove what is temporary."""
-        if self.stage is not None:
-            with contextlib.suppress(OSError, TimeoutError):
-                self.stage.stop()
-            self.stage = None
+        self.close_stage()
         if self._temporary is not None:
             shutil.rmtree(self._temporary, ignore_errors=True)
 

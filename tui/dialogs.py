@@ -253,6 +253,7 @@ class Failure(Dialog):
     Failure { background: $background; }
     Failure #box { border: round $error; width: 90; }
     Failure #box:ansi { border: round ansi_red; }
+    Failure #told { height: auto; max-height: 62vh; }
     Failure .title { color: $error; }
     Failure .head { text-style: bold; margin-top: 1; }
     Failure .next { color: $primary; width: 1fr; }
@@ -271,15 +272,16 @@ class Failure(Dialog):
         return cls(doing, error.what, error.why, error.hint, retry=retry)
 
     def compose(self) -> ComposeResult:
-        with VerticalScroll(id="box", can_focus=False):
-            yield Label("✗ " + clean(self._what), classes="title", markup=False)
-            yield Static(f"while {self._doing}", classes="note", markup=False)
-            if self._why:
-                yield Label("Why", classes="head")
-                yield Static(clean(self._why), classes="text", markup=False)
-            yield Label("What to do", classes="head")
-            yield Static(clean(self._hint), classes="next", markup=False)
-            yield Static("\nNothing you chose is lost.", classes="note", markup=False)
+        with Vertical(id="box"):
+            with VerticalScroll(id="told"):
+                yield Label("✗ " + clean(self._what), classes="title", markup=False)
+                yield Static(f"while {self._doing}", classes="text", markup=False)
+                if self._why:
+                    yield Label("Why", classes="head")
+                    yield Static(clean(self._why), classes="text", markup=False)
+                yield Label("What to do", classes="head")
+                yield Static(clean(self._hint), classes="next", markup=False)
+                yield Static("Nothing you chose is lost.", classes="note", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button("Back", id="cancel", tooltip="Go back to the page")
                 if self._retry:

@@ -108,8 +108,8 @@ def keyless_rows(plan: Plan, chosen: Mapping[str, str]) -> Iterable[Row]:
 
 def why_not(entry: Json) -> str:
     """Why keylift takes no identity in the place of a key, whatever is chosen."""
-    doubt = entry["stays"] or (entry["against"][0] if entry["against"] else "")
-    return clean(" ".join(part for part in (OUTCOMES[entry["outcome"]][1], doubt) if part))
+    told: str = entry["stays"] or (entry["against"][0] if entry["against"] else OUTCOMES[entry["outcome"]][1])
+    return clean(told)
 
 
 def about(data: Any) -> Text:

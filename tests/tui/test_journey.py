@@ -11,6 +11,8 @@ from click.testing import CliRunner
 from textual.widgets import Button
 
 from migrator import api, cli
+from migrator.state import StateFolder
+from tui.dialogs import Failure
 from tui.journey import PAGES
 
 from .driving import CANARY, Driver, Frozen, app, cloud, estate, run, shop
@@ -108,7 +110,9 @@ def test_the_whole_journey(
         for _ in range(4):
             await driver.press("right_square_bracket")
             await driver.look(f"proof-{wizard.screen.query_one('#tabs').active}")  # type: ignore[attr-defined]
-        await driver.press("b", "shift+tab")
+        await driver.press("b")
+        await driver.until(lambda: driver.page() == "Confirm", "the question")
+        await driver.press("shift+tab")
         await driver.type("roll back 2 apps")
         await driver.press("enter")
         await driver.until(lambda: wizard.session.result and wizard.session.result.rolling_back, "the rollback")
@@ -283,6 +287,12 @@ def test_a_failure_is_a_page_with_a_way_out(tmp_path: Path) -> None:
         assert "What to do" in text
         await driver.press("r")
         await driver.until(lambda: driver.wizard.session.standing, "the sign-in")
+        # however much there is to say: what happened stands at the top, and what can be pressed at the bottom
+        driver.wizard.push_screen(Failure("reading", "the cloud is away", "it said so, at length. " * 40, "wait"))
+        await driver.idle()
+        text = driver.keep("long")
+        assert "✗ the cloud is away" in text
+        assert "Try again" in text
 
     with cloud(shop(), tmp_path, faults=broken) as (_, place):
         run(place, story)
@@ -313,3 +323,27 @@ def test_an_unknown_exception_is_a_page_and_a_report_without_values(tmp_path: Pa
     assert len(reports) == 2
     assert all("ZeroDivisionError" in report.read_text() for report in reports)
     silent(place.state.path)
+
+
+def test_a_demo_goes_on_when_its_simulator_ended_and_leaves_its_reports(tmp_path: Path) -> None:
+    async def story(driver: Driver) -> None:
+        wizard = driver.wizard
+        await driver.until(lambda: wizard.session.standing, "the sign-in")
+        assert wizard.stage is not None
+        wizard.stage.process.kill()
+        wizard.stage.process.wait()
+        await driver.press("enter")
+        await driver.until(lambda: wizard.session.material, "the scan")
+
+        def fails() -> None:
+            raise ZeroDivisionError
+
+        wizard.screen.start("dividing", fails, lambda _: None)  # type: ignore[attr-defined]
+        await driver.until(lambda: driver.page() == "Failure", "the failure")
+
+    place = api.Workplace("public", state=StateFolder(tmp_path / "state"))
+    driver = run(place, story, demo=True)
+    home = driver.wizard.place.state.path
+    driver.wizard.close_demo()
+    assert not home.exists()
+    assert "ZeroDivisionError" in next((tmp_path / "state" / "reports").iterdir()).read_text()

@@ -49,7 +49,7 @@ def test_a_key_that_an_identity_could_replace(
         await driver.press("down", "e")
         assert driver.page() == "MappingPage"
         (said,) = [notice.message for notice in wizard._notifications]
-        assert said.startswith("Bus keeps its key.")
+        assert said.startswith("Bus stays a secret, in the vault: ")
         assert stays["against"][0] in said
         await driver.press("up", "e")
         assert driver.page() == "Choose"

@@ -88,10 +88,18 @@ def test_a_run_stops_after_the_steps_at_work_and_goes_on(tmp_path: Path) -> None
         wizard = driver.wizard
         await to_plan(driver)
         await driver.press("enter", "enter", "enter", "shift+tab")
+        # stopped before it began: nothing was done, and the page says so
+        slow(simulator, 1)
+        await driver.type("apply 2 apps")
+        await driver.press("enter", "x")
+        await driver.until(lambda: not wizard.session.running, "the end")
+        assert "nothing is changed yet: 2 apps to do" in driver.keep("unbegun")
+        assert wizard.journey.run == ""
+        await driver.press("enter", "shift+tab")
         slow(simulator, 1, method="PUT", path="/secrets/|roleAssignments")
         await driver.type("apply 2 apps")
         await driver.press("enter")
-        await driver.until(lambda: wizard.session.running, "the run to begin")
+        await driver.until(lambda: "▶ working" in driver.keep("working"), "the run to begin")
         await driver.press("x")
         assert "stopping after the steps at work" in driver.keep("stopping")
         await driver.until(lambda: wizard.session.result and not wizard.session.running, "the run to stop")

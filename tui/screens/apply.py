@@ -260,6 +260,7 @@ class ApplyPage(Page):
         self._ended = time.monotonic()
         self.refresh_bindings()
         self._tick()
+        self._tell()
         self.crumbs()
         # the journal knows the run even where no result came
         self.start("reading the journal", lambda: api.list_runs(self.wizard.place), self._note_run, failed=self._left)

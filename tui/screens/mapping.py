@@ -349,8 +349,8 @@ class MappingPage(Page):
         journey, mark = self.wizard.journey, str(entry["fingerprint"])
         called = clean(joined(entry["names"]))
         if not mark or not (mapped.able(entry) or mark in journey.keyless):
-            why = mapped.why_not(entry) if mark else "Its value was not read: only the choice for all speaks of it."
-            self.notify(f"{called} keeps its key. {why}", severity="warning", timeout=8)
+            why = mapped.why_not(entry) if mark else "its value was not read, and only the choice for all speaks of it"
+            self.notify(f"{called} stays a secret, in the vault: {why}", severity="warning", timeout=8)
             return
         plan: Plan | None = self.wizard.session.plan
         same = [one for one in plan.passwordless if one["fingerprint"] == mark] if plan else []

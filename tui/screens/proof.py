@@ -57,7 +57,7 @@ class ProofPage(Page):
     ProofPage Grid { height: 1fr; }
     ProofPage VerticalScroll { height: 1fr; overflow-x: auto; scrollbar-size: 1 1; }
     ProofPage VerticalScroll Static { width: auto; min-width: 100%; }
-    ProofPage #risks { width: 100%; }
+    ProofPage #risks, ProofPage #next { width: 100%; }
     """
     AUTO_FOCUS = "Tabs"
 
