@@ -10,10 +10,10 @@ from functools import lru_cache
 
 from scanners import checksums
 from scanners.entropy import shannon
-from scanners.judge import TITLES, Form, Judgement, judge, may_be_secret, of_a_test, well_known
+from scanners.judge import TITLES, Form, judge, may_be_secret, of_a_test, well_known
 from scanners.lazy import lazily
 from scanners.model import Confidence, Match, Origin, Secret, reveal
-from scanners.names import Kind
+from scanners.names import Kind, judge_name
 from scanners.placeholders import blanked, code, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
 from scanners.ruleset import Rule
@@ -38,6 +38,9 @@ _SAMPLE_HOST = lazily(
 )
 _SAMPLE_URL = lazily(rb"https?://(?:[\w-]+\.)*(?:example\.(?:com|org|net|edu)|[\w-]+\.example)[^\s\"'`]{0,200}\Z")
 """Hosts that documentation writes about (RFC 2606), and stand-ins for one."""
+
+_FEW_WORDS = lazily(rb"[A-Za-z_. -]{1,19}")
+"""Too few letters to be anything but words, which `judge` takes for no secret where no password is asked for."""
 
 _Told = tuple[str, bytes, bytes, bytes, bytes]
 _TURNED_DOWN: set[_Told | None] = set()
@@ -88,15 +91,28 @@ def text_of(data: bytes) -> str:
 def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
     """What a match of a rule is worth; None when it is no secret."""
     group = rule.group
-    if hit.start(group) == -1 and hit.re.groups > group:
-        # One value, written in one of several ways: the group that took part is the value.
-        group = next((number for number in range(group, hit.re.groups + 1) if hit.start(number) != -1), group)
     start, end = hit.span(group)
+    while start == -1 and group < hit.re.groups:
+        # One value, written in one of several ways: the group that took part is the value.
+        group += 1
+        start, end = hit.span(group)
     if start in (-1, end):
         return None
-    told = _told(rule, data, hit, start, end) if rule.judge else None
-    if told in _TURNED_DOWN:
-        return None
+    told: _Told | None = None
+    name_start, written, before = start, b"", b""
+    if rule.judge:
+        written = rule.named.encode()
+        if not written:
+            name_start = _name_start(data, hit.start(rule.name_group))
+            written, before = data[name_start : hit.end(rule.name_group)], data[name_start - 1 : name_start]
+        asked = _asked(written)
+        if asked is None or (
+            asked is not Kind.PASSWORD and rule.judge != Form.LIVE and _FEW_WORDS.fullmatch(data, start, end)
+        ):
+            return None
+        told = (rule.id, before, written, data[start - 1 : start], data[start:end])
+        if told in _TURNED_DOWN:
+            return None
     value = text_of(data[start:end])
     literal = None if rule.judge else default_of(value)
     if literal:
@@ -104,11 +120,13 @@ def judged(rule: Rule, data: bytes, hit: re.Match[bytes]) -> Candidate | None:
         start = data.index(literal.encode(), start)
         end, value = start + len(literal.encode()), literal
     confidence, severity, title, detail, verified = rule.confidence, rule.severity, rule.title, None, None
-    name_start, weak = start, False
+    weak = False
     column = (rule.id, _RECORD) if rule.id in _RECORDED else None
     if rule.judge:
-        name, name_start = (rule.named, start) if rule.named else _name(rule, data, hit)
-        verdict = _verdict(rule, name, value, _form(rule, data, start))
+        # `?key=` of an address is the key of whoever calls it; elsewhere a key alone may be any.
+        name = "api key" if written == b"key" and before in (b"?", b"&") else text_of(written)
+        fit = not _unfit(rule, value, verified=False)
+        verdict = judge(name, value, _form(rule, data, start)) if fit else None
         if verdict is None:
             _turn_down(told)
             return None
@@ -190,20 +208,11 @@ def _minified(data: bytes, start: int, end: int) -> bool:
     return sum(1 for _ in _SCRIPT.finditer(data, low, high)) >= 6
 
 
-def _verdict(rule: Rule, name: str, value: str, form: Form) -> Judgement | None:
-    """What a judged rule says of a value under a name."""
-    if may_be_secret(name) and not _unfit(rule, value, verified=False):
-        return judge(name, value, form)
-    return None
-
-
-def _told(rule: Rule, data: bytes, hit: re.Match[bytes], start: int, end: int) -> _Told:
-    """All that a judged rule's verdict depends on."""
-    before, name = b"", b""
-    if not rule.named:
-        begin = _name_start(data, hit.start(rule.name_group))
-        before, name = data[begin - 1 : begin], data[begin : hit.end(rule.name_group)]
-    return rule.id, before, name, data[start - 1 : start], data[start:end]
+@lru_cache(maxsize=4096)
+def _asked(name: bytes) -> Kind | None:
+    """What a name asks for; None where no value under it is a secret. Names repeat, so the answers are kept."""
+    text = text_of(name)
+    return judge_name(text).kind if may_be_secret(text) else None
 
 
 def _turn_down(told: _Told | None) -> None:
@@ -280,14 +289,6 @@ def _stands_for_another(rule: Rule, value: str) -> bool:
     if rule.chosen and code(value):
         return True
     return blanked(value) if rule.lenient else placeholder(value) or (len(value) >= 20 and sequential(value))
-
-
-def _name(rule: Rule, data: bytes, hit: re.Match[bytes]) -> tuple[str, int]:
-    """The name a value goes by, with what stands before the part that the pattern asked for."""
-    begin = _name_start(data, hit.start(rule.name_group))
-    name = text_of(data[begin : hit.end(rule.name_group)])
-    # `?key=` of an address is the key of whoever calls it; elsewhere a key alone may be any.
-    return ("api key" if name == "key" and data[begin - 1 : begin] in (b"?", b"&") else name), begin
 
 
 def _name_start(data: bytes, start: int) -> int:

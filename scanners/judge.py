@@ -153,7 +153,7 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
             return None
     if form is not Form.LIVE and "{" in text:
         rest = _EXPRESSION.sub("", text)  # it may be a secret of its own: `Wint3r!${suffix}`
-        if rest != text and not (classes_of(rest) >= 3 and any(c.isdigit() for c in rest)):
+        if rest != text and not (classes_of(rest) >= 3 and any(map(str.isdigit, rest))):
             return None
         text = rest
     if said.kind is not Kind.PASSWORD and text.isascii() and text.isalpha() and wordy(text):
@@ -191,7 +191,7 @@ def judge(name: str, value: str, form: Form) -> Judgement | None:
 
 def _called(text: str) -> bool:
     """Whether an identifier says what it stands for: `Oauth2ClientCredentialsHandler`, `ordersconnectionstring_value`."""
-    few = sum(c.isdigit() for c in text) <= 2
+    few = sum(map(str.isdigit, text)) <= 2
     return few and (_SAYS.search(text.lower()) is not None or len(_CAMEL_WORD.findall(text)) >= 3)
 
 
@@ -208,12 +208,12 @@ def _symbols(text: str) -> bool:
         return "." in bare
     if "=" in bare and all(_SYMBOL.fullmatch(part) for part in bare.split("=")):
         return bare.count("=") > 1 or "." in bare  # assignments in a row: `t.a=t.b=t.c`
-    if text.startswith("!") and not any(c.isdigit() for c in text) and _SYMBOL.fullmatch(text.lstrip("!")):
+    if text.startswith("!") and not any(map(str.isdigit, text)) and _SYMBOL.fullmatch(text.lstrip("!")):
         return True
     if _MEMBER.fullmatch(text) or (text[:1] == "@" and text[1:].isalpha()):
         return True  # of an object, or an attribute: `let password: @Sendable () -> String?`
     if _SNAKE.fullmatch(text):
-        return 5 * sum(c.isdigit() for c in text) <= len(text)
+        return 5 * sum(map(str.isdigit, text)) <= len(text)
     if _DOTTED.fullmatch(text):
         # What a property is called tells that it is one: `user1Login.token`, `ed448.Ed448PublicKey`.
         return (
@@ -268,13 +268,13 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM)
     if shape is Shape.PROSE:
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if form is Form.LIVE and said.certain else None
-    plain_words = shape is Shape.WORDS and not any(c.isdigit() for c in text)
+    plain_words = shape is Shape.WORDS and not any(map(str.isdigit, text))
     strong = random_looking(text, least=12) or (len(text) >= 8 and classes_of(text) >= 3 and not plain_words)
     if form is not Form.LIVE and (
         (len(text) >= 20 and sequential(text)) or alphabetical(text) or _ANONYMOUS.fullmatch(text)
     ):
         return None
-    if form is not Form.LIVE and shape is Shape.HOST and any(c.isalpha() for c in text.rpartition(".")[2]):
+    if form is not Form.LIVE and shape is Shape.HOST and any(map(str.isalpha, text.rpartition(".")[2])):
         return None
     if not said.certain or (form is not Form.LIVE and _passed(said, form)):
         return Judgement(Kind.PASSWORD, Confidence.MEDIUM) if random_looking(text, least=12) else None
@@ -284,7 +284,7 @@ def _password(said: Name, text: str, shape: Shape, form: Form) -> Judgement | No
         return None if shape is Shape.HOST and "." in text else Judgement(Kind.PASSWORD, Confidence.MEDIUM)
     if shape in (Shape.HOST, Shape.NUMBER) and not (shape is Shape.NUMBER and len(text) >= 6 and text.isdigit()):
         return None
-    if form in _UNQUOTED and _SYMBOL.fullmatch(text) and not any(c.isdigit() for c in text):
+    if form in _UNQUOTED and _SYMBOL.fullmatch(text) and not any(map(str.isdigit, text)):
         return None
     if " " in text:
         return None
@@ -323,7 +323,7 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
         return Judgement(said.kind, Confidence.MEDIUM) if sure else None
     if shape is not Shape.OPAQUE or " " in text:
         return None
-    if form is not Form.LIVE and _SNAKE.fullmatch(text) and 5 * sum(c.isdigit() for c in text) <= len(text):
+    if form is not Form.LIVE and _SNAKE.fullmatch(text) and 5 * sum(map(str.isdigit, text)) <= len(text):
         return None  # what something is stored under: `i18n_missing_translations`
     least = 16 if said.kind is Kind.KEY else 12
     if not said.certain:
@@ -331,7 +331,7 @@ def _opaque(said: Name, text: str, shape: Shape, form: Form) -> Judgement | None
     if random_looking(text, least=least):
         confident = said.certain and len(text) >= 20 and not sequential(text)
         return Judgement(said.kind, Confidence.HIGH if confident else Confidence.MEDIUM)
-    signs = classes_of(text) >= 3 and any(c.isdigit() for c in text)
+    signs = classes_of(text) >= 3 and any(map(str.isdigit, text))
     if (
         said.certain
         and said.kind is not Kind.CONNECTION
@@ -363,7 +363,7 @@ def _names_itself(said: Name, text: str, form: Form) -> bool:
     bare = _COUNTED.sub("", text)
     if form is not Form.LIVE and (len(words_of(bare)) >= 3 or words_of(bare) == said.words):
         text = bare
-    if any(c.isdigit() for c in text[:-2]) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
+    if any(map(str.isdigit, text[:-2])) or not re.fullmatch(r"[A-Za-z0-9_.\- :/]+", text):
         return False
     words = [word for word in words_of(text) if not word.isdigit()]
     return bool(words) and all(_made_of(word, SECRET_WORDS.union(said.words)) for word in words)

@@ -108,6 +108,7 @@ _SEQUENCES = (
 )
 _IN_TURN = lazily(r"(?:[a-z]\d){7}")
 """Letters and digits in turn: `c1d2e3f4g5h6i7`."""
+_IN_A_ROW = tuple(ascii_lowercase[at : at + 7] for at in range(20))
 _REPEATED = lazily(r"\A(.)\1*\Z|\A(..)\2{2,}\Z|\A(...)\3{2,}\Z|\A(.{4,12})\4{2,}\Z", re.DOTALL)
 _LONGEST = 4096
 """Nobody writes a longer template in place of one value."""
@@ -160,7 +161,8 @@ def sequential(value: str) -> bool:
 
 def alphabetical(value: str) -> bool:
     """Whether seven letters of the alphabet stand in a row."""
-    return any(ascii_lowercase[at : at + 7] in value.lower() for at in range(20))
+    low = value.lower()
+    return any(run in low for run in _IN_A_ROW)
 
 
 def default_of(value: str) -> str | None:

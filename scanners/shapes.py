@@ -81,10 +81,10 @@ def _sentence(value: str) -> bool:
 def classes_of(value: str) -> int:
     """How many of lower case, upper case, digits and everything else a value draws on."""
     return (
-        any(c.islower() for c in value)
-        + any(c.isupper() for c in value)
-        + any(c.isdigit() for c in value)
-        + any(not c.isalnum() for c in value)
+        any(map(str.islower, value))
+        + any(map(str.isupper, value))
+        + any(map(str.isdigit, value))
+        + (value != "" and not value.isalnum())
     )
 
 
@@ -122,7 +122,7 @@ def identifier(value: str, *, least: int = 3) -> bool:
     pieces = _PIECE.findall(value)
     spoken = [len(piece) for piece in pieces if len(piece) >= 3 and piece.isalpha() and _spoken(piece)]
     letters = sum(len(piece) for piece in pieces if piece.isalpha())
-    few = sum(c.isdigit() for c in value) <= 0.3 * len(value)
+    few = sum(map(str.isdigit, value)) <= 0.3 * len(value)
     return few and len(spoken) >= least and sum(spoken) >= 0.7 * letters
 
 
@@ -135,7 +135,7 @@ def random_looking(value: str, *, least: int = 16) -> bool:
     """Whether a value of one token reads as made by a machine: hex, base64 or a mix, long and surprising enough."""
     if len(value) < least or not _BASE64ISH.fullmatch(value):
         return False
-    digits = sum(c.isdigit() for c in value)
+    digits = sum(map(str.isdigit, value))
     if _HEX.fullmatch(value):
         return 2 <= digits < len(value) and shannon(value) >= 2.7
     if not digits and not (classes_of(value) >= 2 and len(value) >= 20 and not wordy(value)):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from scanners.engine import Engine
 from scanners.examples import expand
+from scanners.judge import Form, judge
 from scanners.model import Secret
 from tests.scanners.cases import SHARED
 
@@ -221,3 +222,16 @@ def test_nothing_in_recorded_apps_is_a_finding(engine: Engine) -> None:
             continue
     assert len(seen) >= 7
     assert [name for name, value in sorted(seen) if engine.scan_value(name, Secret(value)) is not None] == []
+
+
+@given(
+    name=st.sampled_from(
+        ["token", "api_key", "Key", "clientSecret", "auth", "connectionString", "jwt", "AWS_SECRET_KEY", "salt"]
+    ),
+    value=st.from_regex(r"[A-Za-z_. -]{1,19}", fullmatch=True) | st.from_regex(r"[a-fA-F]{1,19}", fullmatch=True),
+    form=st.sampled_from([form for form in Form if form is not Form.LIVE]),
+)
+@settings(max_examples=300, deadline=None)
+def test_few_letters_are_a_secret_only_where_a_password_is_asked_for(name: str, value: str, form: Form) -> None:
+    """What is written in a file is turned down by that before it is judged."""
+    assert judge(name, value, form) is None
