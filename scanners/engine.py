@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from scanners.model import Document, Match, Secret
     from scanners.ruleset import Rule, RuleSet
 
-_FORMAT = "6"
+_FORMAT = "7"
 
 
 class Engine:

@@ -81,21 +81,19 @@ class Rule:
     examples: tuple[str, ...] = ()
     negatives: tuple[str, ...] = ()
 
+    # Not written in rule files, but read off the pattern:
     one_line: bool = False
-    """No match holds a line break. Not written in rule files, but read off the pattern."""
+    """No match holds a line break."""
+    heads: str = ""
+    """A pattern of what every match begins with, in lower case; empty: too little to look for."""
 
     @property
     def searched(self) -> str:
         """What is looked for first, for `re`."""
         return triggers.expanded(self.trigger) or self.pattern
 
-    @property
-    def heads(self) -> bool:
-        """Whether every match begins with one of the keywords."""
-        return self.pattern.startswith(f"(?i)((?:{'|'.join(self.keywords)})")
 
-
-_KEYS = frozenset(field.name for field in fields(Rule)) - {"one_line"}
+_KEYS = frozenset(field.name for field in fields(Rule)) - {"one_line", "heads"}
 _NOT_AT_RUN_TIME = ("examples", "negatives", "help", "aliases")
 
 
@@ -131,7 +129,7 @@ def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
         values["confidence"] = Confidence(values["confidence"])
         rule = Rule(**values)
         re.compile(rule.pattern.encode())
-        rule = replace(rule, one_line=spans.one_line(rule.pattern))
+        rule = replace(rule, one_line=spans.one_line(rule.pattern), heads=spans.heads(rule.pattern))
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise RuleError(f"{where}: {error}") from error
     if not SEPARATORS.isdisjoint(rule.pattern):

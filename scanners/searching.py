@@ -17,6 +17,8 @@ Window = tuple[int, int, int]
 """Matches begin from the first offset on and before the second, and may be looked for up to the third."""
 Kept = TypeVar("Kept")
 
+HEAD = 24
+"""Characters of what a match begins with that are looked for, at most."""
 _FIELDS, _RECORDS = "\x1f", "\x1e"
 SEPARATORS = frozenset(_FIELDS + _RECORDS)
 """Characters that no pattern may hold."""
@@ -38,15 +40,14 @@ class Sought(NamedTuple):
     judged: bool
     """Name and value decide, not the pattern."""
     heads: str
-    """What every match begins with, in lower case; empty: nobody knows."""
+    """A pattern of what every match begins with, in lower case; empty: nobody knows."""
     pattern: str
 
     @classmethod
     def of(cls, rule: Rule, hits: int) -> Sought:
         """What is sought for a rule."""
-        heads = "|".join(rule.keywords) if rule.heads else ""
         before = rule.before or rule.reach
-        return cls(hits, rule.group, before, rule.reach, rule.one_line, bool(rule.judge), heads, rule.pattern)
+        return cls(hits, rule.group, before, rule.reach, rule.one_line, bool(rule.judge), rule.heads, rule.pattern)
 
 
 def dumped(sought: Sequence[Sought]) -> bytes:
@@ -96,11 +97,11 @@ def kept(
     for low, high, stop in windows:
         at = max(low, done)
         # Looking for the keywords in lower case first is many times faster than a pattern without case.
-        lowered = data[low:high].lower() if heads else b""
+        lowered = data[low : high + HEAD].lower() if heads else b""
         while at < high:
             if heads:
                 head = heads.search(lowered, at - low)
-                if head is None:
+                if head is None or head.start() + low >= high:
                     break
                 at = head.start() + low
                 hit = pattern.match(data, at, stop)

@@ -7,7 +7,7 @@ from re import _parser as sre  # type: ignore[attr-defined] # the only way to as
 
 import pytest
 
-from scanners import matching, ruleset, searching, store
+from scanners import matching, ruleset, searching, spans, store
 from scanners.checksums import CHECKS
 from scanners.engine import Engine
 from scanners.examples import expand
@@ -66,6 +66,33 @@ def test_keywords_and_trigger_miss_no_example(rule: ruleset.Rule) -> None:
             assert any(word.encode() in text.lower() for word in rule.keywords), text
             if rule.trigger:
                 assert searched.search(data), text
+
+
+@pytest.mark.parametrize("rule", [rule for rule in RULES if rule.heads], ids=lambda rule: rule.id)
+def test_matches_begin_with_what_is_looked_for(rule: ruleset.Rule) -> None:
+    heads = re.compile(rule.heads.encode())
+    texts = [expand(text).encode() for text in (*rule.examples, *rule.negatives)]
+    texts += [text.upper() for text in texts] + [text.title() for text in texts]
+    for text in texts:
+        for hit in re.finditer(rule.pattern.encode(), text):
+            assert heads.match(hit[0].lower()), hit[0]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "heads"),
+    [
+        ("(?i)(?:Key|TOKEN)=(.+)", "key=|token="),
+        (r"(?i)(?<!x)\b((?:key|keys|pw)\w*)", "key|pw"),
+        ("(?i)user[ _]id", r"user\ id|user_id"),
+        ("(?i)(?:jdbc:)?mysql://", ""),  # what may be left out is not looked for
+        ("(?i)[a-z]{3}key", ""),
+        ("(?i)k(.)", ""),  # stands everywhere
+        ("(?i)(?:a|bb)(?:c|)d", "acd|ad|bbcd|bbd"),
+        ("key=(.+)", ""),  # `re` looks for it by itself
+    ],
+)
+def test_what_matches_begin_with_is_read_off_a_pattern(pattern: str, heads: str) -> None:
+    assert spans.heads(pattern) == heads
 
 
 def test_ids_are_unique_over_all_kinds_of_rules(rules: RuleSet) -> None:
