@@ -73,8 +73,9 @@ def read(app: str, ctx: StepContext) -> Live:
         if ctx.clock.now() >= deadline:
             raise CloudError(
                 f"an operation on {ResourceId.parse(app).name} does not end",
-                why=f"its provisioning state has been in progress for {ctx.proof:.0f} seconds",
-                hint=f"look at it, then go on: keylift resume {ctx.run}",
+                why=f"it has been {section(raw, 'properties', 'provisioningState')} for {ctx.proof:.0f} seconds; {who(raw)}",
+                hint=f"see how it ends: az resource show --ids {app} --query properties.provisioningState; then run the "
+                "command again",
                 transient=True,
             )
         ctx.tell("another operation on the app to end")

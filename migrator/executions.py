@@ -59,7 +59,7 @@ def wait(job: str, ctx: StepContext) -> Health:
         if health.state is not State.STARTING:
             return health
         if ctx.clock.now() - began >= ctx.proof:
-            return Health(State.AT_ZERO, f"{health.text} still")
+            return Health(State.AT_ZERO, f"{health.text} still, after {ctx.proof / 60:.0f} minutes")
         ctx.tell(health.text)
         ctx.clock.sleep(pause)
         pause = min(pause * 1.5, 15.0)

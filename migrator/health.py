@@ -85,15 +85,15 @@ def observe(app: str, revision: str, ctx: StepContext) -> Health:
     return look(document, found, ctx.cloud.list_replicas(app, revision))
 
 
-def wait(app: str, revision: str, ctx: StepContext, *, pulls: bool = False) -> Health:
+def wait(app: str, revision: str, ctx: StepContext, *, pulls: str = "") -> Health:
     """Look until the revision runs, has failed, or rests at zero.
 
     Args:
         app: ARM id.
         revision: Its name.
         ctx: The step's surroundings.
-        pulls: Whether the revision pulls with an identity whose role may not be in effect yet: the platform tries a
-            refused pull again, so inside the propagation window a refusal is waited out.
+        pulls: Where the revision pulls with an identity whose role may not be in effect yet, the command that shows the
+            role: the platform tries a refused pull again, so inside the propagation window a refusal is waited out.
 
     Raises:
         UnprovenError: it failed, or did not start in time; the message carries what Azure says, without values.
@@ -106,8 +106,16 @@ def wait(app: str, revision: str, ctx: StepContext, *, pulls: bool = False) -> H
             return health
         if health.state is State.AT_ZERO and waited >= GRACE:
             return health
-        late = pulls and health.state is State.FAILED and "unauthorized" in health.text.lower()
-        if health.state is State.FAILED and not (late and waited < ctx.propagation):
+        late = bool(pulls) and health.state is State.FAILED and "unauthorized" in health.text.lower()
+        if late and waited >= ctx.propagation:
+            raise UnprovenError(
+                f"revision {revision} may not pull its image",
+                why=f"the identity's right has not taken effect in {waited / 60:.0f} minutes, or is not enough: "
+                f"{ctx.redact(health.text)}",
+                hint=f"see whether it is there: {pulls}; then the log: az containerapp logs show --ids {app} --revision "
+                f"{revision} --type system",
+            )
+        if health.state is State.FAILED and not late:
             raise UnprovenError(
                 f"revision {revision} does not run",
                 why=ctx.redact(health.text),

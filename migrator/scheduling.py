@@ -7,10 +7,12 @@ itself who goes next.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Protocol
+
+from migrator.ports import WAITING
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +56,18 @@ class Threads:
         self._lanes: dict[str, threading.RLock] = {}
         self._guard = threading.Lock()
 
-    def lane(self, name: str) -> AbstractContextManager[object]:
+    @contextmanager
+    def lane(self, name: str) -> Iterator[None]:
         with self._guard:
-            return self._lanes.setdefault(name.lower(), threading.RLock())
+            lock = self._lanes.setdefault(name.lower(), threading.RLock())
+        if not lock.acquire(blocking=False):
+            # as long as the write before takes, which has a deadline of its own
+            WAITING.get()("this run's write to another app of the environment to end")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def run(self, jobs: Sequence[Job], interrupt: Callable[[], None]) -> None:
         waiting = list(jobs)

@@ -12,7 +12,7 @@ from migrator.cloud import writing
 from migrator.cloud.session import Session
 from migrator.errors import CloudError, NotFoundError
 from migrator.model import DataRole, Json, ResourceId, same_id
-from migrator.ports import OnOperation
+from migrator.ports import WAITING, OnOperation
 
 _UNKNOWN = 120.0
 """Seconds in which the directory may not have told a service of a new identity yet (FACTS, section 5)."""
@@ -91,8 +91,15 @@ def put(session: Session, system: str, role: DataRole, on_operation: OnOperation
             writing.put_and_wait(session, role.id, {"properties": one.body(role)}, doing, one.version, on_operation)
         except CloudError as error:
             # no request here says that the principal is a new one, as those of Azure's own roles do
-            if "was not found in the AAD tenant" not in error.why or session.clock.now() + _PAUSE > end:
+            if "was not found in the AAD tenant" not in error.why:
                 raise
+            if session.clock.now() + _PAUSE > end:
+                error.hint = (
+                    f"see whether the directory has the identity: az ad sp show --id {role.principal_id}; "
+                    "then run the command again"
+                )
+                raise
+            WAITING.get()("the service to know the new identity")
             session.clock.sleep(_PAUSE)
         else:
             return

@@ -12,6 +12,7 @@ from migrator.cloud.inventory import VAULTS, Row, Subscription, inventory, subsc
 from migrator.cloud.session import Session
 from migrator.errors import CloudError, DeniedError, NotFoundError, UsageError
 from migrator.model import ResourceId, Vault, VaultSecret
+from migrator.ports import WAITING
 from scanners.model import Fingerprinter, Secret, reveal
 
 if TYPE_CHECKING:
@@ -230,6 +231,7 @@ def set_secret(session: Session, vault_uri: str, name: str, value: Secret, tags:
             version = _written(session, vault_uri, name, value, tags)
             if version is not None:
                 return version
+            WAITING.get()("the vault to answer again")
             session.clock.sleep(0.5 * 2**attempt * session.dice.uniform(0.5, 1.0))
         try:
             # throttled requests were not carried out: those the pipeline may repeat

@@ -61,7 +61,7 @@ def patch_app(
         # a caller without patience holds its environment's lane: it goes out of it before it tries again
         options={"retry_total": 0} if patience == 0 else None,
     )
-    _follow(session, response, doing, values, on_operation)
+    _follow(session, response, doing, values, on_operation, app)
     return reading.get_app(session, app)
 
 
@@ -73,7 +73,7 @@ def put_and_wait(session: Session, path: str, body: Json, doing: str, version: s
     """
     values = tuple(failures.strings_under_value(body))
     response = session.send(session.arm(), "PUT", path, doing, api_version=version, body=body, values=values)
-    _follow(session, response, doing, values, on_operation)
+    _follow(session, response, doing, values, on_operation, path)
 
 
 def put_part(session: Session, part: str, body: Json, on_operation: OnOperation) -> None:
@@ -89,13 +89,18 @@ def delete_and_wait(session: Session, path: str, doing: str, version: str) -> No
         CloudError: refused or failed.
     """
     response = session.send(session.arm(), "DELETE", path, doing, api_version=version)
-    _follow(session, response, doing, (), lambda _url: None)
+    _follow(session, response, doing, (), lambda _url: None, path)
 
 
 def _follow(
-    session: Session, response: HttpResponse, doing: str, values: tuple[str, ...], on_operation: OnOperation
+    session: Session,
+    response: HttpResponse,
+    doing: str,
+    values: tuple[str, ...],
+    on_operation: OnOperation,
+    resource: str,
 ) -> None:
-    """Follow what an accepted change started, if anything, to its end.
+    """Follow what an accepted change of a resource started, if anything, to its end.
 
     Raises:
         CloudError: it failed.
@@ -104,7 +109,8 @@ def _follow(
     if url is None:
         return
     on_operation(url)
-    state, document = _poll(session, url, doing, _first_wait(response))
+    look = f"az resource show --ids {resource} --query properties.provisioningState"
+    state, document = _poll(session, url, doing, _first_wait(response), look)
     if state != "Succeeded":
         raise failures.of_operation({**document, "status": document.get("status") or state}, doing, values)
 
@@ -116,7 +122,7 @@ def wait_operation(session: Session, url: str) -> str:
         NotFoundError: Azure no longer knows it.
         CloudError: (transient) still in progress after half an hour.
     """
-    return _poll(session, url, "follow the operation", None)[0]
+    return _poll(session, url, "follow the operation", None, f"az rest --method get --url '{url}'")[0]
 
 
 def _operation_url(response: HttpResponse) -> str | None:
@@ -132,8 +138,8 @@ def _first_wait(response: HttpResponse) -> float | None:
         return None
 
 
-def _poll(session: Session, url: str, doing: str, wait: float | None) -> tuple[str, Json]:
-    """Follow an operation; its end and the last document.
+def _poll(session: Session, url: str, doing: str, wait: float | None, look: str) -> tuple[str, Json]:
+    """Follow an operation; its end and the last document. `look` is the command that shows how it ends.
 
     Two forms: a status document (200, `status`), or `Location` (202 with perhaps a new Location, then 200 with the
     resource or 204). Retry-After is obeyed; without one, or with 0, waits grow from 50 ms to 5 s.
@@ -157,8 +163,7 @@ def _poll(session: Session, url: str, doing: str, wait: float | None) -> tuple[s
             raise CloudError(
                 f"could not {doing}",
                 why=f"Azure still says it is in progress after {OPERATION_SECONDS / 60:.0f} minutes",
-                hint="see how it ends: az containerapp show --name NAME --resource-group GROUP --query "
-                "properties.provisioningState; then: keylift resume RUN",
+                hint=f"see how it ends: {look}; then: keylift resume latest",
                 code="OperationInProgress",
                 transient=True,
             )
@@ -226,12 +231,15 @@ def put_identity(session: Session, identity: str, location: str, tags: dict[str,
     )
     deadline = session.clock.now() + IDENTITY_SECONDS
     wait = 0.1
+    if not (document.get("properties") or {}).get("principalId"):
+        WAITING.get()("Azure to tell the new identity's principal id")
     while not (document.get("properties") or {}).get("principalId"):
         if session.clock.now() > deadline:
             raise CloudError(
                 f"could not make the identity {parts.name}",
                 why="Azure has not told its principal id within a minute",
-                hint="run the command again",
+                hint=f"see whether it has one by now: az identity show --ids {identity} --query principalId; "
+                "then run the command again",
                 code="NoPrincipal",
                 transient=True,
             )
@@ -328,7 +336,13 @@ def put_assignment(
         if failure.code == "RoleAssignmentUpdateNotPermitted" and renamed < 3:
             name, renamed = session.fresh_guid(), renamed + 1
             continue
-        if failure.code != "PrincipalNotFound" or session.clock.now() + wait > deadline:
+        if failure.code != "PrincipalNotFound":
+            raise failure
+        if session.clock.now() + wait > deadline:
+            failure.why += f", {PRINCIPAL_SECONDS / 60:.0f} minutes after it was made"
+            failure.hint = (
+                f"see whether the directory has it: az ad sp show --id {principal_id}; then run the command again"
+            )
             raise failure
         WAITING.get()("the role service to know the new identity")
         session.clock.sleep(wait * session.dice.uniform(0.5, 1.0))

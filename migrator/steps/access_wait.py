@@ -25,7 +25,9 @@ class AccessWait(Kind):
     def do(self, step: Step, ctx: StepContext) -> Outcome:
         # what was held before was given long ago, and notes no moment
         made = [float(facts["made"]) for facts in map(ctx.facts_of, step.after) if facts.get("made")]
-        until = max(made, default=0.0) + min(float(step.change["seconds"]), ctx.propagation)
+        seconds, now = min(float(step.change["seconds"]), ctx.propagation), ctx.clock.now()
+        # a moment that lies ahead was noted by a clock that went wrong: nothing takes longer than from now on
+        until = min(max(made, default=0.0), now) + seconds
         while (rest := until - ctx.clock.now()) > 0:
             ctx.tell(f"the identity's rights to take effect everywhere ({rest / 60:.0f} more minutes)")
             ctx.clock.sleep(min(rest, 30.0))

@@ -14,6 +14,8 @@ from migrator.swapping import prepared
 from migrator.switching import switched
 from migrator.veil import section
 
+ROLE = "role-assignment"
+
 
 class AppProve(Kind):
     """Changes nothing; waits and looks."""
@@ -35,11 +37,7 @@ class AppProve(Kind):
             return self._job(step, ctx)
         document = ctx.cloud.get_app(step.target)
         revision = str(section(document, "properties", "latestRevisionName") or "")
-        pulls = any(
-            other.kind == "app-switch" and same_id(other.target, step.target) and other.change["registries"]
-            for other in ctx.steps.values()
-        )
-        found = health.wait(step.target, revision, ctx, pulls=pulls)
+        found = health.wait(step.target, revision, ctx, pulls=self._pulls(step, ctx))
         proven, told = True, ""
         if found.state is health.State.RUNS:
             proven, told = self._signed_in(step, revision, ctx)
@@ -50,6 +48,16 @@ class AppProve(Kind):
                 proven=False, text=f"unproven: {found.text}, no replica of {revision} runs that could prove it"
             )
         return Outcome(proven=proven, text=f"{revision}: {found.text}{f'; {told}' if told else ''}")
+
+    def _pulls(self, step: Step, ctx: StepContext) -> str:
+        """Where registries went over to an identity, the command that shows its right to pull."""
+        for other in ctx.steps.values():
+            if other.kind == "app-switch" and same_id(other.target, step.target) and other.change["registries"]:
+                roles = [role for role in map(ctx.steps.get, other.after) if role is not None and role.kind == ROLE]
+                scope = next((r.change["scope"] for r in roles if "/registries/" in r.change["scope"].lower()), "")
+                given = next((ctx.facts_of(r.id).get("principal") for r in roles if r.change["scope"] == scope), None)
+                return f"az role assignment list --assignee {given or 'IDENTITY'} --scope {scope or 'REGISTRY'}"
+        return ""
 
     def _signed_in(self, step: Step, revision: str, ctx: StepContext) -> tuple[bool, str]:
         for other in ctx.steps.values():

@@ -75,6 +75,7 @@ def test_an_endless_operation_is_a_passing_error(tmp_path: Path) -> None:
             world.cloud.patch_app(WEB, with_env("two"), ignore)
         assert caught.value.transient
         assert "keylift resume" in caught.value.hint
+        assert f"az resource show --ids {WEB} --query properties.provisioningState" in caught.value.hint
 
 
 def test_a_busy_app_is_waited_for(world: World) -> None:

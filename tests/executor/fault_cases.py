@@ -13,6 +13,8 @@ from typing import Any
 
 from migrator.simulator import mishap
 
+from .waits import waits
+
 Json = dict[str, Any]
 PAGE = Path(__file__).parents[2] / "docs" / "faults.md"
 
@@ -486,7 +488,7 @@ def tables() -> str:
     rows += ["", "## What keylift does", "", "| fault | keylift | exit | test |", "|---|---|---|---|"]
     rows += [f"| {case.fault} | {case.does} | {case.code} | `test_fault[{case.name}]` |" for case in CASES]
     rows += [f"| {fault} | {does} | {code} | `{test}` |" for fault, does, code, test in ELSEWHERE]
-    return "\n".join(rows) + "\n"
+    return "\n".join(rows) + "\n\n" + waits()
 
 
 ELSEWHERE: tuple[tuple[str, str, str, str], ...] = (
