@@ -36,7 +36,7 @@ class Pointer:
     parts: Mapping[str, str] = field(default_factory=dict)
     """Parts of the resource the value is for: `container`, `queue`, `topic`, `hub`, `database`, ..."""
     policy: str = ""
-    """Name of a shared access policy."""
+    """Name of a shared access policy; of a signature, of the stored one that it goes by."""
     user: str = ""
     rights: frozenset[str] = frozenset()
     """Needs that the value's own rights cover; empty when it tells nothing (a full key is not a need)."""
@@ -106,11 +106,18 @@ def elsewhere(value: Secret) -> str:
         ({"endpoint", "accesskey"}, "endpoint"),
         ({"endpoint", "id", "secret"}, "endpoint"),
         ({"accountendpoint", "accountkey"}, "accountendpoint"),
+        *(
+            ({f"{kind}endpoint", "sharedaccesssignature"}, f"{kind}endpoint")
+            for kind in ("blob", "queue", "table", "file")
+        ),
     ):
         if known <= keys.keys():
             host = _host(keys[address])
             return host if host and by_host(host) is None else ""
-    return ""
+    # an address with a signature of storage's, whatever domain it is under
+    signed = text.lower().startswith("https://") and {"sv", "sig"} <= parse_qs(text.partition("?")[2]).keys()
+    host = _host(text.partition("?")[0]) if signed else ""
+    return host if host and by_host(host) is None else ""
 
 
 def _storage(keys: Mapping[str, str]) -> Pointer | None:
@@ -127,8 +134,17 @@ def _storage(keys: Mapping[str, str]) -> Pointer | None:
 
 
 def _storage_sas(keys: Mapping[str, str]) -> Pointer | None:
-    endpoint = next((keys[key] for key in keys if key.endswith("endpoint")), "")
-    return _sas(endpoint, keys["sharedaccesssignature"])
+    endpoints = [keys[key] for key in keys if key.endswith("endpoint")]
+    found = _sas(endpoints[0] if endpoints else "", keys["sharedaccesssignature"])
+    signed = parse_qs(keys["sharedaccesssignature"].lstrip("?")).get("ss", [""])[0]
+    if found is None or len(endpoints) < 2 or len(signed) < 2:
+        return found
+    # of an account, and for several of its services: which one is in use decides what the letters mean
+    reads = found.rights if found.rights == {"read"} else frozenset[str]()
+    return replace(
+        found, services=("storage",), host=f"{found.name}.blob.{found.host.partition('.')[2].partition('.')[2]}", parts={},
+        rights=reads, told_by=found.told_by if reads else "",
+    )  # fmt: skip
 
 
 def _bus(keys: Mapping[str, str]) -> Pointer | None:
@@ -300,7 +316,8 @@ def _sas(address: str, query: str) -> Pointer | None:
     named = {part: path} if part and path and path != "$root" else {}
     kind = "user-delegation-sas" if "skoid" in fields else "sas"
     told = f"the signature's permissions {letters}" if needs else ""
-    return Pointer((service,), kind, host, at.name, at.cloud, named, rights=frozenset(needs), told_by=told)
+    stored = fields.get("si", [""])[0]
+    return Pointer((service,), kind, host, at.name, at.cloud, named, stored, rights=frozenset(needs), told_by=told)
 
 
 # Keys alone

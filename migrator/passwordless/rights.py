@@ -91,6 +91,8 @@ def rights(pointer: Pointer, service: Service, target: Resource | None, told: Se
     needs, doubts = sorted(_least(pointer.rights, told, service)), []
     if not needs:
         needs = ["receive", "send"] if {"send", "receive"} <= service.roles.keys() else ["write"]
+        if pointer.kind == "sas" and pointer.policy:
+            doubts.append(f"the stored policy {pointer.policy} of what it signs tells what it may do, and was not read")
         owner = next(
             (service.roles[need].name for need in needs if need in service.roles and service.roles[need].owns), ""
         )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from migrator.passwordless.pointer import elsewhere, point
+from migrator.passwordless.rights import Asker, rights
 from migrator.passwordless.services import NEEDS, by_host, services
 from scanners.model import Secret
 
@@ -56,6 +57,34 @@ def test_rights_of_a_signature(letters: str, needs: set[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("signed", "service", "rights"),
+    [
+        ("ss=bq&srt=sco&sp=rwdl", "storage", set()),
+        ("ss=bq&srt=sco&sp=rl", "storage", {"read"}),
+        ("ss=b&srt=sco&sp=rwdl", "storage-blob", {"write"}),
+    ],
+)
+def test_a_signature_for_several_services_says_which_only_where_it_is_for_one(
+    signed: str, service: str, rights: set[str]
+) -> None:
+    ends = (
+        "BlobEndpoint=https://acme.blob.core.chinacloudapi.cn/;QueueEndpoint=https://acme.queue.core.chinacloudapi.cn/"
+    )
+    found = point(Secret(f"{ends};SharedAccessSignature=sv=2024-11-04&{signed}&sig={SECRET}"))
+    assert found is not None
+    assert (found.services[0], found.name, found.cloud, set(found.rights)) == (service, "acme", "china", rights)
+    assert found.host == "acme.blob.core.chinacloudapi.cn"
+
+
+def test_a_signature_by_a_stored_policy_names_it() -> None:
+    found = point(Secret(f"https://acme.blob.core.windows.net/up?sv=1&sr=c&si=uploads&sig={SECRET}"))
+    assert found is not None
+    assert (found.policy, set(found.rights)) == ("uploads", set())
+    asked = rights(found, services()["storage-blob"], None, (), Asker("id", ""))
+    assert any("the stored policy uploads" in doubt for doubt in asked.doubts)
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "", "Password=x", "postgres://u:p@db.internal/x", "https://example.com/?sig=1", "Endpoint=sb://[x;SharedAccessKeyName=a;SharedAccessKey=b",
@@ -75,6 +104,10 @@ def test_what_is_nothing_of_azure(value: str) -> None:
         ("AccountEndpoint=https://data.contoso.com:443/;AccountKey=b", "data.contoso.com"),
         ("Endpoint=https://live.contoso.com;AccessKey=b;Version=1.0;", "live.contoso.com"),
         ("Endpoint=sb://ns1.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=b", ""),
+        ("BlobEndpoint=https://files.contoso.com/;SharedAccessSignature=sv=1&sp=r&sig=x", "files.contoso.com"),
+        ("https://files.contoso.com/c/b?sv=2024-11-04&sr=b&sp=r&sig=x", "files.contoso.com"),
+        ("https://acme.blob.core.windows.net/c/b?sv=2024-11-04&sr=b&sp=r&sig=x", ""),
+        ("https://example.com/?sig=1", ""),
         ("Server=sql.corp.internal;Password=b", ""),
         ("Endpoint=sb://[x;SharedAccessKey=b", ""),
     ],
