@@ -686,6 +686,7 @@ def _document(
     home = COMPONENT.partition("/daprComponents")[0]
     template = {"containers": [{"name": "c", "image": "nginx:1", "env": [{"name": "PLAIN", "value": "x"}]}]}
     inline = [{"name": "s1", "value": STORED}]
+    stored = f"AccountEndpoint=https://data.documents.azure.com:443/;AccountKey={_KEY}"
     job = {"triggerType": "Manual", "replicaTimeout": 60, "manualTriggerConfig": {}, "secrets": inline}
     entries = [
         {
@@ -710,10 +711,15 @@ def _document(
                 for name, takes_roles in zip(VAULT_NAMES, (True, second_takes_roles), strict=True)
             ),
             {"id": STORAGE, "type": "Microsoft.Storage/storageAccounts", "location": "westeurope", "properties": {}},
+            {"id": DATA, "type": "Microsoft.DocumentDB/databaseAccounts", "location": "westeurope", "properties": {}},
             {
                 "id": f"{APPS}/api",
                 "type": "Microsoft.App/containerApps",
-                "properties": {"environmentId": home, "configuration": {"secrets": inline}, "template": template},
+                "properties": {
+                    "environmentId": home,
+                    "configuration": {"secrets": [*inline, {"name": "s2", "value": stored}]},
+                    "template": template,
+                },
             },
             {
                 "id": JOB,
@@ -845,11 +851,23 @@ def test_the_report_agrees_with_the_cloud(
                 told = report.can_read(principal, f"{VAULTS}/{kv}", secret)
                 answer = cloud.vault(kv, "GET", f"/secrets/{secret}", caller=principal)
                 assert told is None or doubtful or told is (answer.status == 200), (name, kv, secret, report.as_dict())
-        (storage,) = report.resources
-        keys = cloud.arm("POST", f"{STORAGE}/listKeys", caller=principal, version="2023-05-01").status == 200
-        told_keys = [r for r in storage.readers if r.principal == principal and r.way == "list-keys"]
-        assert doubtful or bool(told_keys) >= keys, name
-        assert doubtful or keys or all(reader.grant.conditional for reader in told_keys), name
+        data, storage = report.resources
+        asked = {
+            storage: [("POST", f"{STORAGE}/listKeys", "2023-05-01")],
+            data: [
+                ("POST", f"{DATA}/listKeys", "2024-11-15"),
+                ("POST", f"{DATA}/readonlykeys", "2024-11-15"),
+                ("GET", f"{DATA}/readonlykeys", "2024-11-15"),
+            ],
+        }
+        for target, questions in asked.items():
+            keys = any(
+                cloud.arm(method, path, caller=principal, version=version).status == 200
+                for method, path, version in questions
+            )
+            told_keys = [r for r in target.readers if r.principal == principal and r.way == "list-keys"]
+            assert doubtful or bool(told_keys) >= keys, (name, target.resource)
+            assert doubtful or keys or all(r.grant.conditional for r in told_keys), (name, target.resource)
         for way, resource, actions in ASKED:
             readers = [
                 r

@@ -78,6 +78,7 @@ def _hub(values: Mapping[str, str]) -> Json:
 
 
 _PAIR = ("primaryKey", "secondaryKey")
+_READ_ONLY = ("primaryReadonlyMasterKey", "secondaryReadonlyMasterKey")
 _ACTIONS = (
     Keys("Microsoft.Storage/storageAccounts", "listKeys", ("2023-05-01", "2025-08-01"), ("key1", "key2"), _storage),
     Keys(
@@ -123,6 +124,12 @@ _SHARED = {
 
 def register(azure: Azure) -> None:
     """Add the operations."""
+    account = "Microsoft.DocumentDB/databaseAccounts"
+    for method, verb in (("POST", "action"), ("GET", "read")):  # a GET, too: Readers have these keys
+        azure.route(
+            ARM, method, f"{_RESOURCE}/{account}/{{name}}/readonlykeys", _read_only, versions=("2024-11-15", "2026-03-15"),
+            action=f"{account}/readonlykeys/{verb}",
+        )  # fmt: skip
     for keys in _ACTIONS:
         path = f"{_RESOURCE}/{keys.kind}/{{name}}"
         azure.route(
@@ -180,6 +187,11 @@ def _listing(keys: Keys) -> Callable[[Call], Response]:
         return Response(200, keys.answer(mine))
 
     return answer
+
+
+def _read_only(call: Call) -> Response:
+    known = _values(call.azure, _existing(call, "Microsoft.DocumentDB/databaseAccounts"), _READ_ONLY)
+    return Response(200, {name: known[name] for name in _READ_ONLY})
 
 
 def _existing(call: Call, kind: str) -> str:
