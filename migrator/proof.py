@@ -238,6 +238,7 @@ class _App:
             for name, subject, good, text in contract_proof.found(step, self.cloud, document):
                 yield Check(name, subject, Status.OK if good else Status.FAILED, text)
         yield from self._plaintext(document)
+        yield from self._inline(document, secrets)
         yield from self._revision(document)
 
     def _identity(self, document: Json, identity: str) -> Check:
@@ -371,6 +372,19 @@ class _App:
         again = any(mark in shown for mark in self._moved())
         text = f"a value that was moved is in the template again; {who(document)}" if again else "none in the template"
         yield Check("plaintext", self.name, Status.FAILED if again else Status.OK, text)
+
+    def _inline(self, document: Json, secrets: tuple[AppSecret, ...]) -> Iterator[Check]:
+        """Inline secrets that came after the run; what it left inline by itself is not theirs."""
+        after = [self.facts.get(step.id, {}).get("after") for step in self.steps]
+        left = {
+            str(e["name"]) for one in after if one for e in section(one, "properties", "configuration", "secrets") or []
+        }
+        for secret in secrets:
+            if secret.value is None or secret.key_vault_url or secret.name in left or not any(after):
+                continue
+            if self.fingerprinter.of_secret(secret.value) in self._moved():
+                text = f"a value that was moved is an inline secret again; {who(document)}"
+                yield Check("inline-secret", secret.name, Status.FAILED, text)
 
     def _traffic(self, step: Step, document: Json) -> Iterator[Check]:
         """An old revision keeps its values as long as it is listed; what the run took from it, it must not have again."""

@@ -98,6 +98,20 @@ def test_a_reference_that_is_inline_again(world: World) -> None:
     assert kinds(look(world))[0] == "plaintext"
 
 
+def test_a_moved_value_in_a_secret_of_another_name(world: World) -> None:
+    """What the run left inline is not told: only what somebody put there since."""
+    secrets = [
+        {"name": s.name, "keyVaultUrl": s.key_vault_url, "identity": s.identity}
+        for s in world.cloud.get_app_secrets(app_id("api"))
+    ]
+    back = {"name": "by-hand", "value": PLANTED["database"]}
+    another = {"name": "harmless", "value": "what-nobody-moved"}
+    world.patch("api", {"properties": {"configuration": {"secrets": [*secrets, back, another]}}})
+    (item,) = look(world).items
+    assert (item.kind, item.subject, item.path) == ("plaintext", "by-hand", "properties.configuration.secrets")
+    assert item.by
+
+
 def test_a_role_that_is_gone(world: World) -> None:
     run = world.journal.find("latest")
     (facts,) = [
