@@ -289,6 +289,18 @@ class Comparison:
             if old.get(entry.id) or new.get(entry.id)
         )
 
+    @property
+    def openings(self) -> tuple[tuple[str, tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]], ...]:
+        """(resource, what opens it before, after), as `NamedResource.by`, of each where that changes, in order of ids."""
+        old = {one.resource.lower(): one for one in self.before.resources}
+        new = {one.resource.lower(): one for one in self.after.resources}
+        every = {**old, **new}
+        found = [
+            (every[key].resource, old[key].by if key in old else (), new[key].by if key in new else ())
+            for key in sorted(every)
+        ]
+        return tuple(one for one in found if one[1] != one[2])
+
     def as_dict(self) -> Json:
         """The object beside the report in the JSON format."""
         return {
@@ -296,5 +308,13 @@ class Comparison:
             "principals": [
                 {"id": entry.id, "name": entry.name, "before": list(before), "after": list(after)}
                 for entry, before, after in self.changes
+            ],
+            "resources": [
+                {
+                    "resource": resource,
+                    "before": [{"app": app, "name": name} for app, name in before],
+                    "after": [{"app": app, "name": name} for app, name in after],
+                }
+                for resource, before, after in self.openings
             ],
         }

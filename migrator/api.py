@@ -793,7 +793,7 @@ def compare_access(
 
     with session(place, tell) as opened:
         estate = _read(opened, scope, tell, with_access=True)
-        estate = proposing.with_targets(opened, estate)
+        estate = proposing.with_own_roles(opened, proposing.with_targets(opened, estate))
     now = rights.access(estate, identity=identity, secret=secret, apps=scope.apps)
 
     def other(changed: Estate) -> AccessReport:

@@ -153,6 +153,52 @@ def with_targets(opened: Session, estate: Estate, keys_of: Fingerprinter | None 
     return replace(estate, targets=tuple(told), errors=tuple(errors))
 
 
+def with_own_roles(opened: Session, estate: Estate) -> Estate:
+    """The estate with who holds roles of the services' own systems at its targets, as `dataRoles` of their documents.
+
+    Each is `{"id", "name", "principal", "scope"}`. Of databases nobody but their administrator knows; what could not be
+    read is left out, and is among the estate's errors.
+    """
+    from migrator.cloud import data_roles
+
+    told, errors = [], list(estate.errors)
+    for target in estate.targets:
+        parts = ResourceId.parse(target.id)
+        system = OWN_SYSTEMS.get(f"{parts.namespace}/{parts.kind}".lower())
+        if system is None:
+            told.append(target)
+            continue
+        try:
+            roles = data_roles.found(opened, system, target.id)
+        except CloudError as error:
+            errors.append({"where": target.id, "what": f"its own roles: {error.what}", "hint": error.hint})
+            told.append(target)
+            continue
+        own = [
+            {
+                "id": one.id,
+                "name": COSMOS_ROLES.get(one.role, one.role),
+                "principal": one.principal_id,
+                "scope": one.scope,
+            }
+            for one in roles
+        ]
+        told.append(replace(target, document={**target.document, "dataRoles": own}))
+    return replace(estate, targets=tuple(told), errors=tuple(errors))
+
+
+OWN_SYSTEMS = {
+    "microsoft.documentdb/databaseaccounts": "cosmos",
+    "microsoft.cache/redis": "redis",
+    "microsoft.cache/redisenterprise": "managed-redis",
+}
+"""By type: role systems that `migrator.cloud.data_roles` reads."""
+COSMOS_ROLES = {
+    "00000000-0000-0000-0000-000000000001": "Cosmos DB Built-in Data Reader",
+    "00000000-0000-0000-0000-000000000002": "Cosmos DB Built-in Data Contributor",
+}
+
+
 def read_code(folders: Sequence[str]) -> dict[str, Code]:
     """Read folders of code and images on disk, `FOLDER` for every app or `APP=FOLDER` for one; several of one app count together.
 

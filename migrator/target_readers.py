@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 
-from migrator.access_report import DATA_ROLE, LISTS_KEYS, NamedResource, ResourceReader
+from migrator.access_report import DATA_ROLE, LISTS_KEYS, Grant, NamedResource, ResourceReader
 from migrator.effective import Effective
 from migrator.model import App, Estate, Json, Part, Resource, ResourceId, RoleDefinition
 from migrator.passwordless import dapr
@@ -75,8 +75,9 @@ def named_resources(
     for target in sorted(estate.targets, key=lambda one: one.id.lower()):
         by = named.get(target.id.lower())
         if by:
-            readers = tuple(_readers(look, target))
-            found.append(NamedResource(target.id, tuple(sorted(by)), readers, _own_roles(target)))
+            readers = (*_readers(look, target), *_by_own_roles(look, target))
+            unseen = _own_roles(target) and "dataRoles" not in target.document
+            found.append(NamedResource(target.id, tuple(sorted(by)), readers, unseen))
     return tuple(found)
 
 
@@ -159,6 +160,15 @@ def _readers(look: VaultReaders, target: Resource) -> Iterator[ResourceReader]:
                 if any(effective.denial(holder, one, scope, data=way == DATA_ROLE) is None for one in actions):
                     name = look.people[holder].name
                     yield ResourceReader(holder, name, way, effective.grant(assignment, holder))
+
+
+def _by_own_roles(look: VaultReaders, target: Resource) -> Iterator[ResourceReader]:
+    for role in target.document.get("dataRoles") or []:
+        given = str(role["principal"]).lower()
+        for holder in look.effective.holders(given):
+            grant = Grant("role", role["name"], role["scope"], role["id"], through="" if holder == given else given)
+            name = look.people[holder].name if holder in look.people else holder
+            yield ResourceReader(holder, name, DATA_ROLE, grant)
 
 
 def _of_part(target: Resource, scope: str, keys: tuple[str, ...], below: Mapping[str, str]) -> tuple[str, ...]:

@@ -83,6 +83,8 @@ def human(report: AccessReport, compared: Comparison | None = None) -> str:
             for who, before, after in compared.changes
         ]
         lines.append(table(pairs, ("WHO", "READS BEFORE", "READS AFTER")) if pairs else "nobody reads a vault secret")
+        opened = opening_rows(compared)
+        lines += ["", table(opened, ("RESOURCE", "OPENED BEFORE BY", "OPENED AFTER BY"))] if opened else []
     lines += ["", *report.notes] if report.notes else []
     return "\n".join(words.clean(line) for line in "\n".join(lines).split("\n")) + "\n"
 
@@ -102,6 +104,15 @@ def resource_rows(report: AccessReport, *, whole: bool = False) -> list[tuple[st
         for number, (who, way, grant) in enumerate(readers or [("nobody", "", "")]):
             found.append((*(first if whole or number == 0 else ("", "")), who, way, grant))
     return found
+
+
+def opening_rows(compared: Comparison) -> list[tuple[str, str, str]]:
+    """(resource, what opens it before, after) of those where that changes."""
+
+    def told(by: tuple[tuple[str, str], ...]) -> str:
+        return ", ".join(f"{name_of(app)} {name}" for app, name in by) or "nothing"
+
+    return [(name_of(resource), told(before), told(after)) for resource, before, after in compared.openings]
 
 
 def name_of(resource: str) -> str:

@@ -8,7 +8,7 @@ from migrator.access_report import ALL, AccessReport, Comparison, Kept, NamedRes
 from migrator.model import called
 from migrator.output import _page as page
 from migrator.output import _words as words
-from migrator.output._access import WAYS, given_by, name_of, place_of, resource_rows, what_of
+from migrator.output._access import WAYS, given_by, name_of, opening_rows, place_of, resource_rows, what_of
 from migrator.output._graph import Graph
 from migrator.output._words import count
 from migrator.output.formats import Look
@@ -202,6 +202,11 @@ def _tables(report: AccessReport, compared: Comparison | None) -> Iterator[dict[
                 _clean(who.name, ", ".join(before) or "nothing", ", ".join(after) or "nothing")
                 for who, before, after in compared.changes
             ],
+        }
+        yield {
+            "title": f"What opens resources, with {words.clean(compared.what)}",
+            "head": ("Resource", "Opened before by", "Opened after by"),
+            "rows": [_clean(*row) for row in opening_rows(compared)],
         }
     yield {
         "title": "Who reads vault secrets",

@@ -134,6 +134,12 @@ def test_what_is_in_a_vault_afterwards_is_drawn_as_such() -> None:
     assert after_one.by == ((shop.id, "store"),)
     assert next(one.env for one in after.kept) == ("OTHER__serviceUri",)
     assert isinstance(foreseen(estate, [step]).apps[0].secrets[-1].value, Secret)
+    compared = Comparison("plan p", access(estate), after)
+    (moved,) = compared.as_dict()["resources"]
+    assert [one["name"] for one in moved["before"]] == ["env OTHER", "env STORE"]
+    assert [one["name"] for one in moved["after"]] == ["store"]
+    assert re.search(r"stshop +shop env OTHER, shop env STORE +shop store", _access.human(after, compared))
+    assert "<td>shop env OTHER, shop env STORE</td><td>shop store</td>" in _access_page.html(after, compared)
     assert 'class="edge bare"' in _access_page.graph(access(estate), "x").partition("node target")[0]
     assert "which lies in a vault, opens it" in _access_page.graph(after, "x")
     assert "a key of it lies in the app" not in _access_page.graph(after, "x")
