@@ -136,7 +136,10 @@ def test_a_whole_journey_in_a_terminal(tmp_path: Path, size: tuple[int, int]) ->
             terminal.keys("Enter")
             kept.append(terminal.page("into kv-one", "Enter ▸ Review"))
             terminal.keys("Enter")
-            kept.append(terminal.page("no right lacked", "Enter ▸ Apply"))
+            kept.append(terminal.page("no right lacked", "not rehearsed (h)", "Enter ▸ Apply"))
+            if size == (80, 24):
+                terminal.keys("h")
+                kept.append(terminal.page("✓ Rehearsal ended well", "rehearsed well", "Enter ▸ Apply"))
             terminal.keys("Enter")
             terminal.until("Enter ▸ apply this plan")
             terminal.keys("Enter")
