@@ -124,7 +124,9 @@ class Wizard(App[int]):
             speed: Of the demo's clock.
             fixed_theme: Instead of the one chosen last.
         """
-        super().__init__()
+        # as on a terminal of its own colours, of which none is left then: grey on grey would be Textual's way, and black on
+        # black where a theme has the terminal's colours
+        super().__init__(ansi_color=True if "NO_COLOR" in os.environ else None)
         self.demo, self.reveal_allowed, self._speed = demo, reveal, speed
         self._folder = folder
         self._temporary: Path | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,26 @@ def test_the_whole_journey(
         for theme in THEMES:
             # changed in mid-journey, and yet as if the wizard had begun with it
             golden(f"{name}-{size[0]}x{size[1]}-{theme}", driver.seen[f"{name}@{theme}"], update=update)
+
+
+def test_no_color_leaves_none_and_the_cursor_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+
+    async def story(driver: Driver) -> None:
+        driver.themes = THEMES
+        await to_scan(driver)
+        await driver.press("enter", "down")
+        await driver.look("findings")
+        await driver.press("i")
+        await driver.look("dialog")
+
+    with cloud(shop(), tmp_path) as (_, place):
+        driver = run(place, story)
+    for name in ("scan", "findings", "dialog"):
+        for theme in THEMES:
+            styles = re.findall(r" \d+:([^/\s]+)/([^/\s]+)(\S*)", driver.seen[f"{name}@{theme}"])
+            assert {color for one in styles for color in one[:2]} <= {"-", "default"}, (name, theme)
+            assert any("reverse" in one[2] for one in styles), (name, theme)
 
 
 def golden(name: str, text: str, *, update: bool) -> None:

@@ -211,6 +211,8 @@ def test_a_scan_waits_while_it_is_paused(tmp_path: Path) -> None:
         await driver.until(lambda: page._estate.state == "interrupted", "the end of the scan")  # type: ignore[attr-defined]
         assert wizard.session.material is None
         assert "r scans again" in driver.keep("cancelled")
+        assert "Pause" not in driver.seen["cancelled"]
+        assert "Pause" in driver.seen["paused"]
 
     with cloud(estate(*many), tmp_path) as (simulator, place):
         slow(simulator, 1000, path="listSecrets|revisions")

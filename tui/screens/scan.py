@@ -125,6 +125,15 @@ class ScanPage(Page):
         busy = any(tally.state == "working" for tally in (self._estate, *self._tallies.values()))
         return "Still scanning" if busy else self.wizard.reach("findings")
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        if action in {"pause", "cancel"}:
+            return self._estate.state == "working"
+        return super().check_action(action, parameters)
+
+    def crumbs(self) -> None:
+        super().crumbs()
+        self.refresh_bindings()
+
     # The estate
 
     def action_again(self) -> None:

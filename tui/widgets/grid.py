@@ -73,7 +73,7 @@ class Grid(ScrollView, can_focus=True):
         Binding(
             "left", "expand(False)", "Close", show=False, id="grid.collapse", tooltip="Hide what is below this row"
         ),
-        Binding("space", "mark", "Select", id="grid.mark", tooltip="Select this row, or not"),
+        Binding("space", "mark", "Select", key_display="␣", id="grid.mark", tooltip="Select this row, or not"),
         Binding(
             "ctrl+a", "mark_all", "All", show=False, id="grid.mark-all", tooltip="Select all that are shown, or none"
         ),
