@@ -240,8 +240,8 @@ class Walk:
                 busy = error.status == BUSY
                 now = ctx.clock.now()
                 if not error.transient or now >= deadline or (tries > 1 and not busy and now >= begun + TROUBLE):
-                    if tries > 1:
-                        error.why += f" (tried {tries} times in {(now - begun) / 60:.0f} minutes)"
+                    if tries > 1 and error.transient:
+                        error.why = f"{error.why} (tried {tries} times in {(now - begun) / 60:.0f} minutes)".strip()
                     raise
                 self.around.event(
                     "step-waiting", app=self.app, step=step.id, text=f"tries again: {error.why or error.what}"
