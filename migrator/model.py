@@ -161,6 +161,8 @@ class VaultSecret:
     ours: bool = False
     """Carries keylift's tag."""
     tags: Mapping[str, str] = field(default_factory=dict)
+    created: float = 0.0
+    """When this version was made: whole seconds since 1970, by the vault's clock."""
 
 
 @dataclass(frozen=True, slots=True)

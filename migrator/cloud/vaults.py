@@ -299,6 +299,7 @@ def _described(properties: SecretProperties) -> VaultSecret:
         version=properties.version,
         ours=any(key == OURS or key.startswith(OURS + "-") for key in tags),
         tags=tags,
+        created=_created(properties),
     )
 
 

@@ -107,27 +107,40 @@ class VaultSecretStep(Kind):
         # an answer that was lost leaves a version that nobody noted, and somebody may have written another over it
         versions = ctx.cloud.list_secret_versions(uri, name)
         ours = [v.version for v in versions if v.version and _is_ours(v, ctx, facts.get("version"))]
-        left, previous = "", facts["previous"]
-        if newest.version in ours and previous and previous["enabled"]:
-            left = self._restore(step, ctx, previous)
+        left = ""
+        if newest.version in ours:
+            left = self._restore(step, ctx, facts["previous"], [v for v in versions if v.version not in ours])
         # disabled, not deleted: a deleted name is occupied (FACTS, rule 15)
         tags = _tags(step, ctx, **{STATE_TAG: "rolled-back"})
         for version in ours:
             ctx.cloud.update_secret(uri, name, version, enabled=False, tags=tags)
         return left
 
-    def _restore(self, step: Step, ctx: StepContext, previous: Json) -> str:
+    def _restore(self, step: Step, ctx: StepContext, previous: Json | None, older: Sequence[VaultSecret]) -> str:
+        """Make the newest version of others the newest one again.
+
+        It is most often the one that was noted before the write, or none; but somebody may have written in between.
+        """
         uri, name = step.change["vault_uri"], step.change["name"]
+        noted = previous["version"] if previous else None
+        # times count whole seconds: of two versions of one second the one that was noted was the newest then
+        last = max(older, key=lambda one: (one.created, one.version == noted), default=None)
+        was = noted if previous and previous["enabled"] else None
+        if last is None:
+            return f"the older version {was} of {name} is gone" if was else ""
+        disabled = f"the older version {last.version} of {name} was disabled meanwhile, and stays so"
+        if not last.enabled:
+            return disabled if last.version == was else ""
         try:
-            older = ctx.cloud.get_secret(uri, name, previous["version"])
+            found = ctx.cloud.get_secret(uri, name, last.version)
         except DeniedError as error:
             if error.code != "SecretDisabled":
                 raise
-            return f"the older version {previous['version']} of {name} was disabled meanwhile, and stays so"
-        if older is None:
-            return f"the older version {previous['version']} of {name} is gone"
-        ctx.see(older[0])
-        ctx.cloud.set_secret(uri, name, older[0], dict(previous["tags"]))
+            return disabled
+        if found is None:
+            return f"the older version {last.version} of {name} is gone"
+        ctx.see(found[0])
+        ctx.cloud.set_secret(uri, name, found[0], dict(last.tags))
         return ""
 
 
