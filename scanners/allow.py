@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from scanners.model import Secret, reveal
+from scanners.positions import surroundings
 
 if TYPE_CHECKING:
     from scanners.baseline import Baseline
@@ -34,8 +35,6 @@ _SCHEME = "keylift1"
 _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 20, "maxmem": 64 * 1024 * 1024}
 """scrypt's: 16 MiB and some 50 ms a guess. What `keylift1` means never changes; another cost gets another name."""
 _FINGERPRINT = re.compile(r"keylift1\$[0-9a-f]{16}\$[0-9a-f]{40}")
-_WIDEST = 4096
-"""Bytes before and after a value in which its line is looked for: a line of megabytes has no comment for people."""
 
 
 class AllowError(ValueError):
@@ -225,22 +224,6 @@ def _pragma(line: str, *, yaml: bool, nextline: bool = False) -> bool:
         if found and text.endswith(closing) and len(text) - len(closing) >= found.end():
             return True
     return False
-
-
-def surroundings(data: bytes, start: int, end: int) -> tuple[str, str]:
-    """The lines a value lies in and the one before them, as `Allow.status` wants them.
-
-    Only a few kilobytes around the value are looked at.
-    """
-    low = max(0, start - _WIDEST)
-    begin = data.rfind(b"\n", low, start) + 1 or low
-    stop = data.find(b"\n", end, end + _WIDEST)
-    line = data[begin : stop if stop != -1 else end + _WIDEST]
-    previous = b""
-    if begin > low or data[begin - 1 : begin] == b"\n":
-        before = max(0, begin - 1 - _WIDEST)
-        previous = data[data.rfind(b"\n", before, begin - 1) + 1 or before : begin - 1]
-    return line.decode("utf-8", "replace"), previous.decode("utf-8", "replace")
 
 
 # Configuration

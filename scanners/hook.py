@@ -105,7 +105,10 @@ def _hook(options: Options) -> int:
     from scanners.engine import Engine
 
     finds = staging.finds(Engine.load())
-    allow = _allow(options, staging) if finds or _has_baseline(options, staging) else None
+    asked = options.verbose or any(
+        "pragma:" in text or _GITLEAKS in text for find in finds for text in (find.here, find.previous)
+    )
+    allow = _allow(options, staging) if (finds and asked) or _configured(options, staging, above=bool(finds)) else None
     marked = [(find, find.status(allow)) for find in finds if not _in_baseline(allow, find)]
     new = [find for find, status in marked if find.new and status == "new"]
     failing = [find for find in new if options.strict or _counts(find)]
@@ -172,19 +175,33 @@ def _in_baseline(allow: Allow | None, find: Find) -> bool:
 # What is allowed
 
 
-def _has_baseline(options: Options, staging: Staging) -> bool:
-    """Whether there may be a baseline, asked without importing what reads it."""
+_GITLEAKS = "gitleaks:allow"
+
+
+def _configured(options: Options, staging: Staging, *, above: bool) -> bool:
+    """Whether there may be a baseline or entries, asked without importing what reads them.
+
+    Args:
+        options: of the command line.
+        staging: what is staged.
+        above: look above the repository, too: entries count there, and have nothing to say where nothing was found.
+    """
     if options.baseline or os.environ.get("KEYLIFT_BASELINE"):
         return True
-    top = staging.top
-    for name in (".secrets.baseline", "keylift.toml"):
-        if os.path.exists(os.path.join(top, name)):  # noqa: PTH110, PTH118 - pathlib costs the hook time
-            return True
-    try:
-        with open(os.path.join(top, "pyproject.toml"), "rb") as file:  # noqa: PTH118, PTH123
-            return b"keylift" in file.read()
-    except OSError:
-        return False
+    folder = os.path.abspath(staging.top)  # noqa: PTH100 - pathlib costs the hook time
+    while True:
+        for name in (".secrets.baseline", "keylift.toml"):
+            if os.path.exists(os.path.join(folder, name)):  # noqa: PTH110, PTH118
+                return True
+        try:
+            with open(os.path.join(folder, "pyproject.toml"), "rb") as file:  # noqa: PTH118, PTH123
+                if b"keylift" in file.read():
+                    return True
+        except OSError:
+            pass
+        inner, folder = folder, os.path.dirname(folder)  # noqa: PTH120
+        if not above or folder == inner:
+            return False
 
 
 def _allow(options: Options, staging: Staging) -> Allow:
@@ -284,7 +301,7 @@ def _update(options: Options) -> int:
 
 
 def _line(find: Find) -> str:
-    from scanners.model import preview
+    from scanners.matches import preview
 
     match = find.match
     more = [match.detail] if match.detail else []

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+_WIDEST = 4096
+"""Bytes before and after a value in which its line is looked for: a line of megabytes has no comment for people."""
+
 
 class Lines:
     """Lines and columns of one document. Line breaks are counted on from the offset that was asked for last."""
@@ -38,3 +41,19 @@ class Lines:
 def line_and_column(data: bytes, offset: int) -> tuple[int, int]:
     """Line and column of one byte offset, from one."""
     return Lines(data).at(offset)
+
+
+def surroundings(data: bytes, start: int, end: int) -> tuple[str, str]:
+    """The lines a value lies in and the one before them, as `Allow.status` wants them.
+
+    Only a few kilobytes around the value are looked at.
+    """
+    low = max(0, start - _WIDEST)
+    begin = data.rfind(b"\n", low, start) + 1 or low
+    stop = data.find(b"\n", end, end + _WIDEST)
+    line = data[begin : stop if stop != -1 else end + _WIDEST]
+    previous = b""
+    if begin > low or data[begin - 1 : begin] == b"\n":
+        before = max(0, begin - 1 - _WIDEST)
+        previous = data[data.rfind(b"\n", before, begin - 1) + 1 or before : begin - 1]
+    return line.decode("utf-8", "replace"), previous.decode("utf-8", "replace")

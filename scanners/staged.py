@@ -256,13 +256,20 @@ class Staging:
         """What new lines are new against: HEAD, and the commits that are being merged."""
         if not self._merging:
             return (self._since,)
-        # Git knows where: not in `.git` itself, in a linked work tree.
-        said = (self._start("rev-parse", "--git-path", "MERGE_HEAD").output() or b"").rstrip(b"\n")
         try:
-            with open(os.path.join(self.folder, os.fsdecode(said)), encoding="ascii") as file:  # noqa: PTH118, PTH123
+            with open(self._merge_head(), encoding="ascii") as file:  # noqa: PTH123
                 return (self._since, *file.read().split())
         except OSError:
             return (self._since,)
+
+    def _merge_head(self) -> str:
+        """Where git notes what is being merged."""
+        own = os.path.join(self.folder, ".git")  # noqa: PTH118
+        if "GIT_DIR" not in self._environment and os.path.isdir(own):  # noqa: PTH112
+            return os.path.join(own, "MERGE_HEAD")  # noqa: PTH118
+        # Git knows where: not in `.git` itself, in a linked work tree.
+        said = (self._start("rev-parse", "--git-path", "MERGE_HEAD").output() or b"").rstrip(b"\n")
+        return os.path.join(self.folder, os.fsdecode(said))  # noqa: PTH118
 
     def _new_lines(self, files: Sequence[File], bases: Sequence[str]) -> dict[bytes, list[Range]]:
         """Line ranges of each file that none of the bases has."""
@@ -376,9 +383,8 @@ def matches(
         found = engine.matches(piece.data)
         if not found:
             continue
-        from scanners.allow import surroundings
         from scanners.places import judged
-        from scanners.positions import Lines
+        from scanners.positions import Lines, surroundings
 
         lines = Lines(piece.data)
         for match in found:

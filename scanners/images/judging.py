@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
-from scanners import allow as allowing
 from scanners.engine import Engine
 from scanners.images import nested, secret_files
 from scanners.images.errors import BlobError, LimitError
@@ -16,7 +15,7 @@ from scanners.images.finds import Find
 from scanners.images.limits import MIB, Limits
 from scanners.images.tar import TarError
 from scanners.model import Document, FileLocation, Fingerprinter
-from scanners.positions import Lines
+from scanners.positions import Lines, surroundings
 from scanners.sources.pieces import Piece, pieces
 
 if TYPE_CHECKING:
@@ -130,7 +129,7 @@ class Judge:
             line, column = piece.place(*lines.at(match.start))
             status = "new"
             if self._allow is not None:
-                around = allowing.surroundings(piece.data, match.start, match.end)
+                around = surroundings(piece.data, match.start, match.end)
                 status = self._allow.status(match.rule, path, *around, match.secret)
             found.append(Find.of(match, path, line, column, self._fingerprinter, status))
             if len(found) > self._limits.layer_findings:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scanners import allow
 from scanners.allow import AllowError
 from scanners.model import Secret
+from scanners.positions import surroundings
 
 VALUE = Secret("quai-Vodka-lantern-81")
 OTHER = Secret("another-Value-of-tests-7")
@@ -112,14 +113,14 @@ def test_comments_are_read_in_linear_time() -> None:
 def test_surroundings() -> None:
     data = b"one\ntwo SECRET two\nthree\n"
     at = data.index(b"SECRET")
-    assert allow.surroundings(data, at, at + 6) == ("two SECRET two", "one")
-    assert allow.surroundings(data, 0, 3) == ("one", "")
-    assert allow.surroundings(data, 0, at + 1) == ("one\ntwo SECRET two", "")
+    assert surroundings(data, at, at + 6) == ("two SECRET two", "one")
+    assert surroundings(data, 0, 3) == ("one", "")
+    assert surroundings(data, 0, at + 1) == ("one\ntwo SECRET two", "")
     wide = b"x" * 100_000
-    line, previous = allow.surroundings(wide, 50_000, 50_010)
+    line, previous = surroundings(wide, 50_000, 50_010)
     assert len(line) < 10_000
     assert previous == ""
-    assert allow.surroundings(b"\n" + b"y" * 5, 1, 3) == ("yyyyy", "")
+    assert surroundings(b"\n" + b"y" * 5, 1, 3) == ("yyyyy", "")
 
 
 # Entries
