@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from scanners import checksums
 from scanners.entropy import shannon
 from scanners.judge import TITLES, Form, judge, may_be_secret, of_a_test, well_known
 from scanners.lazy import lazily
-from scanners.model import Confidence, Match, Origin, Secret, reveal
+from scanners.matches import Confidence, Match, Origin, Secret, reveal
 from scanners.names import Kind, judge_name
 from scanners.placeholders import blanked, code, default_of, placeholder, reference, sequential
 from scanners.published import emulator, published
@@ -63,8 +63,7 @@ _RECORDED = words("azure-sas-token azure-messaging-sas-token jwt jwt-base64 auth
 them, and they all open something."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A match and what decides when several rules want the same bytes."""
 
     match: Match
@@ -326,7 +325,7 @@ def _as_sets(kept: Sequence[Candidate]) -> Iterator[Match]:
     for candidate in kept:
         match = candidate.match
         if candidate.column in full and not match.verified:
-            match = replace(match, confidence=Confidence.LOW)
+            match = match._replace(confidence=Confidence.LOW)
         yield match
 
 

@@ -101,8 +101,6 @@ def look_again(
 
 
 def _placed(candidate: Candidate, level: _Level) -> Candidate | None:
-    from dataclasses import replace
-
     match = candidate.match
     home = level.at(match.start, match.end)
     if home is None:
@@ -114,7 +112,7 @@ def _placed(candidate: Candidate, level: _Level) -> Candidate | None:
     if match.detail:
         detail = f"{match.detail}, {detail}"
     name_start = min(start, piece.place(max(0, candidate.name_start - base)))
-    return replace(candidate, match=replace(match, start=start, end=end, detail=detail), name_start=name_start)
+    return candidate._replace(match=match._replace(start=start, end=end, detail=detail), name_start=name_start)
 
 
 def _without_replaced(found: list[Candidate], level: _Level) -> list[Candidate]:
@@ -135,7 +133,7 @@ class _Known:
     """Values that were found as they stand, with their places."""
 
     def __init__(self, found: Sequence[Candidate]) -> None:
-        from scanners.model import reveal
+        from scanners.matches import reveal
 
         self._reveal = reveal
         self._places: dict[str, list[tuple[int, int]]] = {}

@@ -119,13 +119,11 @@ class Engine:
             found = look_again(found, view.data, self._look, kinds)
         if view.translate is None or not found:
             return found
-        from dataclasses import replace
-
         placed = []
         for candidate in found:
             match = candidate.match
             start, end = view.translate(match.start), view.translate(match.end)
-            placed.append(replace(candidate, match=replace(match, start=start, end=end)))
+            placed.append(candidate._replace(match=match._replace(start=start, end=end)))
         return placed
 
     def _look(self, data: bytes) -> tuple[list[Candidate], AbstractSet[int] | None]:

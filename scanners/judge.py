@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from scanners.entropy import shannon
 from scanners.lazy import lazily
-from scanners.model import Confidence
+from scanners.matches import Confidence
 from scanners.names import Kind, Name, judge_name, words_of
 from scanners.placeholders import alphabetical, code, code_piece, default_of, placeholder, sequential
 from scanners.shapes import Shape, classes_of, identifier, random_looking, shape_of, wordy
@@ -37,8 +37,7 @@ class Form(StrEnum):
     """After an option of a command."""
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """A value that is a secret by its name."""
 
     kind: Kind

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
 from scanners.lazy import lazily
 from scanners.words import INNOCENT_KEYS, INNOCENT_TAILS, INNOCENT_TOKENS, NOISE
@@ -23,8 +23,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
+class Name(NamedTuple):
     """A name, judged."""
 
     kind: Kind

@@ -8,15 +8,15 @@ up themselves, and what only its name tells, is worth what the place is worth.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from scanners.lazy import lazily
-from scanners.model import Origin
+from scanners.matches import Origin
 from scanners.words import words
 
 if TYPE_CHECKING:
-    from scanners.model import Finding, Match
+    from scanners.matches import Match
+    from scanners.model import Finding
 
 Marked = TypeVar("Marked", "Match", "Finding")
 
@@ -127,5 +127,5 @@ def judged(found: Marked, path: str) -> Marked:
         or ((found.origin is Origin.CHOSEN or found.rule in _SAMPLED) and in_example(path))
         or (found.rule in _OF_A_SERVICE and in_pipeline(path))
     ):
-        return replace(found, weak=True, severity=found.severity.weakened)
+        return found.made_weak()
     return found

@@ -161,7 +161,7 @@ def second_match(match: Match, line: str) -> Match:
     if match.confidence is not Confidence.MEDIUM or match.weak:
         return match
     if _agreed(line, reveal(match.secret)):
-        return replace(match, confidence=Confidence.HIGH)
+        return match._replace(confidence=Confidence.HIGH)
     return match
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from hashlib import sha256
+try:
+    # What hashlib gives, without loading OpenSSL for it, which takes the hook time.
+    from _sha256 import sha256  # type: ignore[import-not-found] # `_sha2` from Python 3.12 on
+except ImportError:
+    try:
+        from _sha2 import sha256  # type: ignore[import-not-found]
+    except ImportError:
+        from hashlib import sha256
 
 EMULATOR_KEYS = (
     "Eby8vdM02x",  # Azurite's account key

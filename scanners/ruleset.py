@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from scanners import triggers
-from scanners.model import Confidence, Severity
+from scanners.matches import Confidence, Severity
 from scanners.rulefiles import digest, rule_files
 from scanners.searching import SEPARATORS
 
@@ -29,8 +28,7 @@ class RuleError(ValueError):
     """A rule file that cannot be used: says which file, which rule and what is wrong."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """One kind of secret."""
 
     id: str
@@ -93,7 +91,7 @@ class Rule:
         return triggers.expanded(self.trigger) or self.pattern
 
 
-_KEYS = frozenset(field.name for field in fields(Rule)) - {"one_line", "heads"}
+_KEYS = frozenset(Rule._fields) - {"one_line", "heads"}
 _NOT_AT_RUN_TIME = ("examples", "negatives", "help", "aliases")
 
 
@@ -129,7 +127,7 @@ def _rule(family: str, entry: Mapping[str, Any]) -> Rule:
         values["confidence"] = Confidence(values["confidence"])
         rule = Rule(**values)
         re.compile(rule.pattern.encode())
-        rule = replace(rule, one_line=spans.one_line(rule.pattern), heads=spans.heads(rule.pattern))
+        rule = rule._replace(one_line=spans.one_line(rule.pattern), heads=spans.heads(rule.pattern))
     except (KeyError, TypeError, ValueError, re.error) as error:
         raise RuleError(f"{where}: {error}") from error
     if not SEPARATORS.isdisjoint(rule.pattern):
@@ -166,7 +164,7 @@ class RuleSet:
         """What scanning needs of the rules, as JSON: reading it is many times cheaper than reading TOML."""
         entries = []
         for rule in self.rules:
-            entry = {key: value for key, value in asdict(rule).items() if key not in _NOT_AT_RUN_TIME}
+            entry = {key: value for key, value in rule._asdict().items() if key not in _NOT_AT_RUN_TIME}
             entries.append(entry)
         return entries
 

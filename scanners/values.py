@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from scanners.confirm import settle
 from scanners.decode import View
 from scanners.judge import TITLES, Form, judge
-from scanners.model import Confidence, Match, Secret, Severity, reveal
+from scanners.matches import Confidence, Match, Secret, Severity, reveal
 from scanners.placeholders import reference
 from scanners.published import emulator
 
@@ -43,7 +42,7 @@ def judged_value(engine: Engine, name: str, secret: Secret) -> Match | None:
             service=rule.service or None,
             weak=verdict.weak,
         )
-    return replace(best, secret=secret, start=0, end=len(value.encode("utf-8", "surrogatepass")))
+    return best._replace(secret=secret, start=0, end=len(value.encode("utf-8", "surrogatepass")))
 
 
 def _best_format(engine: Engine, name: str, value: str) -> Match | None:

@@ -11,7 +11,6 @@ import binascii
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
@@ -62,7 +61,7 @@ def with_more(matches: Sequence[Match], values: Iterator[Value], engine: Engine)
         secret = Secret(value.value)
         match = engine.scan_value(value.name, secret)
         if match is not None:
-            found.append(replace(match, start=value.start, end=value.end))
+            found.append(match._replace(start=value.start, end=value.end))
         elif value.certain and not _PLACEHOLDER.fullmatch(value.value):
             found.append(
                 Match(

@@ -410,6 +410,30 @@ def test_a_clean_commit_imports_nothing_that_judges(there: Repo, text: str) -> N
     }
 
 
+def test_a_secret_is_told_without_what_takes_long_to_import(there: Repo) -> None:
+    there.stage("a.py", f"x = 1\nS = '{connection('one')}'\n")
+    assert hook.run([]) == hook.FINDINGS
+    probe = "import sys\nfrom scanners import hook\ncode = hook.run([])\nprint(code, *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=60, check=True)
+    code, *modules = done.stdout.splitlines()[-1].split()
+    assert code == str(hook.FINDINGS)
+    assert not {"dataclasses", "inspect", "pathlib", "hashlib", "hmac", "subprocess", "scanners.allow"} & {*modules}
+
+
+def test_a_configuration_above_the_repository_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inner = Repo(tmp_path / "inner")
+    monkeypatch.chdir(inner.path)
+    inner.stage("a.py", f"S = '{connection('one')}'\n")
+    assert hook.run([]) == hook.FINDINGS
+    (tmp_path / "keylift.toml").write_text('allow = [{ path = "/a.py", reason = "made up" }]\n')
+    assert hook.run([]) == hook.FINDINGS  # patterns are relative to the configuration
+    (tmp_path / "keylift.toml").write_text('allow = [{ path = "/inner/a.py", reason = "made up" }]\n')
+    assert hook.run([]) == hook.DONE
+    capsys.readouterr()
+
+
 def test_a_damaged_archive_is_told_and_stops_no_commit(there: Repo, capsys: pytest.CaptureFixture[str]) -> None:
     made = io.BytesIO()
     with zipfile.ZipFile(made, "w") as file:
