@@ -172,6 +172,15 @@ class Driver:
             self.wizard.post_message(_key(key))
             await self.idle()
 
+    async def click(self, text: str, *, before: int = 0) -> None:
+        """Click on the first place of a text on the screen, or some cells before it."""
+        for y, line in enumerate(picture(self.wizard, styles=False).split("\n")[1:]):
+            if text in line:
+                await self.pilot.click(offset=(line.index(text) - before, y))
+                await self.idle()
+                return
+        pytest.fail(f"{text!r} is not on the screen:\n{picture(self.wizard, styles=False)}")
+
     async def idle(self) -> None:
         """Wait until every message is answered, and what follows from it is laid out and drawn."""
         quiet = 0

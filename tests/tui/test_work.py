@@ -329,6 +329,54 @@ def test_a_decision_speaks_of_all_selected_and_says_of_how_many(tmp_path: Path) 
     assert CANARY not in "".join(driver.seen.values())
 
 
+def test_everything_is_reached_by_mouse(tmp_path: Path) -> None:
+    async def story(driver: Driver) -> None:
+        wizard = driver.wizard
+        await driver.until(lambda: wizard.session.standing, "the sign-in")
+        await driver.click("Next")
+        assert driver.page() == "ScanPage"
+        await driver.until(lambda: wizard.session.material, "the scan")
+        await driver.click("3 Findings")
+        assert driver.page() == "FindingsPage"
+        names = ["DB_PASSWORD", "mail-password", "SESSION_TOKEN"]
+
+        def order() -> list[str]:
+            lines = driver.keep("findings").split("\n")
+            return [name for line in lines for name in names if f" {name} " in line and ("▸" in line or "▾" in line)]
+
+        await driver.click("Secret ")
+        assert order() == names
+        await driver.click("Secret ")
+        assert order() == names[::-1]
+        await driver.click("mail-password", before=15)  # the triangle
+        assert [row.depth for row in wizard.screen.query_one("Grid").model.shown] == [0, 0, 1, 0]  # type: ignore[attr-defined]
+        await driver.click("DB_PASSWORD", before=17)  # the mark
+        assert "selected: 1 of 3" in driver.keep("marked")
+        await driver.click("Ignore")
+        assert driver.page() == "Ask"
+        await driver.click("Cancel")
+        assert driver.page() == "FindingsPage"
+        await driver.click("/ type to filter")
+        await driver.type("token")
+        assert order() == ["SESSION_TOKEN"]
+        await driver.click("4 Mapping")
+        await driver.until(lambda: wizard.session.plan, "a plan")
+        await driver.click("Review")
+        assert driver.page() == "ReviewPage"
+        await driver.click("6 Apply")
+        await driver.click("Next")
+        assert driver.page() == "Confirm"
+        await driver.click("type: ")
+        await driver.type("apply 2 apps")
+        await driver.click("Cancel")
+        assert driver.page() == "ApplyPage"
+        assert not wizard.session.running
+
+    with cloud(shop(), tmp_path) as (_, place):
+        driver = run(place, story)
+    assert CANARY not in "".join(driver.seen.values())
+
+
 class Ring:
     """Something that only the collector gives back."""
 
