@@ -54,6 +54,7 @@ class ProofPage(Page):
     DEFAULT_CSS = """
     ProofPage TabbedContent { height: 1fr; }
     ProofPage TabPane { padding: 0 1; }
+    ProofPage Underline > .underline--bar { color: $primary; }
     ProofPage Grid { height: 1fr; }
     ProofPage VerticalScroll { height: 1fr; overflow-x: auto; scrollbar-size: 1 1; }
     ProofPage VerticalScroll Static { width: auto; min-width: 100%; }
