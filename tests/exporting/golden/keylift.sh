@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# keylift plan 944bc01d17ea4f5f, as commands of az: review them, sign in with az login, run them with bash.
+# keylift plan 1242ca20c35f81a2, as commands of az: review them, sign in with az login, run them with bash.
 # keylift apply does more: it compares each resource with what the plan saw, and can take every step back.
 # Values pass through this shell from Azure to Azure; no argument of a program and no file holds one.
 set -euo pipefail

@@ -1,4 +1,4 @@
-# What keylift plan 944bc01d17ea4f5f makes.
+# What keylift plan 1242ca20c35f81a2 makes.
 # The provider without an alias is that of subscription 11111111-1111-4111-8111-111111111111.
 
 resource "azurerm_user_assigned_identity" "id_orders" {

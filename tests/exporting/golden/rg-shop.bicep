@@ -1,4 +1,4 @@
-// What keylift plan 944bc01d17ea4f5f makes in resource group rg-shop:
+// What keylift plan 1242ca20c35f81a2 makes in resource group rg-shop:
 //   az deployment group create --subscription 11111111-1111-4111-8111-111111111111 --resource-group rg-shop --template-file FILE
 
 @description('False where keylift apply made the assignments: one that is there by another name is refused (RoleAssignmentExists).')
