@@ -95,6 +95,22 @@ class VaultSecretStep(Kind):
                 why="somebody deleted, disabled or overwrote it",
                 hint=f"see who else writes to the vault, then: keylift rollback {ctx.run}",
             )
+        # what the name held was read right before, and yet somebody may have written in between
+        if "previous" in ctx.record.facts and self._between(step, ctx):
+            raise UnprovenError(
+                f"somebody wrote the vault secret {change['name']}, too, and this run's version came right after it",
+                why="theirs is not what readers get any more",
+                hint=f"theirs is put back; see who else writes to the vault, then: keylift rollback {ctx.run}",
+            )
+
+    def _between(self, step: Step, ctx: StepContext) -> bool:
+        """Whether a version of somebody else came after what this run had read."""
+        facts, previous = ctx.record.facts, ctx.record.facts["previous"]
+        versions = ctx.cloud.list_secret_versions(step.change["vault_uri"], step.change["name"])
+        since = max((v.created for v in versions if previous and v.version == previous["version"]), default=-1.0)
+        if previous and since < 0:
+            return False
+        return any(v.enabled and v.created > since and not _is_ours(v, ctx, facts.get("version")) for v in versions)
 
     def undo(self, step: Step, ctx: StepContext) -> str:
         change, facts = step.change, ctx.record.facts

@@ -398,6 +398,14 @@ CASES = (
     ),
     # People
     Case(
+        "secret-written-in-between",
+        "somebody writes a secret in the instant between the look at its name and the write",
+        "sees it right after its own write, makes theirs the newest again",
+        ({**STORE, "mishap": "secret-written"},),
+        BACK,
+        "came right after it.*see who else writes",
+    ),
+    Case(
         "app-edited",
         "somebody edits the app before a step",
         "stops that app as stale, names what changed and who; their change stays",
