@@ -22,6 +22,10 @@ RECONTRACT = "make a new plan: keylift finalize RUN -o PLAN.json"
 """The way out of a stale contract plan."""
 
 
+FRESH = 0.4
+"""Seconds for which a reading may stand before a write: no operation of somebody else begins and ends in them."""
+
+
 @dataclass(frozen=True, slots=True)
 class Live:
     """An app as it stands now."""
@@ -32,6 +36,8 @@ class Live:
     """Settled, with fingerprints in place of values: may be written down."""
     values: Values
     """What the fingerprints of `veiled` stand for."""
+    at: float = 0.0
+    """When it was read."""
 
     @property
     def environment(self) -> str:
@@ -55,7 +61,7 @@ class Live:
 def observe(raw: Json, ctx: StepContext) -> Live:
     """An app's GET answer as `Live`."""
     values = Values(ctx.fingerprinter)
-    return Live(raw, values.veil(settled(raw)), values)
+    return Live(raw, values.veil(settled(raw)), values, ctx.clock.now())
 
 
 def read(app: str, ctx: StepContext) -> Live:
@@ -120,11 +126,30 @@ def write(step: Step, ctx: StepContext, live: Live, body: Json, wanted: Json, mi
     filled = without_read_only(live.values.fill(body, missing))
     # no patience: after somebody else's operation the app must be looked at again, see `Walk`
     try:
+        if ctx.clock.now() - live.at > FRESH:
+            _still(step, ctx, live)
         after = observe(ctx.cloud.patch_app(step.target, filled, ctx.record.operation, patience=0.0), ctx)
     except NotFoundError as error:
         raise StaleError(f"the app {ResourceId.parse(step.target).name} is gone", why=error.why, hint=REPLAN) from error
     compare(step, ctx, after, wanted)
     return after
+
+
+def _still(step: Step, ctx: StepContext, live: Live) -> None:
+    """See that nobody changed the app since it was read: a PATCH replaces arrays whole, theirs in them.
+
+    Raises:
+        CloudError: somebody did; the step is to look again.
+    """
+    now = observe(ctx.cloud.get_app(step.target), ctx)
+    changed = unlike(live.veiled, now.veiled)
+    if changed:
+        raise CloudError(
+            f"{ResourceId.parse(step.target).name} changed while its write was prepared",
+            why=f"changed: {listed(changed)}; {who(now.raw)}",
+            hint=f"see who else writes to it, then: keylift resume {ctx.run}",
+            transient=True,
+        )
 
 
 def compare(step: Step, ctx: StepContext, live: Live, wanted: Json) -> None:

@@ -185,6 +185,25 @@ FOUND = [
     ),
     # somebody wrote a version between the run's look and its own write: it is the newest again after the way back
     Scenario(62025, "init", 1, {}, ["rollback"], [], [Edit(0, 120, "version")]),
+    # somebody's whole operation fell between the reading of an app and its write, while its secrets were asked for again
+    Scenario(
+        52311,
+        "one-identity",
+        2,
+        {
+            "identity_map": "replace",
+            "secret_ref_display": "prefixed",
+            "role_propagation": [1.0, 3.0],
+            "principal_replication": [2.0, 15.0],
+        },
+        ["rollback", "resume"],
+        [Kill(0, 334, "stop"), Kill(1, 128)],
+        [Edit(1, 86, "image")],
+        [
+            Trouble(1, {"method": "GET", "skip": 0, "truncate": True, "times": 2}),
+            Trouble(1, {"method": "POST", "skip": 1, "path": "listSecrets", "status": 412, "times": 3}),
+        ],
+    ),
 ]
 
 
