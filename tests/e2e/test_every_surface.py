@@ -15,8 +15,8 @@ from migrator.model import settled
 from scanners.surface import APP, JOB, POOL, REVISION, ROWS, Does
 from tests import surfaces
 from tests.executor.test_surface import estate as every_place
-from tests.executor.test_texts import CANARIES as IN_TEXTS
-from tests.executor.test_texts import worker
+from tests.executor.texts import CANARIES as IN_TEXTS
+from tests.executor.texts import worker
 
 from .loopback import Azure, Shell, simulator
 

@@ -25,7 +25,8 @@ from . import contracts
 from .jobs import job_id
 from .test_jobs import start
 from .test_surface import estate as every_place
-from .test_texts import nightly, planned, worker
+from .test_texts import nightly
+from .texts import scanned, worker
 from .world import KEY, REGISTRY, World, app_id, running
 
 HOURLY = job_id("hourly")
@@ -90,7 +91,7 @@ def life(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Life]:
     made["resources"] += [worker(), hourly(), contracts.registry(), contracts.pulling("puller")]
     with running(made, folder) as world:
         findings = api.scan_estate(world.read(), Engine.load(), KEY).findings
-        plan, before = planned(world), documents(world)
+        plan, before = scanned(world), documents(world)
         result = world.executor().apply(plan)
         assert result.exit_code == 0, [(a.name, a.error) for a in result.apps]
         after = documents(world)

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from migrator import kinds
+from migrator import kinds, parts
 from migrator.executor import RunResult
 from migrator.journal import Journal
 from migrator.model import Json, RunState
+from migrator.planning import building
 from migrator.simulator import vault_store
 
 from .simulation.disk import Disk, WatchedJournal
@@ -36,7 +37,7 @@ def test_worlds_end_as_planned_or_as_before(number: int) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["multiple", "one-identity", "contract", "new-version", "job-and-app", "keyless", "component"],
+    ["multiple", "one-identity", "contract", "new-version", "job-and-app", "keyless", "component", "cache"],
 )
 def test_dead_at_any_instant(name: str) -> None:
     """A part of the sweep: deaths all along a plan, its way back and its resumption; the machine's, too."""
@@ -108,6 +109,37 @@ def test_dead_while_a_step_of_any_kind_is_under_way(kind: str) -> None:
             tried.add(play.tally)
     assert tried.kills >= 4
     assert tried.under_way.get(f"apply {kind}"), f"nobody died while {kind} was under way"
+
+
+def ways(name: str) -> set[str]:
+    """What the steps of a shape's plan do, where one kind does several things."""
+    found = set()
+    for step in shape(name).plan.steps:
+        found |= {f"{step.kind} {key}" for key, value in step.change.items() if value}
+        found |= {
+            f"{step.kind} {part} {key}" for part in ("swaps",) for key, v in (step.change.get(part) or {}).items() if v
+        }
+        found |= {
+            f"{step.kind} {key} {step.change[key]}"
+            for key in ("system", "form", "action", "revision")
+            if step.change.get(key)
+        }
+        found |= {f"{step.kind} from {(step.change.get('source') or {}).get('kind')}"}
+    return found
+
+
+def test_every_way_of_a_kind_has_a_world() -> None:
+    """A kind that learns something new is not met by the worlds of what it did before."""
+    wanted = {f"data-role system {system}" for system in building.DATA_ROLES}
+    wanted |= {f"part-switch form {form}" for form in (parts.DAPR, parts.SIGN_IN)}
+    wanted |= {f"vault-secret action {action}" for action in ("create", "adopt", "new-version")}
+    wanted |= {f"vault-secret from {kind}" for kind in ("secret", "env", "rule", "word")}
+    wanted |= {f"app-switch revision {how}" for how in ("none", "template", "suffix")}
+    changed = ("secrets", "env", "registries", "traffic", "rules", "commands", "swaps env", "swaps rules", "swaps kept")
+    wanted |= {f"app-switch {what}" for what in changed}
+    wanted |= {"role-assignment existing", "role-assignment data", "part-switch secrets"}
+    missing = wanted - set[str]().union(*map(ways, ESTATES))
+    assert not missing, f"{missing} are in no world: give them one in tests/executor/simulation/shapes.py"
 
 
 FOUND = [

@@ -10,47 +10,20 @@ from typing import Any
 
 import pytest
 
-from migrator import api, planner, proof
+from migrator import proof
 from migrator.cloud import vaults
 from migrator.journal import Journal
-from migrator.model import Json, Plan, settled
-from migrator.planning.options import Options
+from migrator.model import Json, settled
 from migrator.rehearsal import rehearse
 from migrator.rehearsal_stage import Source
-from scanners.engine import Engine
 
 from .jobs import job, job_id
 from .test_jobs import QUICK
 from .test_sweep import Death, attempt
-from .world import KEY, VAULT, World, app, app_id, estate, no_values, running
+from .texts import CANARIES, INIT, QUEUE, REDIS, SCRIPT, scanned, worker
+from .world import KEY, VAULT, World, app_id, estate, no_values, running
 
-REDIS = "Canary1-kX9vQ2mZ7pL4bT5w"
-SCRIPT = "Canary2-hJ7cV1xG9dK2pQ4w"
-INIT = "Canary3-bT5wR8nY3sF6mN8c"
-QUEUE = "Canary4-gT3hY6jU8kI1oP5a"
-CANARIES = (REDIS, SCRIPT, INIT, QUEUE)
 STRIDE = 19
-RULE = {
-    "name": "backlog",
-    "custom": {
-        "type": "redis",
-        "metadata": {"address": "cache:6379", "listName": "orders", "password": REDIS, "listLength": "5"},
-    },
-}
-
-
-def worker(**changes: Any) -> Json:
-    """An app with a key in a rule's metadata and in a script."""
-    made = app("worker", {"MODE": "live"}, init={"MODE": "live"})
-    template = made["properties"]["template"]
-    template["containers"][0] |= {
-        "command": ["/bin/sh", "-c"],
-        "args": [f"exec worker --queue orders --password={SCRIPT} --url 'amqp://app:{SCRIPT}@mq/'"],
-    }
-    template["initContainers"][0] |= {"command": ["bash", "-ec", f'migrate --token "{INIT}" && echo done']}
-    template["scale"] = {"minReplicas": 1, "maxReplicas": 5, "rules": [copy.deepcopy(RULE)]}
-    template |= changes
-    return made
 
 
 def nightly() -> Json:
@@ -62,17 +35,6 @@ def nightly() -> Json:
     rule["auth"] = []
     made["properties"]["configuration"]["secrets"] = []
     return made
-
-
-def planned(world: World, **options: Any) -> Plan:
-    """A plan of what a scan finds."""
-    found = world.read()
-    findings = api.scan_estate(found, Engine.load(), KEY).findings
-    chosen = Options(vault=VAULT, **options)
-    names = planner.wanted(found, findings, chosen, KEY)
-    (vault,) = found.vaults
-    found = found.with_vault(vaults.read_vault_secrets(world.session, vault, names, KEY))
-    return Plan.from_json(planner.plan(found, findings, chosen, KEY).to_json())
 
 
 def documents(world: World) -> dict[str, Any]:
@@ -92,7 +54,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_moved_proven_and_put_back(world: World, tmp_path: Path) -> None:
     before, things = documents(world), world.resources()
-    plan = planned(world)
+    plan = scanned(world)
     text = plan.to_json()
     assert not any(value in text for value in CANARIES)
     result = world.executor().apply(plan)
@@ -128,7 +90,7 @@ def test_moved_proven_and_put_back(world: World, tmp_path: Path) -> None:
 
 def test_rollback_needs_neither_vault_nor_old_revision(world: World) -> None:
     before = documents(world)
-    result = world.executor().apply(planned(world))
+    result = world.executor().apply(scanned(world))
     assert result.exit_code == 0
     world.fault(plane="vault", status=503, times=10_000)
     world.simulator.azure.world.resources[VAULT.lower()]["properties"]["publicNetworkAccess"] = "Disabled"
@@ -144,7 +106,7 @@ def test_rollback_needs_neither_vault_nor_old_revision(world: World) -> None:
 
 
 def test_a_command_that_somebody_changed_is_left_and_said(world: World) -> None:
-    result = world.executor().apply(planned(world))
+    result = world.executor().apply(scanned(world))
     world.simulator.azure.world.table("needs").clear()
     body = copy.deepcopy(world.app("worker")["properties"]["template"])
     body["containers"][0]["args"] = ["exec other"]
@@ -157,7 +119,7 @@ def test_a_command_that_somebody_changed_is_left_and_said(world: World) -> None:
 
 
 def test_it_can_be_rehearsed(world: World) -> None:
-    plan = planned(world)
+    plan = scanned(world)
     found = world.read()
     (vault,) = found.vaults
     names = [step.change["name"] for step in plan.steps if step.kind == "vault-secret"]
@@ -173,7 +135,7 @@ def test_it_can_be_rehearsed(world: World) -> None:
 @pytest.mark.parametrize("way", ["resume", "rollback"])
 def test_dead_at_any_instant(tmp_path: Path, way: str) -> None:
     with running(estate(worker(), nightly(), switches=QUICK), tmp_path) as world:
-        plan, before, things = planned(world), documents(world), world.resources()
+        plan, before, things = scanned(world), documents(world), world.resources()
         kept = copy.deepcopy(world.simulator.world.tables)
 
         def case(at: int) -> int:
@@ -229,7 +191,7 @@ AUTH = [{"secretRef": "x", "triggerParameter": "password"}]
 )
 def test_a_rule_that_cannot_be_changed_says_why(tmp_path: Path, template: Json, code: str, words: str) -> None:
     with running(estate(worker(**template), switches=QUICK), tmp_path) as world:
-        told = [entry for entry in planned(world).skipped if entry["code"] == code]
+        told = [entry for entry in scanned(world).skipped if entry["code"] == code]
         assert told
         assert words in told[0]["reason"]
 
@@ -247,13 +209,13 @@ def test_a_command_that_cannot_be_changed_says_why(tmp_path: Path, container: Js
     made = worker()
     made["properties"]["template"]["containers"][0] |= container
     with running(estate(made, switches=QUICK), tmp_path) as world:
-        assert code in {entry["code"] for entry in planned(world).skipped}
-        assert world.executor().apply(planned(world)).exit_code == 0
+        assert code in {entry["code"] for entry in scanned(world).skipped}
+        assert world.executor().apply(scanned(world)).exit_code == 0
 
 
 def test_a_scaler_that_reads_by_auth_only_is_told(tmp_path: Path) -> None:
     template = rule("postgresql", {"host": "db", "userName": "app"})
     with running(estate(worker(**template), switches=QUICK), tmp_path) as world:
-        plan = planned(world)
+        plan = scanned(world)
         (note,) = [note for note in plan.notes if note["kind"] == "scale-rule"]
         assert "may begin to scale" in note["text"]

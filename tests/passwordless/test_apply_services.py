@@ -44,6 +44,10 @@ def of(kind: str, name: str, **properties: Any) -> dict[str, Any]:
 
 
 FUNCTIONS = {"FUNCTIONS_WORKER_RUNTIME": "node"}
+ASPIRE_REDIS = {
+    "app.csproj": csproj("Aspire.Microsoft.Azure.StackExchangeRedis 9.4.0"),
+    "p.cs": 'builder.AddRedisClientBuilder("cache").WithAzureAuthentication();',
+}
 CASES = {
     "storage queue, Functions": Case(
         "Jobs", STORAGE, ACCOUNT,
@@ -102,6 +106,20 @@ CASES = {
             "AZURE_CLIENT_ID": CLIENT,
         },
     ),
+    "redis, Aspire": Case(
+        "ConnectionStrings__cache", f"r1.redis.cache.windows.net:6380,password={KEY},ssl=True,abortConnect=False",
+        of("Microsoft.Cache/redis", "r1", hostName="r1.redis.cache.windows.net", redisConfiguration={"aad-enabled": "true"}),
+        ASPIRE_REDIS,
+        {"Data Contributor"},
+        {"ConnectionStrings__cache": "r1.redis.cache.windows.net,ssl=true", "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential", "AZURE_CLIENT_ID": CLIENT},
+    ),
+    "managed redis, Aspire": Case(
+        "ConnectionStrings__cache", f"mr1.westeurope.redis.azure.net:10000,password={KEY},ssl=True",
+        of("Microsoft.Cache/redisEnterprise", "mr1", hostName="mr1.westeurope.redis.azure.net"),
+        ASPIRE_REDIS,
+        {"default"},
+        {"ConnectionStrings__cache": "mr1.westeurope.redis.azure.net:10000,ssl=true", "AZURE_TOKEN_CREDENTIALS": "ManagedIdentityCredential", "AZURE_CLIENT_ID": CLIENT},
+    ),
     "storage, Microsoft.Extensions.Azure": Case(
         "Files__connectionString", STORAGE, ACCOUNT,
         {
@@ -122,7 +140,9 @@ def test_there_and_back(name: str, tmp_path: Path) -> None:
         before, things = live.app("api"), live.resources()
         plan = planned(live, tmp_path, case.code, planted=[case.value])
         assert "vault-secret" not in steps(plan), plan.passwordless
-        assert {step.change["role_name"] for step in plan.steps if step.kind == "role-assignment"} == case.roles
+        assert {
+            step.change["role_name"] for step in plan.steps if step.kind in {"role-assignment", "data-role"}
+        } == case.roles
         assert KEY not in plan.to_json()
         executor = live.executor()
         result = executor.apply(plan)

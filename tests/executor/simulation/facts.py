@@ -57,7 +57,8 @@ def _facts(inside: Inside) -> Facts:
         inside.names |= {key: str(entry.get("name", "?")), entry["clientId"]: f"client id of {entry.get('name', '?')}"}
     for entry in azure.world.table("data-roles").values():
         properties = entry["properties"]
-        who = inside.names.get(str(properties.get("principalId") or properties.get("objectId")), "?")
+        user = (properties.get("user") or {}).get("objectId")
+        who = inside.names.get(str(properties.get("principalId") or properties.get("objectId") or user), "?")
         role = str(properties.get("roleDefinitionId") or properties.get("accessPolicyName")).rpartition("/")[2]
         found["data-role", entry["id"].rpartition("/")[0].lower(), role, who.lower()] = True
     for key, entry in children.table(azure).items():

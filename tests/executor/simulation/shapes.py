@@ -17,7 +17,9 @@ from migrator.proposing import with_targets
 
 from ..contracts import PASSWORD, SERVER, finalize, registry, shop
 from ..jobs import job
-from ..world import ENVIRONMENT, GROUP, KEY, PLANTED, VAULT, World, app, estate, two_apps
+from ..texts import CANARIES as IN_TEXTS
+from ..texts import SCRIPT, scanned, worker
+from ..world import ENVIRONMENT, GROUP, KEY, PLANTED, VAULT, World, app, app_id, estate, two_apps
 from . import disk
 from .facts import Facts, facts
 from .inside import Inside, Standing
@@ -80,6 +82,92 @@ def _loaders() -> list[Json]:
     return [_IDENTITY, *apps, component]
 
 
+CACHE_KEY = "Canary7kT9vQ2xZ7mLw4pRsHb3nJ6yC8h4="
+STORE = (
+    "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey=Canary8kT9vQ2xZ7mLw4pRsHb3nJ6yC8s5==;"
+    "EndpointSuffix=core.windows.net"
+)
+HUB = "Endpoint=sb://eh1.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey=Canary9kT9vQ2xZ7mLw4pRsHb3nJ6yC8h4="
+
+
+def _cached() -> list[Json]:
+    """Two apps that load a Dapr component whose key is a secret of its own, and whose service has roles of its own."""
+    identity, one, two, component = _loaders()
+    component["id"] = f"{ENVIRONMENT}/daprComponents/cache"
+    metadata = [
+        {"name": "redisHost", "value": "r1.redis.cache.windows.net:6380"},
+        {"name": "redisPassword", "secretRef": "key"},
+        {"name": "redisUsername", "value": "default"},
+    ]
+    component["properties"] |= {
+        "componentType": "state.redis",
+        "metadata": metadata,
+        "secrets": [{"name": "key", "value": CACHE_KEY}],
+    }
+    cache = {
+        "id": f"{GROUP}/providers/Microsoft.Cache/redis/r1",
+        "location": "westeurope",
+        "properties": {"hostName": "r1.redis.cache.windows.net", "redisConfiguration": {"aad-enabled": "true"}},
+    }
+    home = {"id": ENVIRONMENT, "location": "westeurope", "properties": {"daprConfiguration": {"version": "1.14.4"}}}
+    return [home, identity, one, two, cache, component]
+
+
+MANAGED = "mr1.westeurope.redis.azure.net:10000,password=CanaryAkT9vQ2xZ7mLw4pRsHb3nJ6yC8h4=,ssl=True"
+ASPIRE = Code(
+    packages={"aspire.microsoft.azure.stackexchangeredis": "9.4.0"},
+    names={
+        f"{call}:{name}": (Sight("p.cs", 1, call),)
+        for call, name in (("add-azure-client-redis", "x"), ("withazureauthentication", "withazureauthentication"))
+    },
+)
+
+
+def _managed() -> list[Json]:
+    """An app whose cache knows one access policy."""
+    cluster = {
+        "id": f"{GROUP}/providers/Microsoft.Cache/redisEnterprise/mr1",
+        "location": "westeurope",
+        "properties": {"hostName": "mr1.westeurope.redis.azure.net"},
+    }
+    return [cluster, app("api", {"ConnectionStrings__x": MANAGED})]
+
+
+def _hubs() -> list[Json]:
+    """An app in Multiple mode whose scale rule is given two keys, of a hub and of the account with its checkpoints."""
+    found = app("worker", {}, {"hub": HUB, "store": STORE}, mode="Multiple")
+    auth = [
+        {"secretRef": "hub", "triggerParameter": "connection"},
+        {"secretRef": "store", "triggerParameter": "storageConnection"},
+    ]
+    rule = {"type": "azure-eventhub", "metadata": {"eventHubName": "h", "blobContainer": "marks"}, "auth": auth}
+    found["properties"]["template"]["scale"]["rules"] = [{"name": "hub", "custom": rule}]
+    namespace = {
+        "id": f"{GROUP}/providers/Microsoft.EventHub/namespaces/eh1",
+        "location": "westeurope",
+        "properties": {"serviceBusEndpoint": "https://eh1.servicebus.windows.net:443/"},
+    }
+    return [namespace, _sign_in()[0], found]
+
+
+def _keyless_job() -> Json:
+    """A job with one key: in plain text, and in a secret that its event rule takes."""
+    template = app("x", {"FUNCTIONS_WORKER_RUNTIME": "node", "Bus": BUS})["properties"]["template"]
+    auth = [{"secretRef": "bus", "triggerParameter": "connection"}]
+    rule = {"name": "queue", "type": "azure-servicebus", "metadata": {"queueName": "orders"}, "auth": auth}
+    return job(
+        eventTriggerConfig={"scale": {"rules": [rule]}},
+        secrets=[{"name": "bus", "value": BUS}],
+        template={"containers": template["containers"], "initContainers": None},
+    )
+
+
+def _read_by_a_shell() -> tuple[list[Json], Json]:
+    """An app with keys in a rule's metadata and in scripts, and what it needs to be told there."""
+    needs = [{"app": app_id("worker"), "argument": f"--password={SCRIPT} --url 'amqp://app:{SCRIPT}@mq/'"}]
+    return [worker()], {"needs": needs}
+
+
 SAS = "https://acme.blob.core.windows.net/tokens?sv=2022-11-02&sr=c&sp=rwd&se=2030-01-01T00:00:00Z&sig=Canary6kT9vQ2xZ7mLw"
 
 
@@ -110,7 +198,9 @@ def _sign_in() -> list[Json]:
 
 QUICK = {"role_propagation": [1.0, 3.0], "app_operation": 1.0, "job_execution": 5.0}
 SHARED_IDENTITY = f"{GROUP}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id-own"
-VALUES = (*PLANTED.values(), PASSWORD, BUS, COSMOS, SAS, "stays-inline-as-it-is", "nobody-reads-it")
+VALUES = (
+    *PLANTED.values(), *IN_TEXTS, PASSWORD, BUS, COSMOS, SAS, CACHE_KEY, STORE, HUB, MANAGED, "stays-inline-as-it-is", "nobody-reads-it",
+)  # fmt: skip
 """Every value planted in any shape: none of them may be written anywhere."""
 
 
@@ -189,6 +279,11 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
         {"vaultSecrets": _held("another-value-of-somebody")},
     ),
     "one-identity": (lambda: [_IDENTITY, *two_apps()], {"identity": SHARED_IDENTITY}, {}),
+    "held": (
+        lambda: [_IDENTITY, app("api", _ENV)],
+        {"identity": SHARED_IDENTITY},
+        {"roleAssignments": [{"principal": SHARED_IDENTITY, "role": "Key Vault Secrets User", "scope": VAULT}]},
+    ),
     "system": (lambda: two_apps()[1:], {"identity": "system"}, {}),
     "mixed": (lambda: [app("api", _ENV), _canary()], {}, {}),
     "job": (lambda: [job()], {}, {}),
@@ -199,6 +294,11 @@ ESTATES: dict[str, tuple[Callable[[], list[Json]], dict[str, Any], dict[str, Any
     "sign-in": (_sign_in, {"passwordless": "apply", "code": {}, "planted": [SAS]}, {}),
     "keyless": (lambda: [_functions(), *SERVICES], KEYLESS, {}),
     "component": (lambda: [*_loaders(), *SERVICES], KEYLESS, {}),
+    "cache": (_cached, {"passwordless": "apply", "code": {}}, {}),
+    "hubs": (_hubs, {"passwordless": "apply", "code": {}, "planted": [HUB, STORE]}, {}),
+    "managed": (_managed, {"passwordless": "apply", "code": {"": ASPIRE}, "planted": [MANAGED]}, {}),
+    "job-keyless": (lambda: [_keyless_job(), *SERVICES], KEYLESS, {}),
+    "texts": (lambda: _read_by_a_shell()[0], {"scan": True}, _read_by_a_shell()[1]),
 }
 """Name -> resources, options of the plan, more of the estate. `contract` is the second plan of a run that is done."""
 
@@ -241,7 +341,7 @@ def shape(name: str) -> Shape:
         with world.journal:
             if options.get("passwordless"):
                 options = {**options, "estate": with_targets(world.session, world.read(), None)}
-            plan = world.plan(**options)
+            plan = scanned(world, "bystander") if options.get("scan") else world.plan(**options)
             if name == "contract":
                 executor = Executor(inside.cloud, world.journal, world.clock, KEY, workers=1, token=lambda: "first")
                 run = executor.apply(plan).run

@@ -521,7 +521,10 @@ class Play:
             who = step.app if change["identity"] == "system" else change["identity"]
             return ("role", change["scope"].lower(), change["role"].lower(), ResourceId.parse(who).name.lower())
         if step.kind == "data-role":
-            collection = {"cosmos": "sqlroleassignments"}.get(change["system"], "accesspolicyassignments")
+            collection = {
+                "cosmos": "sqlroleassignments",
+                "managed-redis": "databases/default/accesspolicyassignments",
+            }.get(change["system"], "accesspolicyassignments")
             who = ResourceId.parse(change["identity"]).name.lower()
             return ("data-role", f"{step.target.lower()}/{collection}", change["role"], who)
         if step.kind == "part-switch":
