@@ -45,7 +45,7 @@ What keylift leaves to a person, and says in the plan's notes, while the value g
 * a principal of a database: its script lies beside the plan, with its check and its way back;
 * `AZURE_CLIENT_ID` and `AZURE_TOKEN_CREDENTIALS`, and Spring's credential properties, where something else of the container
   signs in with an identity or code builds a credential: they would move it;
-* the host storage of Functions with blob triggers or Durable Functions, which need more than a role of the data plane;
+* the host storage of Functions with blob triggers, which need a role that lists the very key, and of old Durable Functions;
 * a key that code signs SAS with; Service Bus JMS and Redis of Spring;
 * a scale rule that is given several secrets of which one stays, and one on Event Hubs whose checkpoints lie in an account that
   no secret of the rule names; a component without scopes;

@@ -66,6 +66,17 @@ CASES = {
         },
         FUNCTIONS,
     ),
+    "storage host, Durable Functions": Case(
+        "AzureWebJobsStorage", STORAGE, ACCOUNT,
+        {"f.cs": "[DurableClient] IDurableClient c", "host.json": '{"extensionBundle": {"version": "[4.*, 5.0.0)"}}'},
+        {"Storage Blob Data Owner", "Storage Queue Data Contributor", "Storage Table Data Contributor"},
+        {
+            "AzureWebJobsStorage__accountName": "acme",
+            "AzureWebJobsStorage__credential": "managedidentity",
+            "AzureWebJobsStorage__clientId": CLIENT,
+        },
+        FUNCTIONS,
+    ),
     "event hubs, Functions": Case(
         "Hub", f"Endpoint=sb://eh1.servicebus.windows.net/;SharedAccessKeyName=a;SharedAccessKey={KEY};EntityPath=clicks",
         of("Microsoft.EventHub/namespaces", "eh1", serviceBusEndpoint="https://eh1.servicebus.windows.net:443/"),

@@ -242,6 +242,11 @@ def bound(attribute: str) -> dict[str, str]:
     return {"f.cs": f'void Run([{attribute}, Connection = "C")] string m) {{}}'}
 
 
+DURABLE = {
+    "extension": {"app.csproj": csproj("Microsoft.Azure.WebJobs.Extensions.DurableTask 2.13.5")},
+    "worker": {"app.csproj": csproj("Microsoft.Azure.Functions.Worker.Extensions.DurableTask 1.1.1")},
+    "bundle": {"host.json": '{"extensionBundle": {"version": "[4.*, 5.0.0)"}}'},
+}
 FUNCTION = {
     "2.2 blob input": Row(
         "C", STORAGE, bound('BlobInput("in/x"'), {"C": None, "C__blobServiceUri": "https://acme.blob.core.windows.net",
@@ -293,6 +298,13 @@ FUNCTION = {
             "AzureWebJobsStorage__credential": "managedidentity", "AzureWebJobsStorage__clientId": CLIENT,
         },
     ),
+    **{
+        f"2.2 host, Durable Functions, {called}": Row(
+            "AzureWebJobsStorage", STORAGE, {"f.cs": "[DurableClient] IDurableClient c", **files}, "AzureWebJobsStorage__accountName",
+            roles={"Storage Blob Data Owner", "Storage Queue Data Contributor", "Storage Table Data Contributor"},
+        )
+        for called, files in DURABLE.items()
+    },
     "2.2 old extension, Service Bus": Row(
         "C", BUS, {**bound('ServiceBusTrigger("q"'), "app.csproj": csproj("Microsoft.Azure.WebJobs.Extensions.ServiceBus 4.3.1")},
         "is older than 5", VAULT,
@@ -437,6 +449,31 @@ OTHERS = {
     "5 a vendored file is no evidence": Row("X", BUS, {"vendor/a.go": "azservicebus.NewClientFromConnectionString(s)"}, "nothing shows", VAULT),
 }  # fmt: skip
 ROWS = {**NET, **FUNCTION, **SPRING, **OTHERS}
+
+
+@pytest.mark.parametrize("called", DURABLE)
+def test_2_2_durable_functions_give_way_where_their_extension_takes_an_identity(called: str, tmp_path: Path) -> None:
+    row = FUNCTION[f"2.2 host, Durable Functions, {called}"]._replace(env=FUNCTIONS)
+    found = decided(tmp_path, row)
+    assert found.stays == ()
+    # its state is wherever the host makes it: at the account
+    assert {grant.scope for grant in found.grants} == {found.resource}
+
+
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ({"app.csproj": csproj("Microsoft.Azure.WebJobs.Extensions.DurableTask 2.6.1")}, "extension 2.7 on"),
+        ({"app.csproj": csproj("Microsoft.Azure.WebJobs.Extensions.DurableTask 1.8.0")}, "extension 2.7 on"),
+        ({"a.json": "{}"}, "which there is was not seen"),
+        ({**DURABLE["bundle"], "g.cs": '[BlobTrigger("in/x")]'}, "Storage Account Contributor"),
+    ],
+)
+def test_2_2_a_host_that_needs_more_keeps_its_key(files: dict[str, str], why: str, tmp_path: Path) -> None:
+    code = {"f.cs": "[DurableClient] IDurableClient c", **files}
+    found = decided(tmp_path, Row("AzureWebJobsStorage", STORAGE, code, "", env=FUNCTIONS))
+    assert found.outcome is CONFIGURATION
+    assert [why in text for text in found.stays] == [True]
 
 
 @pytest.mark.parametrize("called", ROWS)

@@ -6,6 +6,7 @@ Sources: learn.microsoft.com/azure/azure-functions/functions-reference, "Configu
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from migrator.passwordless.cases import Case, Change, Verdict, by_hand, calls, shown
 
@@ -61,17 +62,40 @@ class Functions:
             fails=self._falsified(case, _HOST),
             changes=(*changes, *self._credential(case, _HOST)),
             at_service="storage-blob",
+            # Durable Functions keep their state in queues and tables of the host's storage
+            also=(("storage-queue", "write"), ("storage-table", "write")) if self._durable(case) else (),
             stays=self._host_needs_more(case),
         )
 
+    def _durable(self, case: Case) -> bool:
+        code = case.evidence.code
+        return code is not None and any(name.startswith("durable:") for name in code.names)
+
     def _host_needs_more(self, case: Case) -> tuple[str, ...]:
-        """What the host keeps in its storage beside leases: triggers that need a role of the control plane, Durable's state."""
+        """What the host needs of its storage that keylift does not give, or that nobody knows."""
         code = case.evidence.code
         if code is None:
             return ("nobody gave the app's code, so nothing shows what else the host keeps in its storage",)
-        found = [name for name in code.names if name.startswith(("blob-triggered:", "durable:"))]
-        what = sorted({"a blob trigger" if name.startswith("blob") else "Durable Functions" for name in found})
-        return tuple(f"{one} needs more of the host's storage than keylift gives an identity" for one in what)
+        found = []
+        if any(name.startswith("blob-triggered:") for name in code.names):
+            found.append(
+                "a blob trigger needs Storage Account Contributor on the host's storage, which lists the very key"
+            )
+        if self._durable(case) and not self._durable_knows(code.packages):
+            found.append(
+                "Durable Functions take an identity from their extension 2.7 on, and which there is was not seen"
+            )
+        return tuple(found)
+
+    def _durable_knows(self, packages: Mapping[str, str]) -> bool:
+        """Whether the extension of Durable Functions is one that takes an identity; bundles hold none before 3."""
+        bundle = re.search(r"\d+", packages.get("functions-extension-bundle", ""))
+        if bundle:
+            return int(bundle[0]) >= _OLDEST_BUNDLE
+        own = [packages[name] for name in packages if name.endswith("extensions.durabletask")]
+        parts = [tuple(int(one) for one in re.findall(r"\d+", version)[:2]) for version in own]
+        isolated = any(name.startswith("microsoft.azure.functions.worker.") for name in packages)
+        return bool(parts) and all(part >= ((1, 0) if isolated else (2, 7)) for part in parts)
 
     def _binding(self, case: Case, name: str, where: str) -> Verdict:
         keys = _ENDPOINTS.get(case.service.id)
