@@ -183,8 +183,9 @@ class Driver:
 
     async def idle(self) -> None:
         """Wait until every message is answered, and what follows from it is laid out and drawn."""
-        quiet = 0
+        quiet, began = 0, time.monotonic()
         while quiet < 3:
+            assert time.monotonic() - began < PATIENCE, "the wizard never comes to rest"
             await self.pilot._wait_for_screen()
             screen = self.wizard.screen
             screen._on_timer_update()
