@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from migrator.simulator.server import Simulator
 
@@ -21,6 +22,10 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
 # A shell ignores Ctrl-C for what it runs behind it, and processes hand that on: those that tests interrupt would not end.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# how long a machine takes says nothing of what is tested, least of all where tests run side by side
+settings.register_profile("keylift", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("keylift")
 
 MAY_SKIP: dict[str, str] = {}
 """Tests that may be skipped even with KEYLIFT_NO_SKIP=1: the end of the node id -> why."""

@@ -55,7 +55,9 @@ def test_both_matchers_find_the_same_in_one_long_document(engine: Engine, plain_
     assert found(engine, data) == found(plain_engine, data)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.lists(st.sampled_from(["password=", "AccountKey=", "sig=", "sv=", "&", "se=1", "://", "u:p@", "\n", "\x00", "ey",
     ".ey", "-----BEGIN PRIVATE KEY-----", "JQQJ99", "A" * 90, "7" * 44, "token: ", "'", '"', "é", "\xff", "==", " ", "{", "${",
     "name: secret", "value: ", "curl -u a:b ", "key"]), max_size=60))  # fmt: skip
@@ -65,7 +67,9 @@ def test_no_input_breaks_it_and_both_matchers_agree(engine: Engine, plain_engine
 
 
 @given(data=st.binary(max_size=400))
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 def test_any_bytes_can_be_scanned(engine: Engine, data: bytes) -> None:
     for match in engine.scan(Document(data, HERE)):
         assert 0 <= match.start < match.end <= len(data)

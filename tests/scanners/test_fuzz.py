@@ -34,7 +34,9 @@ def test_what_was_found_stays_mended(case: Path, every: dict[str, Check]) -> Non
     every[case.parent.name](case.read_bytes())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(data=st.one_of(st.binary(max_size=300), st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join)))
 def test_no_input_breaks_any_reader(every: dict[str, Check], data: bytes) -> None:
     for check in every.values():
@@ -71,7 +73,9 @@ def spoiled(choose: st.DataObject, document: Any) -> Any:
     return copy
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(choose=st.data())
 def test_spoiled_documents_are_refused_or_read(every: dict[str, Check], choose: st.DataObject) -> None:
     every["baseline"](json.dumps(spoiled(choose, BASELINE)).encode())

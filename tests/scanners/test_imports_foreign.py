@@ -183,7 +183,9 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.data())
 def test_altered_reports_are_read_or_refused(tmp_path: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from([name for name in FILES if not name.endswith("l")]))

@@ -178,7 +178,9 @@ def test_both_matchers_judge_alike(engine: Engine, plain_engine: Engine) -> None
         assert (one and one.rule) == (other and other.rule), name
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(st.text(max_size=30), st.text(max_size=200))
 def test_no_name_or_value_breaks_it(engine: Engine, name: str, value: str) -> None:
     engine.scan_value(name, Secret(value))

@@ -91,7 +91,9 @@ def move(journal: Journal, run: str, name: str, *given: Any) -> None:
         journal.rehearsed("p1", given[0], {"report": given[1]}, ok=True)
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
 @given(moves=MOVES, looks=st.sets(st.integers(0, 11), max_size=3))
 def test_every_machine_sees_what_a_folder_would_hold(
     team: Team, tmp_path_factory: pytest.TempPathFactory, moves: list[Any], looks: set[int]
