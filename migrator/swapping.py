@@ -142,6 +142,23 @@ def _is_old(entry: Json, drop: Json) -> bool:
     return bool(entry.get("value") == {MARK: drop["fingerprint"]})
 
 
+def unkept(document: Json, change: Json) -> list[tuple[str, str]]:
+    """Env names and fingerprints of plain values that the switch of a document takes out without keeping them itself."""
+    swaps: Json = change.get("swaps") or {}
+    kept = {str(one["fingerprint"]) for one in swaps.get("kept") or ()}
+    found = []
+    for group in swaps.get("env", ()):
+        entries = {str(entry.get("name")): entry for entry in (_container(document, group) or {}).get("env") or []}
+        found += [
+            (str(drop["env"]), str(drop["fingerprint"]))
+            for drop in group["drop"]
+            if not drop.get("secret")
+            and drop["fingerprint"] not in kept
+            and _is_old(entries.get(drop["env"], {}), drop)
+        ]
+    return found
+
+
 def _is_swapped(body: Json, wanted: Json) -> bool:
     place = _metadata(body, wanted)
     put = all(place.get(key) == {MARK: mark} for key, mark in wanted["marks"].items())

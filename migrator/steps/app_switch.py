@@ -11,7 +11,7 @@ from migrator.errors import CloudError, ReferenceRefusedError, StaleError, Unpro
 from migrator.kinds import Kind
 from migrator.model import AppSecret, ResourceId, Step, is_job, same_id
 from migrator.ports import Outcome, StepContext
-from migrator.swapping import client_id_of, prepared, swap_lines
+from migrator.swapping import client_id_of, prepared, swap_lines, unkept
 from migrator.switchback import take_back
 from migrator.switching import patch_body, references_again, same_url, switched
 from migrator.textswitch import lines as text_lines
@@ -94,6 +94,7 @@ class AppSwitch(Kind):
         wanted, odd = switched(live.veiled, change, ctx.record.facts["latest"])
         if odd:
             raise StaleError(f"{_name(step)} is not as the plan saw it", why=listed(odd), hint=REPLAN)
+        self._check_kept(step, ctx, live, secrets)
         for text, parts in rewritten(step.change, live.values.get):
             live.values.add(text)
             for value in parts.values():
@@ -120,6 +121,27 @@ class AppSwitch(Kind):
             )
         ctx.record.note(revision=after.latest)
         self._check_resolved(step, ctx)
+
+    def _check_kept(self, step: Step, ctx: StepContext, live: Live, secrets: Sequence[AppSecret]) -> None:
+        """See that a job still holds, in a secret, each plain value that goes: it has no revision to take it from.
+
+        Raises:
+            StaleError: the secret that held the same value when the plan was made has another one now.
+        """
+        if not is_job(step.target):
+            return
+        held = {
+            ctx.fingerprinter.of_secret(secret.value)
+            for secret in secrets
+            if secret.value is not None and not secret.key_vault_url
+        }
+        lost = [name for name, mark in unkept(live.veiled, step.change) if mark not in held]
+        if lost:
+            raise StaleError(
+                f"{_name(step)} is not as the plan saw it",
+                why=f"no secret of it holds the value of env {listed(lost)} any more, and the way back needs it",
+                hint=REPLAN,
+            )
 
     def _check_resolved(self, step: Step, ctx: StepContext) -> None:
         """See that each reference gave a value: a platform that takes writes unresolved must not pass for access.

@@ -217,6 +217,8 @@ FOUND = [
     ),
     # somebody wrote a version between the run's look and its own write: it is the newest again after the way back
     Scenario(62025, "init", 1, {}, ["rollback"], [], [Edit(0, 120, "version")]),
+    # the secret of a job that held the same value as its env was set anew before an identity took the key's place
+    Scenario(66214, "job-keyless", 1, {}, ["rollback"], [], [Edit(0, 90, "inline")]),
     # somebody's whole operation fell between the reading of an app and its write, while its secrets were asked for again
     Scenario(
         52311,
