@@ -136,7 +136,7 @@ MUTATIONS = (
     Mutation(
         "the older value is written again on the way back",
         "migrator/steps/vault_secret.py",
-        "            left = self._restore(step, ctx, previous)\n",
+        '            left = self._restore(step, ctx, facts["previous"], [v for v in versions if v.version not in ours])\n',
         "            pass\n",
         (WORLDS, "-k", "dead_at_any_instant"),
     ),
