@@ -170,6 +170,8 @@ class Inside:
     def keep(self) -> None:
         """Make the cloud as it is now the beginning that `reset` goes back to."""
         self._kept = pickle.dumps((self.azure.world.tables, self.clock.now()))
+        # the library has no other way to all that it keeps
+        self._challenges = dict(http_challenge_cache._cache)
 
     def reset(self, seed: int) -> None:
         """The cloud as it was kept, with chances of its own."""
@@ -199,6 +201,9 @@ class Inside:
     def process(self, clock: Waiting, seed: int) -> None:
         """A new process of keylift: it remembers nothing of what the last one learnt about throttling."""
         self.time.inner = clock
+        # whatever other clouds had this library learn meanwhile, each process of this one begins alike
+        http_challenge_cache.clear()
+        http_challenge_cache._cache.update(self._challenges)
         self.session.dice.seed(seed)
         self.session.transport._pace = Pace(self.time)
 
